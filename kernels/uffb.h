@@ -1,0 +1,209 @@
+/* uffb.h: the C ABI of the uffb engine. This header is the manual.
+ *
+ * The engine runs encoders whose feedforward layers are dense or fast feedforward networks (FFF: balanced binary trees of
+ * neurons of which each token visits one root-to-leaf path; arXiv 2311.10770). It owns everything per token; files, JSON and
+ * text are the caller's business.
+ *
+ *     uffb_model_new(&arch, &model);                       what shape the model has
+ *     uffb_model_tensor_info(model, i, &info);             which tensors it wants, and how
+ *     uffb_model_tensor_set(model, name, data, ...);       give each one, used in place where it can be
+ *     uffb_model_ready(model);
+ *     uffb_context_new(model, threads, NULL, &context);    scratch and threads; several may share a model
+ *     uffb_encode(context, ...);                           a ragged batch, once, to final states
+ *     uffb_mlm_top_k(context, ...);                        and any head on those states
+ *
+ * Rules. Every function that can fail returns a status; uffb_error() then gives one line about the last failure on the calling
+ * thread, uffb_context_error() about the last failure of a context (for calls made on another thread). The library never prints,
+ * exits or aborts, and keeps no caller pointer after a call, except tensors given to uffb_model_tensor_set, which must outlive
+ * the model. A model is read-only once ready and may be shared by threads; a context or taps belongs to one call at a time.
+ *
+ * Shapes are row-major. Sequences of a batch are concatenated without padding: `tokens` rows in all, sequence s holding rows
+ * offsets[s] to offsets[s+1]-1. Neither the other sequences of a batch nor the number of threads ever changes a result.
+ */
+#ifndef UFFB_H
+#define UFFB_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define UFFB_API __attribute__((visibility("default")))
+
+/* Raised whenever a signature, a struct or a value below changes; the loader refuses another version. */
+#define UFFB_ABI_VERSION 1
+
+/* Statuses. */
+#define UFFB_OK 0
+#define UFFB_INVALID 1     /* an argument or a tensor is not what this header asks for */
+#define UFFB_UNSUPPORTED 2 /* this CPU or build cannot do it */
+#define UFFB_NO_MEMORY 3
+#define UFFB_CANCELLED 4 /* uffb_context_cancel was called */
+
+/* Element types of tensor data. Computation is f32; others are converted when the tensor is set. */
+#define UFFB_F32 0
+#define UFFB_F16 1
+#define UFFB_BF16 2
+#define UFFB_F64 3
+
+/* How bytes represent a logical [rows, cols] matrix. */
+#define UFFB_ROWS 0    /* row-major */
+#define UFFB_COLUMNS 1 /* column-major: the transpose, row-major */
+#define UFFB_PANELS 2  /* GEMM panels: [ceil(rows/16)][cols][16], rows padded with zeros; the one layout of every CPU ISA */
+
+/* Activations. */
+#define UFFB_GELU 0      /* exact, with erf */
+#define UFFB_GELU_TANH 1 /* the tanh approximation */
+#define UFFB_RELU 2
+#define UFFB_TANH 3
+#define UFFB_IDENTITY 4
+
+/* Where a block normalises. */
+#define UFFB_PRE_NORM 0  /* x += f(norm(x)); UltraFastBERT, crammedBERT */
+#define UFFB_POST_NORM 1 /* x = norm(x + f(x)); BERT */
+
+/* Positions. */
+#define UFFB_SINUSOIDAL 0 /* fixed table times `embed.position.scale` (1 when absent) */
+#define UFFB_LEARNED 1    /* `embed.position` [max_length + position_offset, hidden] */
+
+/* Feedforward layers. */
+#define UFFB_FFN_DENSE 0 /* out(act(in(x))) */
+#define UFFB_FFN_GLU 1   /* h = in(x); out(h[:half] * act(h[half:])) */
+#define UFFB_FFN_FFF 2   /* `trees` trees of `depth` + 1 levels */
+
+/* Pooling of a sequence's final states to one vector. All of them read real tokens only; the original code averages over padding
+ * as well, which gives the same result for an unpadded input. */
+#define UFFB_POOL_FIRST 0
+#define UFFB_POOL_MEAN 1
+#define UFFB_POOL_MAX 2
+#define UFFB_POOL_LSE 3 /* log of the sum of exponentials, per hidden unit */
+
+/* Heads, as bits of uffb_arch.heads_present. */
+#define UFFB_HEAD_MLM 1
+#define UFFB_HEAD_CLASS 2
+
+/* What a model is. Everything about a block is data here. Sizes are counts of elements. */
+typedef struct uffb_arch {
+    int64_t layers;
+    int64_t hidden;
+    int64_t heads; /* divides hidden */
+    int64_t vocab;
+    int64_t max_length;      /* most tokens in a sequence */
+    int64_t position_offset; /* first row of learned positions in use (RoBERTa: 2) */
+    int64_t token_types;     /* rows of `embed.type`; 0 without token types */
+    int64_t width;           /* dense feedforward: rows of `ffn.in` (GLU: both halves) */
+    int64_t trees;           /* FFF: number of trees */
+    int64_t depth;           /* FFF: depth >= 0; a tree has 2^(depth+1)-1 nodes and a path depth+1 */
+    int64_t pool_width;      /* classification: rows of `head.pool.dense`; 0 without that layer */
+    int64_t labels;          /* classification: rows of `head.class` */
+    double norm_eps;
+    int32_t norm_position;   /* UFFB_PRE_NORM, UFFB_POST_NORM */
+    int32_t positions;       /* UFFB_SINUSOIDAL, UFFB_LEARNED */
+    int32_t feedforward;     /* UFFB_FFN_* */
+    int32_t activation;      /* of the feedforward layers and the MLM transform */
+    int32_t pool_activation; /* after `head.pool.dense`, or on the pooled vector without it */
+    int32_t pooling;         /* of the classification head: UFFB_POOL_* */
+    int32_t embed_norm;      /* 1: LayerNorm on the embedding */
+    int32_t final_norm;      /* 1: LayerNorm after the last layer */
+    int32_t heads_present;   /* UFFB_HEAD_* bits */
+    int32_t mlm_transform;   /* 1: norm(act(dense(x))) before the decoder */
+    int32_t tied;            /* 1: the decoder is `embed.word`, held once, in panels */
+} uffb_arch;
+
+/* One tensor a model can hold: its name, logical shape (vectors have rows = 1), the layout in which it is used in place, and
+ * whether the model cannot do without it. */
+typedef struct uffb_tensor_info {
+    char name[64];
+    int64_t rows;
+    int64_t cols;
+    int32_t layout;
+    int32_t required;
+    int32_t present;
+    int32_t reserved;
+} uffb_tensor_info;
+
+typedef struct uffb_model uffb_model;
+typedef struct uffb_context uffb_context;
+typedef struct uffb_taps uffb_taps;
+
+/* --- library ------------------------------------------------------------------------------------------------------------- */
+
+UFFB_API int32_t uffb_abi_version(void);
+/* One line about the last failure on this thread; "" when there was none. Valid until the next call on this thread. */
+UFFB_API const char *uffb_error(void);
+/* The instruction sets this CPU and build can run, best first, separated by commas: "avx512,avx2,generic". */
+UFFB_API const char *uffb_isas(void);
+/* CPUs this process may really use: affinity mask and cgroup quota, at least 1. */
+UFFB_API int32_t uffb_cpu_count(void);
+/* The compiler that built the library, for reports. */
+UFFB_API const char *uffb_compiler(void);
+
+/* --- model --------------------------------------------------------------------------------------------------------------- */
+
+/* UFFB_INVALID names the impossible field. */
+UFFB_API int32_t uffb_model_new(const uffb_arch *arch, uffb_model **model);
+UFFB_API void uffb_model_free(uffb_model *model);
+UFFB_API int64_t uffb_model_tensor_count(const uffb_model *model);
+UFFB_API int32_t uffb_model_tensor_info(const uffb_model *model, int64_t index, uffb_tensor_info *info);
+/* Gives the tensor `name` as `bytes` bytes of `dtype` in `layout`, any of the ones above. F32 data in the layout that
+ * uffb_model_tensor_info asks for is used in place and must outlive the model; anything else is converted into memory of the
+ * model. `bytes` must match the shape exactly. */
+UFFB_API int32_t uffb_model_tensor_set(uffb_model *model, const char *name, const void *data, uint64_t bytes, int32_t dtype,
+                                       int32_t layout);
+/* Checks that every required tensor is there (the error names the first that is not) and freezes the model. */
+UFFB_API int32_t uffb_model_ready(uffb_model *model);
+
+/* Bytes of a [rows, cols] matrix of `dtype` in `layout`; 0 when the arguments are not valid or the size overflows. */
+UFFB_API uint64_t uffb_tensor_bytes(int64_t rows, int64_t cols, int32_t dtype, int32_t layout);
+/* Rewrites a [rows, cols] matrix in another dtype and layout. Bit-exact when both dtypes are the same. */
+UFFB_API int32_t uffb_tensor_convert(int64_t rows, int64_t cols, const void *source, uint64_t source_bytes,
+                                     int32_t source_dtype, int32_t source_layout, void *target, uint64_t target_bytes,
+                                     int32_t target_dtype, int32_t target_layout);
+
+/* --- context ------------------------------------------------------------------------------------------------------------- */
+
+/* `threads`: 0 for uffb_cpu_count(). `isa`: one of uffb_isas(), or NULL for the environment's UFFB_ISA, else the best. */
+UFFB_API int32_t uffb_context_new(const uffb_model *model, int32_t threads, const char *isa, uffb_context **context);
+UFFB_API void uffb_context_free(uffb_context *context);
+UFFB_API const char *uffb_context_error(const uffb_context *context);
+UFFB_API const char *uffb_context_isa(const uffb_context *context);
+UFFB_API int32_t uffb_context_threads(const uffb_context *context);
+/* Makes the running call, or else the next one, return UFFB_CANCELLED. From any thread. */
+UFFB_API int32_t uffb_context_cancel(uffb_context *context);
+
+/* Encodes a batch to final states, which the context keeps for the heads below until the next uffb_encode.
+ * offsets [sequences + 1], offsets[0] = 0, each sequence 1 to max_length tokens; ids [tokens], below vocab; types [tokens] or
+ * NULL for all 0; taps or NULL. */
+UFFB_API int32_t uffb_encode(uffb_context *context, int64_t sequences, const int64_t *offsets, const int32_t *ids,
+                             const int32_t *types, const uffb_taps *taps);
+
+/* Heads, on the batch encoded last. `positions` are token rows of that batch, 0 to tokens - 1. */
+
+/* logits [count, vocab] */
+UFFB_API int32_t uffb_mlm_logits(uffb_context *context, int64_t count, const int64_t *positions, float *logits);
+/* The k most probable tokens at each position, best first, equal ones by id: ids [count, k], probabilities [count, k]. */
+UFFB_API int32_t uffb_mlm_top_k(uffb_context *context, int64_t count, const int64_t *positions, int64_t k, int32_t *ids,
+                                float *probabilities);
+/* vectors [sequences, hidden] */
+UFFB_API int32_t uffb_pool(uffb_context *context, int32_t pooling, float *vectors);
+/* logits [sequences, labels] */
+UFFB_API int32_t uffb_classify(uffb_context *context, float *logits);
+
+/* --- taps: buffers of the caller that an encode fills on its way ------------------------------------------------------------ */
+
+#define UFFB_TAP_EMBEDDING 0   /* f32 [tokens, hidden]; layer ignored */
+#define UFFB_TAP_LAYER 1       /* f32 [tokens, hidden]: the output of that layer */
+#define UFFB_TAP_FINAL 2       /* f32 [tokens, hidden]; layer ignored */
+#define UFFB_TAP_PATH 3        /* i32 [tokens, trees, depth+1]: the nodes visited, each 0 to 2^(depth+1)-2 */
+#define UFFB_TAP_PATH_LOGITS 4 /* f32 [tokens, trees, depth+1]: their logits, before the activation */
+
+UFFB_API int32_t uffb_taps_new(uffb_taps **taps);
+UFFB_API void uffb_taps_free(uffb_taps *taps);
+/* `bytes` is checked against the shape at each encode. */
+UFFB_API int32_t uffb_taps_add(uffb_taps *taps, int32_t kind, int64_t layer, void *buffer, uint64_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
