@@ -1,0 +1,149 @@
+#include "context.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+int64_t uffb_wide(const uffb_arch *a) {
+    int64_t width = 0;
+    if (a->feedforward != UFFB_FFN_FFF) {
+        width = a->width;
+    } else if (!uffb_fff_walks(a)) {
+        width = a->trees * (((int64_t)2 << a->depth) - 1);
+    }
+    return larger(3 * a->hidden, width);
+}
+
+int32_t uffb_context_fail(uffb_context *context, int32_t status) {
+    strncpy(context->error, uffb_error(), sizeof context->error - 1);
+    return status;
+}
+
+static int32_t unknown_isa(const char *name) {
+    return uffb_fail(UFFB_UNSUPPORTED, "UFFB_ISA: this CPU cannot run \"%.32s\"; it can run %s", name, uffb_isas());
+}
+
+/* The instruction set to use: the caller's, else the environment's, else the best. */
+static int32_t choose_isa(const char *name, uffb_isa *isa) {
+    if (!name || !*name) name = getenv("UFFB_ISA");
+    for (int i = UFFB_ISA_COUNT - 1; i >= 0; i--) {
+        if (!uffb_isa_available((uffb_isa)i)) continue;
+        *isa = (uffb_isa)i;
+        if (!name || !*name || !strcmp(name, uffb_isa_names[i])) return UFFB_OK;
+    }
+    return unknown_isa(name);
+}
+
+const char *uffb_isas(void) {
+    static _Thread_local char list[64];
+    list[0] = 0;
+    for (int i = UFFB_ISA_COUNT - 1; i >= 0; i--) {
+        if (!uffb_isa_available((uffb_isa)i)) continue;
+        if (list[0]) strcat(list, ",");
+        strcat(list, uffb_isa_names[i]);
+    }
+    return list;
+}
+
+int32_t uffb_abi_version(void) { return UFFB_ABI_VERSION; }
+
+const char *uffb_compiler(void) {
+#ifdef __clang__
+    return __VERSION__;
+#else
+    return "GCC " __VERSION__;
+#endif
+}
+
+int32_t uffb_context_new(const uffb_model *model, int32_t threads, const char *isa, uffb_context **context) {
+    if (!model || !context) return uffb_fail(UFFB_INVALID, "uffb_context_new: no model or nowhere to put the context");
+    *context = NULL;
+    if (!model->ready) return uffb_fail(UFFB_INVALID, "uffb_context_new: the model is not ready");
+    if (threads < 0 || threads > 1024) return uffb_fail(UFFB_INVALID, "threads is %d, but must be 0 to 1024", threads);
+    uffb_isa chosen = UFFB_ISA_generic;
+    int32_t status = choose_isa(isa, &chosen);
+    if (status) return status;
+    uffb_context *c = calloc(1, sizeof *c);
+    if (!c) return uffb_fail(UFFB_NO_MEMORY, "no memory for a context");
+    c->model = model;
+    c->isa = chosen;
+    c->ops = uffb_ops_of(chosen);
+    c->threads = threads ? threads : uffb_cpu_count();
+    c->team = uffb_team_new(c->threads);
+    if (!c->team) {
+        free(c);
+        return uffb_fail(UFFB_NO_MEMORY, "cannot start %d threads", threads);
+    }
+    *context = c;
+    return UFFB_OK;
+}
+
+void uffb_context_free(uffb_context *c) {
+    if (!c) return;
+    uffb_team_free(c->team);
+    free(c->offsets);
+    free(c->x);
+    free(c->normed);
+    free(c->wide);
+    free(c->scratch);
+    free(c->head);
+    free(c);
+}
+
+const char *uffb_context_error(const uffb_context *c) { return c ? c->error : ""; }
+
+const char *uffb_context_isa(const uffb_context *c) { return c ? uffb_isa_names[c->isa] : ""; }
+
+int32_t uffb_context_threads(const uffb_context *c) { return c ? c->threads : 0; }
+
+int32_t uffb_context_cancel(uffb_context *c) {
+    if (!c) return uffb_fail(UFFB_INVALID, "uffb_context_cancel: no context");
+    atomic_store(&c->cancel, 1);
+    return UFFB_OK;
+}
+
+/* A larger buffer in place of *buffer, its contents not kept. */
+static int regrow(float **buffer, int64_t rows, int64_t cols) {
+    uint64_t bytes;
+    if (__builtin_mul_overflow((uint64_t)rows, (uint64_t)cols * sizeof(float), &bytes) || bytes > INT64_MAX / 2) return 0;
+    free(*buffer);
+    *buffer = aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
+    return *buffer != NULL;
+}
+
+int32_t uffb_context_reserve(uffb_context *c, int64_t sequences, int64_t tokens, int64_t longest) {
+    const uffb_arch *a = &c->model->arch;
+    if (sequences > c->sequence_capacity) {
+        free(c->offsets);
+        c->sequence_capacity = 0;
+        c->offsets = malloc(((size_t)sequences + 1) * sizeof *c->offsets);
+        if (!c->offsets) return uffb_fail(UFFB_NO_MEMORY, "no memory for %lld sequences", (long long)sequences);
+        c->sequence_capacity = sequences;
+    }
+    if (tokens > c->capacity) {
+        c->capacity = 0;
+        if (!regrow(&c->x, tokens, a->hidden) || !regrow(&c->normed, tokens, a->hidden) ||
+            !regrow(&c->wide, tokens, uffb_wide(a))) {
+            return uffb_fail(UFFB_NO_MEMORY, "no memory for a batch of %lld tokens", (long long)tokens);
+        }
+        c->capacity = tokens;
+    }
+    int64_t size = larger(uffb_attention_scratch(a, longest), uffb_feedforward_scratch(a));
+    if (size > c->scratch_size) {
+        c->scratch_size = 0;
+        size = (size + 15) / 16 * 16;
+        if (!regrow(&c->scratch, c->threads, size)) return uffb_fail(UFFB_NO_MEMORY, "no memory for %d threads", c->threads);
+        c->scratch_size = size;
+    }
+    return UFFB_OK;
+}
+
+float *uffb_head_scratch(uffb_context *c, int64_t size) {
+    if (size > c->head_size) {
+        c->head_size = 0;
+        if (!regrow(&c->head, 1, size)) return NULL;
+        c->head_size = size;
+    }
+    return c->head;
+}

@@ -1,0 +1,68 @@
+/* context.h: the working state of one engine instance, and the stages of an encode. */
+#ifndef UFFB_CONTEXT_H
+#define UFFB_CONTEXT_H
+
+#include "error.h"
+#include "model.h"
+#include "threads.h"
+#include "../ops/ops.h"
+
+#include <stdatomic.h>
+
+struct uffb_context {
+    const uffb_model *model;
+    const uffb_ops *ops;
+    uffb_isa isa;
+    int32_t threads;
+    uffb_team *team;
+    atomic_int cancel;
+    char error[UFFB_ERROR_SIZE];
+
+    /* The batch encoded last: T tokens in `sequences` sequences. */
+    int64_t sequences, tokens, longest;
+    int64_t *offsets;   /* [sequences + 1] */
+    const float *final; /* [T, hidden], NULL before the first encode */
+
+    /* Buffers for `capacity` tokens. */
+    int64_t capacity, sequence_capacity;
+    float *x;      /* [T, hidden] residual stream */
+    float *normed; /* [T, hidden] input of a sublayer, and its attention output */
+    float *wide;   /* [T, uffb_wide(arch)] q, k, v; feedforward hidden units */
+
+    /* Scratch of each thread. */
+    int64_t scratch_size; /* floats a thread */
+    float *scratch;
+
+    /* Scratch of the heads. */
+    int64_t head_size;
+    float *head;
+};
+
+/* Floats a token needs in `wide`. */
+int64_t uffb_wide(const uffb_arch *arch);
+
+/* Makes room for a batch and for every thread's scratch; grows only. */
+int32_t uffb_context_reserve(uffb_context *context, int64_t sequences, int64_t tokens, int64_t longest);
+
+/* At least `size` floats for a head, or NULL. */
+float *uffb_head_scratch(uffb_context *context, int64_t size);
+
+/* Keeps the thread's message for uffb_context_error and returns `status`. */
+int32_t uffb_context_fail(uffb_context *context, int32_t status);
+
+/* The stages. Each runs over all tokens of the batch, on all threads. */
+
+/* c [tokens, rows] = a [tokens, cols] x weight^T + bias, plus the old c if `accumulate`. */
+void uffb_project(uffb_context *context, int64_t tokens, const uffb_linear *linear, const float *a, int64_t lda, float *c,
+                  int64_t ldc, int32_t accumulate);
+void uffb_normalise(uffb_context *context, int64_t tokens, const uffb_affine *norm, const float *x, float *y);
+void uffb_activate_all(uffb_context *context, int32_t activation, int64_t tokens, int64_t cols, float *x, int64_t ldx);
+/* attended [T, hidden] from qkv [T, 3 hidden] */
+void uffb_attend(uffb_context *context, const uffb_layer *layer, const float *qkv, float *attended);
+/* Floats of scratch a thread needs for sequences of up to `longest` tokens. */
+int64_t uffb_attention_scratch(const uffb_arch *arch, int64_t longest);
+/* x += feedforward(input); taps get the paths of layer `l`. */
+void uffb_feed_forward(uffb_context *context, int64_t l, const float *input, float *x, const uffb_taps *taps);
+int64_t uffb_feedforward_scratch(const uffb_arch *arch);
+
+#endif

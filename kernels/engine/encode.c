@@ -1,0 +1,110 @@
+/* From token ids to final states. The hot path of the library reads from top to bottom here: embed, blocks, final norm. */
+#include "context.h"
+#include "taps.h"
+
+#include <string.h>
+
+static int32_t check_batch(const uffb_context *c, int64_t sequences, const int64_t *offsets, const int32_t *ids,
+                           const int32_t *types) {
+    const uffb_arch *a = &c->model->arch;
+    if (sequences < 1 || !offsets || !ids) return uffb_fail(UFFB_INVALID, "uffb_encode: no sequences, offsets or ids");
+    if (offsets[0] != 0) return uffb_fail(UFFB_INVALID, "uffb_encode: offsets must start at 0");
+    for (int64_t s = 0; s < sequences; s++) {
+        int64_t length = offsets[s + 1] - offsets[s];
+        if (length < 1 || length > a->max_length) {
+            return uffb_fail(UFFB_INVALID, "sequence %lld has %lld tokens, but must have 1 to %lld", (long long)s, (long long)length,
+                             (long long)a->max_length);
+        }
+    }
+    for (int64_t t = 0; t < offsets[sequences]; t++) {
+        if (ids[t] < 0 || ids[t] >= a->vocab) {
+            return uffb_fail(UFFB_INVALID, "token %lld is id %d, but the vocabulary has 0 to %lld", (long long)t, ids[t],
+                             (long long)a->vocab - 1);
+        }
+        if (types && a->token_types && (types[t] < 0 || types[t] >= a->token_types)) {
+            return uffb_fail(UFFB_INVALID, "token %lld is of type %d, but there are 0 to %lld", (long long)t, types[t],
+                             (long long)a->token_types - 1);
+        }
+    }
+    return UFFB_OK;
+}
+
+static void add_row(int64_t n, const float *row, int64_t step, float *x) {
+    for (int64_t i = 0; i < n; i++) x[i] += row[i * step];
+}
+
+/* x [tokens, hidden] = word + position (+ type). */
+static void embed(uffb_context *c, const int32_t *ids, const int32_t *types) {
+    const uffb_model *m = c->model;
+    const int64_t h = m->arch.hidden;
+    for (int64_t s = 0; s < c->sequences; s++) {
+        for (int64_t t = c->offsets[s]; t < c->offsets[s + 1]; t++) {
+            float *x = c->x + t * h;
+            memcpy(x, m->position + (m->arch.position_offset + t - c->offsets[s]) * h, (size_t)h * sizeof *x);
+            if (m->arch.tied) {
+                add_row(h, m->word + ids[t] / UFFB_PANEL * UFFB_PANEL * h + ids[t] % UFFB_PANEL, UFFB_PANEL, x);
+            } else {
+                add_row(h, m->word + ids[t] * h, 1, x);
+            }
+            if (m->type) add_row(h, m->type + (types ? types[t] : 0) * h, 1, x);
+        }
+    }
+}
+
+static void fill_tap(const uffb_context *c, const uffb_taps *taps, int32_t kind, int64_t layer, const float *states) {
+    void *buffer = uffb_tap(taps, kind, layer);
+    if (buffer) memcpy(buffer, states, (size_t)(c->tokens * c->model->arch.hidden) * sizeof *states);
+}
+
+/* Pre-norm: x += f(norm(x)) for attention, then for the feedforward layer. Post-norm: x = norm(x + f(x)). */
+static void run_block(uffb_context *c, int64_t l, const uffb_taps *taps) {
+    const uffb_layer *layer = &c->model->layers[l];
+    const int64_t h = c->model->arch.hidden, tokens = c->tokens;
+    const int pre = c->model->arch.norm_position == UFFB_PRE_NORM;
+
+    if (pre) uffb_normalise(c, tokens, &layer->norm1, c->x, c->normed);
+    uffb_project(c, tokens, &layer->qkv, pre ? c->normed : c->x, h, c->wide, 3 * h, 0);
+    uffb_attend(c, layer, c->wide, c->normed);
+    uffb_project(c, tokens, &layer->out, c->normed, h, c->x, h, 1);
+    if (!pre) uffb_normalise(c, tokens, &layer->norm1, c->x, c->x);
+
+    if (pre) uffb_normalise(c, tokens, &layer->norm2, c->x, c->normed);
+    uffb_feed_forward(c, l, pre ? c->normed : c->x, c->x, taps);
+    if (!pre) uffb_normalise(c, tokens, &layer->norm2, c->x, c->x);
+}
+
+static int32_t run_encoder(uffb_context *c, const int32_t *ids, const int32_t *types, const uffb_taps *taps) {
+    const uffb_model *m = c->model;
+    embed(c, ids, types);
+    if (m->arch.embed_norm) uffb_normalise(c, c->tokens, &m->embed_norm, c->x, c->x);
+    fill_tap(c, taps, UFFB_TAP_EMBEDDING, 0, c->x);
+    for (int64_t l = 0; l < m->arch.layers; l++) {
+        if (atomic_exchange(&c->cancel, 0)) return uffb_fail(UFFB_CANCELLED, "cancelled");
+        run_block(c, l, taps);
+        fill_tap(c, taps, UFFB_TAP_LAYER, l, c->x);
+    }
+    if (m->arch.final_norm) uffb_normalise(c, c->tokens, &m->final_norm, c->x, c->normed);
+    c->final = m->arch.final_norm ? c->normed : c->x;
+    fill_tap(c, taps, UFFB_TAP_FINAL, 0, c->final);
+    return UFFB_OK;
+}
+
+int32_t uffb_encode(uffb_context *c, int64_t sequences, const int64_t *offsets, const int32_t *ids, const int32_t *types,
+                    const uffb_taps *taps) {
+    if (!c) return uffb_fail(UFFB_INVALID, "uffb_encode: no context");
+    c->final = NULL;
+    int32_t status = check_batch(c, sequences, offsets, ids, types);
+    if (status) return uffb_context_fail(c, status);
+    int64_t tokens = offsets[sequences], longest = 0;
+    for (int64_t s = 0; s < sequences; s++) {
+        if (offsets[s + 1] - offsets[s] > longest) longest = offsets[s + 1] - offsets[s];
+    }
+    status = uffb_taps_check(taps, &c->model->arch, tokens);
+    if (!status) status = uffb_context_reserve(c, sequences, tokens, longest);
+    if (status) return uffb_context_fail(c, status);
+    c->sequences = sequences;
+    c->tokens = tokens;
+    memcpy(c->offsets, offsets, ((size_t)sequences + 1) * sizeof *offsets);
+    status = run_encoder(c, ids, types, taps);
+    return status ? uffb_context_fail(c, status) : UFFB_OK;
+}

@@ -1,0 +1,295 @@
+/* The model: a checked architecture and a table of the tensors it wants. */
+#include "model.h"
+#include "error.h"
+#include "../ops/ops.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct uffb_slot {
+    uffb_tensor_info info;
+    const float **data;
+    float *owned;
+} slot;
+
+int uffb_fff_walks(const uffb_arch *arch) { return arch->feedforward == UFFB_FFN_FFF && arch->depth > 3; }
+
+/* --- what can be -------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *name;
+    int64_t value, low, high;
+} bound;
+
+static int32_t check_arch(const uffb_arch *a) {
+    const int fff = a->feedforward == UFFB_FFN_FFF, classifies = (a->heads_present & UFFB_HEAD_CLASS) != 0;
+    const int64_t most = 1 << 24;
+    const bound bounds[] = {
+        {"layers", a->layers, 0, 4096},
+        {"hidden", a->hidden, 1, 1 << 20},
+        {"heads", a->heads, 1, a->hidden},
+        {"vocab", a->vocab, 1, most},
+        {"max_length", a->max_length, 1, 1 << 20},
+        {"position_offset", a->position_offset, 0, 1 << 20},
+        {"token_types", a->token_types, 0, 1 << 20},
+        {"width", a->width, fff ? 0 : 1, most},
+        {"trees", a->trees, fff, most},
+        {"depth", a->depth, 0, 24},
+        {"pool_width", a->pool_width, 0, most},
+        {"labels", a->labels, classifies, most},
+        {"norm_position", a->norm_position, UFFB_PRE_NORM, UFFB_POST_NORM},
+        {"positions", a->positions, UFFB_SINUSOIDAL, UFFB_LEARNED},
+        {"feedforward", a->feedforward, UFFB_FFN_DENSE, UFFB_FFN_FFF},
+        {"activation", a->activation, UFFB_GELU, UFFB_IDENTITY},
+        {"pool_activation", a->pool_activation, UFFB_GELU, UFFB_IDENTITY},
+        {"pooling", a->pooling, UFFB_POOL_FIRST, UFFB_POOL_LSE},
+        {"heads_present", a->heads_present, 0, UFFB_HEAD_MLM | UFFB_HEAD_CLASS},
+        {"embed_norm", a->embed_norm, 0, 1},
+        {"final_norm", a->final_norm, 0, 1},
+        {"mlm_transform", a->mlm_transform, 0, 1},
+        {"tied", a->tied, 0, 1},
+    };
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
+        const bound *b = &bounds[i];
+        if (b->value < b->low || b->value > b->high) {
+            return uffb_fail(UFFB_INVALID, "%s is %lld, but must be %lld to %lld", b->name, (long long)b->value,
+                             (long long)b->low, (long long)b->high);
+        }
+    }
+    if (a->hidden % a->heads) {
+        return uffb_fail(UFFB_INVALID, "hidden (%lld) is not a multiple of heads (%lld)", (long long)a->hidden, (long long)a->heads);
+    }
+    if (a->feedforward == UFFB_FFN_GLU && a->width % 2) {
+        return uffb_fail(UFFB_INVALID, "width is %lld, but a gated layer needs an even one", (long long)a->width);
+    }
+    if (fff && a->trees > INT32_MAX / (((int64_t)2 << a->depth) - 1)) {
+        return uffb_fail(UFFB_INVALID, "%lld trees of depth %lld have too many nodes", (long long)a->trees, (long long)a->depth);
+    }
+    if (!(a->norm_eps >= 0 && a->norm_eps <= 1)) return uffb_fail(UFFB_INVALID, "norm_eps must be 0 to 1");
+    return UFFB_OK;
+}
+
+/* --- what there is ------------------------------------------------------------------------------------------------------- */
+
+enum { REQUIRED = 1 };
+
+/* One more tensor, named by `format` with the layer's number where it asks for one. The first pass only counts. */
+static void add(uffb_model *m, slot *table, int64_t layer, const char *format, int64_t rows, int64_t cols, int32_t layout,
+                int32_t required, const float **data) {
+    if (table) {
+        slot *s = &table[m->slots];
+        if (strchr(format, '%')) {
+            char prefix[32];
+            snprintf(prefix, sizeof prefix, "layer.%lld", (long long)layer);
+            snprintf(s->info.name, sizeof s->info.name, "%s%s", prefix, format + 1);
+        } else {
+            snprintf(s->info.name, sizeof s->info.name, "%s", format);
+        }
+        s->info.rows = rows;
+        s->info.cols = cols;
+        s->info.layout = layout;
+        s->info.required = required;
+        s->data = data;
+    }
+    m->slots++;
+}
+
+static void add_vector(uffb_model *m, slot *table, int64_t layer, const char *format, int64_t size, int32_t required,
+                       const float **data) {
+    add(m, table, layer, format, 1, size, UFFB_ROWS, required, data);
+}
+
+static void add_linear(uffb_model *m, slot *table, int64_t layer, const char *weight, const char *bias, int64_t rows,
+                       int64_t cols, uffb_linear *linear) {
+    linear->rows = rows;
+    linear->cols = cols;
+    add(m, table, layer, weight, rows, cols, UFFB_PANELS, REQUIRED, &linear->weight);
+    if (bias) add_vector(m, table, layer, bias, rows, !REQUIRED, &linear->bias);
+}
+
+static void add_norm(uffb_model *m, slot *table, int64_t layer, const char *weight, const char *bias, uffb_affine *norm) {
+    add_vector(m, table, layer, weight, m->arch.hidden, REQUIRED, &norm->weight);
+    add_vector(m, table, layer, bias, m->arch.hidden, !REQUIRED, &norm->bias);
+}
+
+static void add_feedforward(uffb_model *m, slot *table, int64_t l, uffb_layer *layer) {
+    const uffb_arch *a = &m->arch;
+    const int64_t nodes = a->trees * m->nodes;
+    if (a->feedforward != UFFB_FFN_FFF) {
+        const int64_t inner = a->feedforward == UFFB_FFN_GLU ? a->width / 2 : a->width;
+        add_linear(m, table, l, "%.ffn.in.weight", "%.ffn.in.bias", a->width, a->hidden, &layer->ffn_in);
+        add_linear(m, table, l, "%.ffn.out.weight", "%.ffn.out.bias", a->hidden, inner, &layer->ffn_out);
+    } else if (uffb_fff_walks(a)) {
+        add(m, table, l, "%.fff.in.weight", nodes, a->hidden, UFFB_ROWS, REQUIRED, &layer->fff_in);
+        add_vector(m, table, l, "%.fff.in.bias", nodes, !REQUIRED, &layer->fff_bias);
+        add(m, table, l, "%.fff.out.weight", nodes, a->hidden, UFFB_ROWS, REQUIRED, &layer->fff_out);
+    } else {
+        add_linear(m, table, l, "%.fff.in.weight", "%.fff.in.bias", nodes, a->hidden, &layer->ffn_in);
+        add_linear(m, table, l, "%.fff.out.weight", NULL, a->hidden, nodes, &layer->ffn_out);
+    }
+}
+
+static void add_tensors(uffb_model *m, slot *table) {
+    const uffb_arch *a = &m->arch;
+    const int64_t h = a->hidden;
+    m->slots = 0;
+    add(m, table, 0, "embed.word", a->vocab, h, a->tied ? UFFB_PANELS : UFFB_ROWS, REQUIRED, &m->word);
+    if (a->positions == UFFB_LEARNED) {
+        add(m, table, 0, "embed.position", a->max_length + a->position_offset, h, UFFB_ROWS, REQUIRED, &m->position);
+    } else {
+        add_vector(m, table, 0, "embed.position.scale", 1, !REQUIRED, &m->position_scale);
+    }
+    if (a->token_types) add(m, table, 0, "embed.type", a->token_types, h, UFFB_ROWS, REQUIRED, &m->type);
+    if (a->embed_norm) add_norm(m, table, 0, "embed.norm.weight", "embed.norm.bias", &m->embed_norm);
+    for (int64_t l = 0; l < a->layers; l++) {
+        uffb_layer *layer = &m->layers[l];
+        add_norm(m, table, l, "%.norm1.weight", "%.norm1.bias", &layer->norm1);
+        add_linear(m, table, l, "%.attn.qkv.weight", "%.attn.qkv.bias", 3 * h, h, &layer->qkv);
+        add_vector(m, table, l, "%.attn.scale", 1, !REQUIRED, &layer->scale);
+        add_linear(m, table, l, "%.attn.out.weight", "%.attn.out.bias", h, h, &layer->out);
+        add_norm(m, table, l, "%.norm2.weight", "%.norm2.bias", &layer->norm2);
+        add_feedforward(m, table, l, layer);
+    }
+    if (a->final_norm) add_norm(m, table, 0, "final_norm.weight", "final_norm.bias", &m->final_norm);
+    if (a->heads_present & UFFB_HEAD_MLM) {
+        if (a->mlm_transform) {
+            add_linear(m, table, 0, "head.mlm.dense.weight", "head.mlm.dense.bias", h, h, &m->mlm_dense);
+            add_norm(m, table, 0, "head.mlm.norm.weight", "head.mlm.norm.bias", &m->mlm_norm);
+        }
+        if (a->tied) {
+            m->decoder.rows = a->vocab;
+            m->decoder.cols = h;
+        } else {
+            add(m, table, 0, "head.mlm.decoder.weight", a->vocab, h, UFFB_PANELS, REQUIRED, &m->decoder.weight);
+            m->decoder.rows = a->vocab;
+            m->decoder.cols = h;
+        }
+        add_vector(m, table, 0, "head.mlm.decoder.bias", a->vocab, !REQUIRED, &m->decoder.bias);
+    }
+    if (a->heads_present & UFFB_HEAD_CLASS) {
+        const int64_t pooled = a->pool_width ? a->pool_width : h;
+        if (a->pool_width) add_linear(m, table, 0, "head.pool.dense.weight", "head.pool.dense.bias", pooled, h, &m->pool_dense);
+        add_linear(m, table, 0, "head.class.weight", "head.class.bias", a->labels, pooled, &m->classes);
+    }
+}
+
+int32_t uffb_model_new(const uffb_arch *arch, uffb_model **model) {
+    if (!arch || !model) return uffb_fail(UFFB_INVALID, "uffb_model_new: no arch or nowhere to put the model");
+    *model = NULL;
+    int32_t status = check_arch(arch);
+    if (status) return status;
+    uffb_model *m = calloc(1, sizeof *m);
+    if (!m) return uffb_fail(UFFB_NO_MEMORY, "no memory for a model");
+    m->arch = *arch;
+    m->nodes = arch->feedforward == UFFB_FFN_FFF ? ((int64_t)2 << arch->depth) - 1 : 0;
+    m->layers = calloc((size_t)arch->layers + 1, sizeof *m->layers);
+    if (m->layers) {
+        add_tensors(m, NULL);
+        m->slot = calloc((size_t)m->slots, sizeof *m->slot);
+    }
+    if (!m->slot) {
+        uffb_model_free(m);
+        return uffb_fail(UFFB_NO_MEMORY, "no memory for a model of %lld layers", (long long)arch->layers);
+    }
+    add_tensors(m, m->slot);
+    for (int64_t i = 0; i < m->slots; i++) {
+        const uffb_tensor_info *info = &m->slot[i].info;
+        if (!uffb_tensor_bytes(info->rows, info->cols, UFFB_F32, info->layout)) {
+            status = uffb_fail(UFFB_INVALID, "%s would be too large: [%lld, %lld]", info->name, (long long)info->rows,
+                               (long long)info->cols);
+            uffb_model_free(m);
+            return status;
+        }
+    }
+    *model = m;
+    return UFFB_OK;
+}
+
+void uffb_model_free(uffb_model *m) {
+    if (!m) return;
+    for (int64_t i = 0; m->slot && i < m->slots; i++) free(m->slot[i].owned);
+    free(m->slot);
+    free(m->layers);
+    free(m->sinusoids);
+    free(m);
+}
+
+int64_t uffb_model_tensor_count(const uffb_model *m) { return m ? m->slots : 0; }
+
+int32_t uffb_model_tensor_info(const uffb_model *m, int64_t index, uffb_tensor_info *info) {
+    if (!m || !info || index < 0 || index >= m->slots) return uffb_fail(UFFB_INVALID, "uffb_model_tensor_info: no such tensor");
+    *info = m->slot[index].info;
+    info->present = *m->slot[index].data != NULL;
+    return UFFB_OK;
+}
+
+static slot *find(uffb_model *m, const char *name) {
+    for (int64_t i = 0; i < m->slots; i++) {
+        if (!strcmp(m->slot[i].info.name, name)) return &m->slot[i];
+    }
+    return NULL;
+}
+
+int32_t uffb_model_tensor_set(uffb_model *m, const char *name, const void *data, uint64_t bytes, int32_t dtype, int32_t layout) {
+    if (!m || !name || !data) return uffb_fail(UFFB_INVALID, "uffb_model_tensor_set: no model, name or data");
+    if (m->ready) return uffb_fail(UFFB_INVALID, "%.64s: the model is ready and takes no more tensors", name);
+    slot *s = find(m, name);
+    if (!s) return uffb_fail(UFFB_INVALID, "%.64s: this model has no such tensor", name);
+    const uffb_tensor_info *info = &s->info;
+    uint64_t want = uffb_tensor_bytes(info->rows, info->cols, dtype, layout);
+    if (!want) return uffb_fail(UFFB_INVALID, "%s: unknown dtype %d or layout %d", info->name, dtype, layout);
+    if (want != bytes) {
+        return uffb_fail(UFFB_INVALID, "%s: [%lld, %lld] needs %llu bytes, not %llu", info->name, (long long)info->rows,
+                         (long long)info->cols, (unsigned long long)want, (unsigned long long)bytes);
+    }
+    free(s->owned);
+    s->owned = NULL;
+    *s->data = NULL;
+    if (dtype == UFFB_F32 && layout == info->layout && (uintptr_t)data % sizeof(float) == 0) {
+        *s->data = data;
+        return UFFB_OK;
+    }
+    uint64_t size = uffb_tensor_bytes(info->rows, info->cols, UFFB_F32, info->layout);
+    s->owned = aligned_alloc(64, (size + 63) / 64 * 64);
+    if (!s->owned) return uffb_fail(UFFB_NO_MEMORY, "no memory for %s: %llu bytes", info->name, (unsigned long long)size);
+    int32_t status =
+        uffb_tensor_convert(info->rows, info->cols, data, bytes, dtype, layout, s->owned, size, UFFB_F32, info->layout);
+    if (!status) *s->data = s->owned;
+    return status;
+}
+
+/* The table of "Attention is all you need", section 3.5, times the model's scale. */
+static int32_t make_sinusoids(uffb_model *m) {
+    const int64_t positions = m->arch.max_length + m->arch.position_offset, h = m->arch.hidden;
+    const double scale = m->position_scale ? (double)*m->position_scale : 1.0;
+    m->sinusoids = malloc((size_t)(positions * h) * sizeof *m->sinusoids);
+    if (!m->sinusoids) return uffb_fail(UFFB_NO_MEMORY, "no memory for %lld positions", (long long)positions);
+    for (int64_t i = 0; i < h; i += 2) {
+        const double frequency = exp(-(double)i * log(10000.0) / (double)h);
+        for (int64_t p = 0; p < positions; p++) {
+            m->sinusoids[p * h + i] = (float)(scale * (double)(float)sin((double)p * frequency));
+            if (i + 1 < h) m->sinusoids[p * h + i + 1] = (float)(scale * (double)(float)cos((double)p * frequency));
+        }
+    }
+    m->position = m->sinusoids;
+    return UFFB_OK;
+}
+
+int32_t uffb_model_ready(uffb_model *m) {
+    if (!m) return uffb_fail(UFFB_INVALID, "uffb_model_ready: no model");
+    if (m->ready) return UFFB_OK;
+    for (int64_t i = 0; i < m->slots; i++) {
+        if (m->slot[i].info.required && !*m->slot[i].data) {
+            return uffb_fail(UFFB_INVALID, "the model lacks %s", m->slot[i].info.name);
+        }
+    }
+    if (m->arch.positions == UFFB_SINUSOIDAL) {
+        int32_t status = make_sinusoids(m);
+        if (status) return status;
+    }
+    if (m->arch.tied) m->decoder.weight = m->word;
+    m->ready = 1;
+    return UFFB_OK;
+}

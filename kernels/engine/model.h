@@ -1,0 +1,47 @@
+/* model.h: what an encoder is made of, as the engine reads it. */
+#ifndef UFFB_MODEL_H
+#define UFFB_MODEL_H
+
+#include "../uffb.h"
+
+/* A dense projection of [cols] to [rows]: y = weight x + bias. */
+typedef struct uffb_linear {
+    int64_t rows, cols;
+    const float *weight; /* panels */
+    const float *bias;   /* [rows] or NULL */
+} uffb_linear;
+
+typedef struct uffb_affine {
+    const float *weight, *bias; /* LayerNorm's, [hidden]; bias may be NULL */
+} uffb_affine;
+
+typedef struct uffb_layer {
+    uffb_affine norm1, norm2;
+    uffb_linear qkv, out; /* qkv rows: per head q, k, v */
+    const float *scale;   /* [1] factor of the attention scores, or NULL for 1/sqrt(hidden/heads) */
+    uffb_linear ffn_in, ffn_out;
+    /* FFF, when it walks its trees (uffb_fff_walks): node-major rows. A shallow FFF computes all its nodes instead, with ffn_in
+     * [trees*nodes, hidden] and ffn_out [hidden, trees*nodes]. */
+    const float *fff_in, *fff_bias, *fff_out;
+} uffb_layer;
+
+struct uffb_model {
+    uffb_arch arch;
+    int64_t nodes; /* of one tree */
+    int32_t ready;
+    const float *word;     /* [vocab, hidden]: panels when tied, else rows */
+    const float *position; /* learned, or the sinusoid table times its scale: [max_length + position_offset, hidden] */
+    const float *position_scale, *type;
+    float *sinusoids;
+    uffb_affine embed_norm, final_norm, mlm_norm;
+    uffb_layer *layers;
+    uffb_linear mlm_dense, decoder, pool_dense, classes;
+    int64_t slots;
+    struct uffb_slot *slot;
+};
+
+/* Whether FFF layers walk their trees token by token. Up to depth 3 it is faster to compute all nodes in one GEMM and keep the
+ * path: a walked node costs about 6.5 times a GEMM's (kernels/PERFORMANCE.md), and 15 nodes are less than 6.5 times 4. */
+int uffb_fff_walks(const uffb_arch *arch);
+
+#endif

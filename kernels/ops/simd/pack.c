@@ -1,0 +1,45 @@
+/* Panels of a matrix that is itself an activation (keys and values of attention): 4 x 4 blocks transposed in registers. */
+#include "simd.h"
+
+typedef float quad __attribute__((vector_size(16), aligned(4)));
+
+/* block[c][r] of a panel = w[r][c], for 4 rows and 4 columns */
+UFFB_INLINE void transpose_block(const float *w, int64_t ldw, float *panel) {
+    quad r0 = *(const quad *)w, r1 = *(const quad *)(w + ldw), r2 = *(const quad *)(w + 2 * ldw),
+         r3 = *(const quad *)(w + 3 * ldw);
+    quad lo01 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), hi01 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
+    quad lo23 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), hi23 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
+    *(quad *)(panel + 0 * UFFB_PANEL) = __builtin_shufflevector(lo01, lo23, 0, 1, 4, 5);
+    *(quad *)(panel + 1 * UFFB_PANEL) = __builtin_shufflevector(lo01, lo23, 2, 3, 6, 7);
+    *(quad *)(panel + 2 * UFFB_PANEL) = __builtin_shufflevector(hi01, hi23, 0, 1, 4, 5);
+    *(quad *)(panel + 3 * UFFB_PANEL) = __builtin_shufflevector(hi01, hi23, 2, 3, 6, 7);
+}
+
+static void pack_rows(int64_t rows, int64_t cols, const float *w, int64_t ldw, float *panel) {
+    for (int64_t r = 0; r < UFFB_PANEL; r += 4) {
+        int64_t blocks = r + 4 <= rows ? cols / 4 * 4 : 0;
+        for (int64_t c = 0; c < blocks; c += 4) transpose_block(w + r * ldw + c, ldw, panel + c * UFFB_PANEL + r);
+        for (int64_t c = blocks; c < cols; c++) {
+            for (int64_t i = r; i < r + 4; i++) panel[c * UFFB_PANEL + i] = i < rows ? w[i * ldw + c] : 0.0f;
+        }
+    }
+}
+
+static void pack_columns(int64_t rows, int64_t cols, const float *w, int64_t ldw, float *panel) {
+    for (int64_t c = 0; c < cols; c++, panel += UFFB_PANEL, w += ldw) {
+        for (int64_t i = 0; i < UFFB_PANEL; i += VEC_LANES) {
+            int64_t left = rows - i < 0 ? 0 : rows - i;
+            vec_store(panel + i, left >= VEC_LANES ? vec_load(w + i) : vec_load_some(w + i, left));
+        }
+    }
+}
+
+void KERNEL(pack)(int64_t rows, int64_t cols, const float *w, int64_t ldw, int32_t transposed, float *panels) {
+    for (int64_t first = 0; first < rows; first += UFFB_PANEL, panels += UFFB_PANEL * cols) {
+        if (transposed) {
+            pack_columns(rows - first, cols, w + first, ldw, panels);
+        } else {
+            pack_rows(rows - first, cols, w + first * ldw, ldw, panels);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+/* One vector of floats on AVX-512 (F only). Every vec/ header defines these same names; simd/ is written once over them. */
+#include <immintrin.h>
+
+#define VEC_LANES 16
+/* GEMM tile: rows x panels held in registers (28 of 32 accumulate). */
+#define VEC_TILE_ROWS 14
+#define VEC_TILE_PANELS 2
+
+typedef __m512 vec;
+
+static inline __mmask16 vec_mask(int64_t n) { return (__mmask16)((1u << n) - 1); }
+static inline vec vec_zero(void) { return _mm512_setzero_ps(); }
+static inline vec vec_set(float x) { return _mm512_set1_ps(x); }
+static inline vec vec_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline void vec_store(float *p, vec v) { _mm512_storeu_ps(p, v); }
+static inline vec vec_load_some(const float *p, int64_t n) { return _mm512_maskz_loadu_ps(vec_mask(n), p); }
+static inline void vec_store_some(float *p, vec v, int64_t n) { _mm512_mask_storeu_ps(p, vec_mask(n), v); }
+static inline vec vec_add(vec a, vec b) { return _mm512_add_ps(a, b); }
+static inline vec vec_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
+static inline vec vec_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+static inline vec vec_div(vec a, vec b) { return _mm512_div_ps(a, b); }
+static inline vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
+static inline vec vec_min(vec a, vec b) { return _mm512_min_ps(a, b); }
+static inline vec vec_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+static inline vec vec_round(vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vec vec_exp2(vec whole) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(whole), _mm512_set1_epi32(127)), 23));
+}
+static inline float vec_sum(vec a) { return _mm512_reduce_add_ps(a); }
+static inline float vec_top(vec a) { return _mm512_reduce_max_ps(a); }

@@ -1,0 +1,37 @@
+/* One vector of floats on AArch64 NEON. */
+#include <arm_neon.h>
+
+#define VEC_LANES 4
+/* GEMM tile: 6 rows x 4 vectors (24 of 32 registers accumulate). */
+#define VEC_TILE_ROWS 6
+#define VEC_TILE_PANELS 1
+
+typedef float32x4_t vec;
+
+static inline vec vec_zero(void) { return vdupq_n_f32(0); }
+static inline vec vec_set(float x) { return vdupq_n_f32(x); }
+static inline vec vec_load(const float *p) { return vld1q_f32(p); }
+static inline void vec_store(float *p, vec v) { vst1q_f32(p, v); }
+static inline vec vec_load_some(const float *p, int64_t n) {
+    float lanes[4] = {0};
+    for (int64_t i = 0; i < n; i++) lanes[i] = p[i];
+    return vld1q_f32(lanes);
+}
+static inline void vec_store_some(float *p, vec v, int64_t n) {
+    float lanes[4];
+    vst1q_f32(lanes, v);
+    for (int64_t i = 0; i < n; i++) p[i] = lanes[i];
+}
+static inline vec vec_add(vec a, vec b) { return vaddq_f32(a, b); }
+static inline vec vec_sub(vec a, vec b) { return vsubq_f32(a, b); }
+static inline vec vec_mul(vec a, vec b) { return vmulq_f32(a, b); }
+static inline vec vec_div(vec a, vec b) { return vdivq_f32(a, b); }
+static inline vec vec_max(vec a, vec b) { return vmaxq_f32(a, b); }
+static inline vec vec_min(vec a, vec b) { return vminq_f32(a, b); }
+static inline vec vec_fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
+static inline vec vec_round(vec a) { return vrndnq_f32(a); }
+static inline vec vec_exp2(vec whole) {
+    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(whole), vdupq_n_s32(127)), 23));
+}
+static inline float vec_sum(vec a) { return vaddvq_f32(a); }
+static inline float vec_top(vec a) { return vmaxvq_f32(a); }
