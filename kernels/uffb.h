@@ -13,9 +13,10 @@
  *     uffb_mlm_top_k(context, ...);                        and any head on those states
  *
  * Rules. Every function that can fail returns a status; uffb_error() then gives one line about the last failure on the calling
- * thread, uffb_context_error() about the last failure of a context (for calls made on another thread). The library never prints,
- * exits or aborts, and keeps no caller pointer after a call, except tensors given to uffb_model_tensor_set, which must outlive
- * the model. A model is read-only once ready and may be shared by threads; a context or taps belongs to one call at a time.
+ * thread, uffb_context_error() about the last failure of a context (for calls made on another thread). The library never
+ * prints, exits or aborts, and keeps no caller pointer after a call, except tensors given to uffb_model_tensor_set, which must
+ * outlive the model. A model is read-only once ready and may be shared by threads; a context or taps belongs to one call at a
+ * time.
  *
  * Shapes are row-major. Sequences of a batch are concatenated without padding: `tokens` rows in all, sequence s holding rows
  * offsets[s] to offsets[s+1]-1. Neither the other sequences of a batch nor the number of threads ever changes a result.
@@ -72,8 +73,8 @@ extern "C" {
 #define UFFB_FFN_GLU 1   /* h = in(x); out(h[:half] * act(h[half:])) */
 #define UFFB_FFN_FFF 2   /* `trees` trees of `depth` + 1 levels */
 
-/* Pooling of a sequence's final states to one vector. All of them read real tokens only; the original code averages over padding
- * as well, which gives the same result for an unpadded input. */
+/* Pooling of a sequence's final states to one vector. All of them read real tokens only; the original code averages over
+ * padding as well, which gives the same result for an unpadded input. */
 #define UFFB_POOL_FIRST 0
 #define UFFB_POOL_MEAN 1
 #define UFFB_POOL_MAX 2
@@ -190,7 +191,8 @@ UFFB_API int32_t uffb_pool(uffb_context *context, int32_t pooling, float *vector
 /* logits [sequences, labels] */
 UFFB_API int32_t uffb_classify(uffb_context *context, float *logits);
 
-/* --- taps: buffers of the caller that an encode fills on its way ------------------------------------------------------------ */
+/* --- taps: buffers of the caller that an encode fills on its way ------------------------------------------------------------
+ */
 
 #define UFFB_TAP_EMBEDDING 0   /* f32 [tokens, hidden]; layer ignored */
 #define UFFB_TAP_LAYER 1       /* f32 [tokens, hidden]: the output of that layer */

@@ -30,9 +30,9 @@ static void attend_task(void *arg, int64_t task, int32_t thread) {
     const float *q = t->qkv + start * 3 * hidden + head * 3 * size, *k = q + size, *v = q + 2 * size;
     float *out = t->attended + start * hidden + head * size;
 
-    float *keys = c->scratch + thread * c->scratch_size;        /* [length/16][size][16] */
-    float *values = keys + panels_of(length) * size;            /* [size/16][length][16] */
-    float *scores = values + panels_of(size) * length;          /* [QUERY_ROWS, lds] */
+    float *keys = c->scratch + thread * c->scratch_size; /* [length/16][size][16] */
+    float *values = keys + panels_of(length) * size;     /* [size/16][length][16] */
+    float *scores = values + panels_of(size) * length;   /* [QUERY_ROWS, lds] */
     const int64_t lds = panels_of(length);
     ops->pack(length, size, k, 3 * hidden, 0, keys);
     ops->pack(size, length, v, 3 * hidden, 1, values);

@@ -9,8 +9,8 @@ int64_t uffb_wide(const uffb_arch *a) {
     int64_t width = 0;
     if (a->feedforward != UFFB_FFN_FFF) {
         width = a->width;
-    } else if (!uffb_fff_walks(a)) {
-        width = a->trees * (((int64_t)2 << a->depth) - 1);
+    } else {
+        width = uffb_fff_walks(a) ? uffb_fff_wide(a) : a->trees * (((int64_t)2 << a->depth) - 1);
     }
     return larger(3 * a->hidden, width);
 }
@@ -129,7 +129,7 @@ int32_t uffb_context_reserve(uffb_context *c, int64_t sequences, int64_t tokens,
         }
         c->capacity = tokens;
     }
-    int64_t size = larger(uffb_attention_scratch(a, longest), uffb_feedforward_scratch(a));
+    int64_t size = uffb_attention_scratch(a, longest);
     if (size > c->scratch_size) {
         c->scratch_size = 0;
         size = (size + 15) / 16 * 16;

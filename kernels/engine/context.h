@@ -27,7 +27,7 @@ struct uffb_context {
     int64_t capacity, sequence_capacity;
     float *x;      /* [T, hidden] residual stream */
     float *normed; /* [T, hidden] input of a sublayer, and its attention output */
-    float *wide;   /* [T, uffb_wide(arch)] q, k, v; feedforward hidden units */
+    float *wide;   /* [T, uffb_wide(arch)] q, k, v; then feedforward hidden units, or paths */
 
     /* Scratch of each thread. */
     int64_t scratch_size; /* floats a thread */
@@ -63,6 +63,9 @@ void uffb_attend(uffb_context *context, const uffb_layer *layer, const float *qk
 int64_t uffb_attention_scratch(const uffb_arch *arch, int64_t longest);
 /* x += feedforward(input); taps get the paths of layer `l`. */
 void uffb_feed_forward(uffb_context *context, int64_t l, const float *input, float *x, const uffb_taps *taps);
-int64_t uffb_feedforward_scratch(const uffb_arch *arch);
+/* The same for a walked FFF layer (fff.c); path and path_logits [T, trees, depth+1] or NULL. */
+void uffb_fff_layer(uffb_context *context, const uffb_layer *layer, const float *input, float *x, int32_t *path,
+                    float *path_logits);
+int64_t uffb_fff_wide(const uffb_arch *arch);
 
 #endif

@@ -12,8 +12,8 @@ static int32_t check_batch(const uffb_context *c, int64_t sequences, const int64
     for (int64_t s = 0; s < sequences; s++) {
         int64_t length = offsets[s + 1] - offsets[s];
         if (length < 1 || length > a->max_length) {
-            return uffb_fail(UFFB_INVALID, "sequence %lld has %lld tokens, but must have 1 to %lld", (long long)s, (long long)length,
-                             (long long)a->max_length);
+            return uffb_fail(UFFB_INVALID, "sequence %lld has %lld tokens, but must have 1 to %lld", (long long)s,
+                             (long long)length, (long long)a->max_length);
         }
     }
     for (int64_t t = 0; t < offsets[sequences]; t++) {

@@ -1,54 +1,14 @@
-/* The feedforward half of a block: dense, gated, or fast feedforward (FFF). */
+/* The feedforward half of a block: dense, gated, or fast feedforward (FFF; the walked kind is in fff.c). */
 #include "context.h"
 #include "taps.h"
 
 #include <string.h>
 
-/* --- FFF, walked: each token reads one path per tree ------------------------------------------------------------------------ */
-
 /* Tokens of one task. */
-#define WALK_TOKENS 64
+#define TASK_TOKENS 64
 
-typedef struct {
-    uffb_context *context;
-    int64_t layer;
-    const float *input;
-    float *x;
-    int32_t *path;      /* tap or NULL */
-    float *path_logits; /* tap or NULL */
-} fff;
-
-static int64_t path_size(const uffb_arch *a) { return a->trees * (a->depth + 1); }
-
-int64_t uffb_feedforward_scratch(const uffb_arch *a) { return uffb_fff_walks(a) ? 2 * WALK_TOKENS * path_size(a) : 0; }
-
-static void walk_task(void *arg, int64_t task, int32_t thread) {
-    const fff *f = arg;
-    uffb_context *c = f->context;
-    const uffb_model *m = c->model;
-    const uffb_arch *a = &m->arch;
-    const uffb_layer *layer = &m->layers[f->layer];
-    const int64_t first = task * WALK_TOKENS, left = c->tokens - first, size = path_size(a);
-    const int64_t tokens = left < WALK_TOKENS ? left : WALK_TOKENS;
-    float *logits = c->scratch + thread * c->scratch_size;  /* [tokens, size] */
-    int32_t *nodes = (int32_t *)(logits + WALK_TOKENS * size); /* [tokens, size], numbered through all trees */
-
-    for (int64_t tree = 0; tree < a->trees; tree++) {
-        const uffb_tree t = {a->depth, a->hidden, layer->fff_in + tree * m->nodes * a->hidden,
-                             layer->fff_bias ? layer->fff_bias + tree * m->nodes : NULL};
-        const int64_t at = tree * (a->depth + 1);
-        c->ops->fff_walk(&t, tokens, f->input + first * a->hidden, a->hidden, (int32_t)(tree * m->nodes), nodes + at,
-                         logits + at, size);
-    }
-    if (f->path_logits) memcpy(f->path_logits + first * size, logits, (size_t)(tokens * size) * sizeof *logits);
-    for (int64_t i = 0; f->path && i < tokens * size; i++) {
-        f->path[first * size + i] = nodes[i] - (int32_t)(i % size / (a->depth + 1) * m->nodes);
-    }
-    c->ops->activate(a->activation, tokens, size, logits, size);
-    c->ops->fff_sum(tokens, size, a->hidden, nodes, logits, size, layer->fff_out, f->x + first * a->hidden, a->hidden);
-}
-
-/* --- FFF, shallow: all nodes in one GEMM, those off the path put to zero ----------------------------------------------------- */
+/* --- FFF, shallow: all nodes in one GEMM, those off the path put to zero
+ * ----------------------------------------------------- */
 
 /* Zeroes the logits [tokens, trees, nodes] of nodes that a token does not visit. */
 static void keep_path(const uffb_arch *a, int64_t nodes, float *logits, int32_t *path, float *path_logits) {
@@ -67,19 +27,27 @@ static void keep_path(const uffb_arch *a, int64_t nodes, float *logits, int32_t 
     }
 }
 
+typedef struct {
+    uffb_context *context;
+    int32_t *path;      /* tap or NULL */
+    float *path_logits; /* tap or NULL */
+} selection;
+
 static void keep_task(void *arg, int64_t task, int32_t thread) {
     (void)thread;
-    const fff *f = arg;
+    const selection *f = arg;
     uffb_context *c = f->context;
     const uffb_arch *a = &c->model->arch;
-    const int64_t width = a->trees * c->model->nodes, size = path_size(a);
-    for (int64_t t = task * WALK_TOKENS; t < c->tokens && t < (task + 1) * WALK_TOKENS; t++) {
+    const int64_t width = a->trees * c->model->nodes, size = a->trees * (a->depth + 1);
+    for (int64_t t = task * TASK_TOKENS; t < c->tokens && t < (task + 1) * TASK_TOKENS; t++) {
         keep_path(a, c->model->nodes, c->wide + t * width, f->path ? f->path + t * size : NULL,
                   f->path_logits ? f->path_logits + t * size : NULL);
     }
 }
 
-/* --- all kinds ------------------------------------------------------------------------------------------------------------- */
+/* --- all kinds
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct {
     const uffb_ops *ops;
@@ -90,7 +58,7 @@ typedef struct {
 static void gate_task(void *arg, int64_t task, int32_t thread) {
     (void)thread;
     const gate *g = arg;
-    int64_t first = task * WALK_TOKENS, left = g->tokens - first, rows = left < WALK_TOKENS ? left : WALK_TOKENS;
+    int64_t first = task * TASK_TOKENS, left = g->tokens - first, rows = left < TASK_TOKENS ? left : TASK_TOKENS;
     float *x = g->wide + first * 2 * g->half;
     g->ops->multiply(rows, g->half, x, 2 * g->half, x + g->half, 2 * g->half);
 }
@@ -98,10 +66,10 @@ static void gate_task(void *arg, int64_t task, int32_t thread) {
 void uffb_feed_forward(uffb_context *c, int64_t l, const float *input, float *x, const uffb_taps *taps) {
     const uffb_arch *a = &c->model->arch;
     const uffb_layer *layer = &c->model->layers[l];
-    const int64_t tokens = c->tokens, tasks = (tokens + WALK_TOKENS - 1) / WALK_TOKENS;
-    fff f = {c, l, input, x, uffb_tap(taps, UFFB_TAP_PATH, l), uffb_tap(taps, UFFB_TAP_PATH_LOGITS, l)};
+    const int64_t tokens = c->tokens, tasks = (tokens + TASK_TOKENS - 1) / TASK_TOKENS;
+    selection f = {c, uffb_tap(taps, UFFB_TAP_PATH, l), uffb_tap(taps, UFFB_TAP_PATH_LOGITS, l)};
     if (uffb_fff_walks(a)) {
-        uffb_parallel(c->team, tasks, walk_task, &f);
+        uffb_fff_layer(c, layer, input, x, f.path, f.path_logits);
         return;
     }
     const int64_t width = layer->ffn_in.rows;

@@ -26,7 +26,8 @@ static int32_t check_positions(const uffb_context *c, int64_t count, const int64
     return UFFB_OK;
 }
 
-/* --- masked language modelling ------------------------------------------------------------------------------------------------ */
+/* --- masked language modelling
+ * ------------------------------------------------------------------------------------------------ */
 
 /* logits [count, vocab]; states is scratch of [2 * count, hidden]. */
 static void decode(uffb_context *c, int64_t count, const int64_t *positions, float *states, float *logits) {
@@ -82,14 +83,16 @@ static void select_task(void *arg, int64_t row, int32_t thread) {
     for (int64_t i = 0; i < k; i++) s->probabilities[row * k + i] = logits[ids[i]];
 }
 
-int32_t uffb_mlm_top_k(uffb_context *c, int64_t count, const int64_t *positions, int64_t k, int32_t *ids, float *probabilities) {
+int32_t uffb_mlm_top_k(uffb_context *c, int64_t count, const int64_t *positions, int64_t k, int32_t *ids,
+                       float *probabilities) {
     if (!c) return uffb_fail(UFFB_INVALID, "uffb_mlm_top_k: no context");
     int32_t status = check_positions(c, count, positions, "uffb_mlm_top_k");
     const int64_t vocab = c->model->arch.vocab, h = c->model->arch.hidden;
     if (!status && (k < 1 || k > vocab)) {
         status = uffb_fail(UFFB_INVALID, "uffb_mlm_top_k: k is %lld, but must be 1 to %lld", (long long)k, (long long)vocab);
     }
-    if (!status && count && (!ids || !probabilities)) status = uffb_fail(UFFB_INVALID, "uffb_mlm_top_k: nowhere to put the tokens");
+    if (!status && count && (!ids || !probabilities))
+        status = uffb_fail(UFFB_INVALID, "uffb_mlm_top_k: nowhere to put the tokens");
     if (status) return uffb_context_fail(c, status);
     const int64_t rows = count < MLM_ROWS ? count : MLM_ROWS;
     float *states = uffb_head_scratch(c, rows * (2 * h + vocab) + 1);
@@ -104,7 +107,8 @@ int32_t uffb_mlm_top_k(uffb_context *c, int64_t count, const int64_t *positions,
     return UFFB_OK;
 }
 
-/* --- one vector a sequence --------------------------------------------------------------------------------------------------- */
+/* --- one vector a sequence ---------------------------------------------------------------------------------------------------
+ */
 
 static void pool_mean(int64_t n, int64_t h, const float *x, float *out) {
     memset(out, 0, (size_t)h * sizeof *out);
@@ -147,7 +151,8 @@ static void pool(const uffb_context *c, int32_t pooling, float *vectors) {
 int32_t uffb_pool(uffb_context *c, int32_t pooling, float *vectors) {
     if (!c) return uffb_fail(UFFB_INVALID, "uffb_pool: no context");
     int32_t status = check_head(c, 0, "uffb_pool");
-    if (!status && (pooling < UFFB_POOL_FIRST || pooling > UFFB_POOL_LSE)) status = uffb_fail(UFFB_INVALID, "no pooling %d", pooling);
+    if (!status && (pooling < UFFB_POOL_FIRST || pooling > UFFB_POOL_LSE))
+        status = uffb_fail(UFFB_INVALID, "no pooling %d", pooling);
     if (!status && !vectors) status = uffb_fail(UFFB_INVALID, "uffb_pool: nowhere to put the vectors");
     if (status) return uffb_context_fail(c, status);
     pool(c, pooling, vectors);

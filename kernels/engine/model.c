@@ -16,7 +16,8 @@ typedef struct uffb_slot {
 
 int uffb_fff_walks(const uffb_arch *arch) { return arch->feedforward == UFFB_FFN_FFF && arch->depth > 3; }
 
-/* --- what can be -------------------------------------------------------------------------------------------------------- */
+/* --- what can be
+ * -------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *name;
@@ -36,7 +37,7 @@ static int32_t check_arch(const uffb_arch *a) {
         {"token_types", a->token_types, 0, 1 << 20},
         {"width", a->width, fff ? 0 : 1, most},
         {"trees", a->trees, fff, most},
-        {"depth", a->depth, 0, 24},
+        {"depth", a->depth, 0, UFFB_MAX_DEPTH},
         {"pool_width", a->pool_width, 0, most},
         {"labels", a->labels, classifies, most},
         {"norm_position", a->norm_position, UFFB_PRE_NORM, UFFB_POST_NORM},
@@ -59,23 +60,27 @@ static int32_t check_arch(const uffb_arch *a) {
         }
     }
     if (a->hidden % a->heads) {
-        return uffb_fail(UFFB_INVALID, "hidden (%lld) is not a multiple of heads (%lld)", (long long)a->hidden, (long long)a->heads);
+        return uffb_fail(UFFB_INVALID, "hidden (%lld) is not a multiple of heads (%lld)", (long long)a->hidden,
+                         (long long)a->heads);
     }
     if (a->feedforward == UFFB_FFN_GLU && a->width % 2) {
         return uffb_fail(UFFB_INVALID, "width is %lld, but a gated layer needs an even one", (long long)a->width);
     }
     if (fff && a->trees > INT32_MAX / (((int64_t)2 << a->depth) - 1)) {
-        return uffb_fail(UFFB_INVALID, "%lld trees of depth %lld have too many nodes", (long long)a->trees, (long long)a->depth);
+        return uffb_fail(UFFB_INVALID, "%lld trees of depth %lld have too many nodes", (long long)a->trees,
+                         (long long)a->depth);
     }
     if (!(a->norm_eps >= 0 && a->norm_eps <= 1)) return uffb_fail(UFFB_INVALID, "norm_eps must be 0 to 1");
     return UFFB_OK;
 }
 
-/* --- what there is ------------------------------------------------------------------------------------------------------- */
+/* --- what there is
+ * ------------------------------------------------------------------------------------------------------- */
 
 enum { REQUIRED = 1 };
 
-/* One more tensor, named by `format` with the layer's number where it asks for one. The first pass only counts. */
+/* One more tensor, named by `format` with the layer's number where it asks for one. The first pass only
+ * counts. */
 static void add(uffb_model *m, slot *table, int64_t layer, const char *format, int64_t rows, int64_t cols, int32_t layout,
                 int32_t required, const float **data) {
     if (table) {
@@ -232,7 +237,8 @@ static slot *find(uffb_model *m, const char *name) {
     return NULL;
 }
 
-int32_t uffb_model_tensor_set(uffb_model *m, const char *name, const void *data, uint64_t bytes, int32_t dtype, int32_t layout) {
+int32_t uffb_model_tensor_set(uffb_model *m, const char *name, const void *data, uint64_t bytes, int32_t dtype,
+                              int32_t layout) {
     if (!m || !name || !data) return uffb_fail(UFFB_INVALID, "uffb_model_tensor_set: no model, name or data");
     if (m->ready) return uffb_fail(UFFB_INVALID, "%.64s: the model is ready and takes no more tensors", name);
     slot *s = find(m, name);

@@ -57,7 +57,8 @@ int32_t uffb_taps_check(const uffb_taps *taps, const uffb_arch *arch, int64_t to
         if (has_layer(t->kind) && (t->layer < 0 || t->layer >= arch->layers)) {
             return uffb_fail(UFFB_INVALID, "a tap asks for layer %lld of %lld", (long long)t->layer, (long long)arch->layers);
         }
-        if (path && arch->feedforward != UFFB_FFN_FFF) return uffb_fail(UFFB_INVALID, "a tap asks for paths, but this model has no trees");
+        if (path && arch->feedforward != UFFB_FFN_FFF)
+            return uffb_fail(UFFB_INVALID, "a tap asks for paths, but this model has no trees");
         const int64_t width = path ? arch->trees * (arch->depth + 1) : arch->hidden;
         const uint64_t want = (uint64_t)tokens * (uint64_t)width * 4;
         if (t->bytes != want) {

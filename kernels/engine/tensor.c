@@ -45,7 +45,7 @@ static uint16_t f16_of_f32(float value) {
     uint32_t bits = bits_of(value), sign = bits >> 16 & 0x8000, rest = bits & 0x7fffffff;
     if (rest > 0x7f800000) return (uint16_t)(sign | 0x7e00 | (rest >> 13 & 0x3ff));
     if (rest >= 0x477ff000) return (uint16_t)(sign | 0x7c00); /* 65,520 and above */
-    if (rest < 0x38800000) { /* subnormal: let the addition round at 2^-24 */
+    if (rest < 0x38800000) {                                  /* subnormal: let the addition round at 2^-24 */
         return (uint16_t)(sign | (bits_of(float_of(rest) + 0.5f) - bits_of(0.5f)));
     }
     return (uint16_t)(sign | ((rest - 0x38000000 + 0xfff + (rest >> 13 & 1)) >> 13));
@@ -129,8 +129,8 @@ static void copy_elements(uint64_t bytes, const uint8_t *source, int64_t source_
 
 #define RUN 256
 
-static void convert_run(const uint8_t *source, int32_t source_dtype, int64_t source_step, uint8_t *target,
-                        int32_t target_dtype, int64_t target_step, int64_t n) {
+static void convert_run(const uint8_t *source, int32_t source_dtype, int64_t source_step, uint8_t *target, int32_t target_dtype,
+                        int64_t target_step, int64_t n) {
     float run[RUN];
     if (source_dtype == target_dtype) {
         copy_elements(element_bytes[source_dtype], source, source_step, target, target_step, n);
@@ -138,8 +138,10 @@ static void convert_run(const uint8_t *source, int32_t source_dtype, int64_t sou
     }
     for (int64_t i = 0; i < n; i += RUN) {
         int64_t count = n - i < RUN ? n - i : RUN;
-        read_elements(source_dtype, source + (uint64_t)(i * source_step) * element_bytes[source_dtype], source_step, count, run);
-        write_elements(target_dtype, target + (uint64_t)(i * target_step) * element_bytes[target_dtype], target_step, count, run);
+        read_elements(source_dtype, source + (uint64_t)(i * source_step) * element_bytes[source_dtype], source_step, count,
+                      run);
+        write_elements(target_dtype, target + (uint64_t)(i * target_step) * element_bytes[target_dtype], target_step, count,
+                       run);
     }
 }
 
@@ -160,9 +162,11 @@ int32_t uffb_tensor_convert(int64_t rows, int64_t cols, const void *source, uint
     if (!source || !target) return uffb_fail(UFFB_INVALID, "uffb_tensor_convert: no source or no target");
     uint64_t want_source = uffb_tensor_bytes(rows, cols, source_dtype, source_layout);
     uint64_t want_target = uffb_tensor_bytes(rows, cols, target_dtype, target_layout);
-    if (!want_source || !want_target) return uffb_fail(UFFB_INVALID, "uffb_tensor_convert: shape, dtype or layout is not valid");
+    if (!want_source || !want_target)
+        return uffb_fail(UFFB_INVALID, "uffb_tensor_convert: shape, dtype or layout is not valid");
     if (want_source != source_bytes || want_target != target_bytes) {
-        return uffb_fail(UFFB_INVALID, "uffb_tensor_convert: a [%lld, %lld] matrix has %llu bytes here and %llu there, not %llu and %llu",
+        return uffb_fail(UFFB_INVALID,
+                         "uffb_tensor_convert: a [%lld, %lld] matrix has %llu bytes here and %llu there, not %llu and %llu",
                          (long long)rows, (long long)cols, (unsigned long long)want_source, (unsigned long long)want_target,
                          (unsigned long long)source_bytes, (unsigned long long)target_bytes);
     }

@@ -29,7 +29,7 @@ struct uffb_team {
         uffb_team *team;
         pthread_t thread;
         int32_t index;
-    } *workers;
+    } * workers;
 };
 
 static void pause_briefly(void) {

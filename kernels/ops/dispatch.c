@@ -32,7 +32,7 @@ static uffb_ops tables[UFFB_ISA_COUNT];
 
 static void fill_tables(void) {
     for (int isa = 0; isa < UFFB_ISA_COUNT; isa++) {
-#define UFFB_KERNEL(op, of)                                                                                  \
+#define UFFB_KERNEL(op, of)                                                                                                    \
     if (UFFB_ISA_##of <= isa) tables[isa].op = uffb_##op##_##of;
 #include "table.inc"
 #undef UFFB_KERNEL

@@ -1,8 +1,9 @@
-/* ops.h: what a kernel is. One function type per op; implementations for an ISA are listed in table.inc and picked by
- * dispatch.c. Kernels take plain pointers, counts and row strides (ld*, in elements, >= the row's length); they allocate nothing,
- * keep no state and may read nothing outside the views they are given. The order in which an element is summed depends on its
- * own row and column only, never on how many rows or columns a call has: callers may split a call anywhere along rows, or along
- * multiples of UFFB_PANEL columns for gemm, and get the same bits. */
+/* ops.h: what a kernel is. One function type per op; implementations for an ISA are listed in table.inc and
+ * picked by dispatch.c. Kernels take plain pointers, counts and row strides (ld*, in elements, >= the row's
+ * length); they allocate nothing, keep no state and may read nothing outside the views they are given. The
+ * order in which an element is summed depends on its own row and column only, never on how many rows or
+ * columns a call has: callers may split a call anywhere along rows, or along multiples of UFFB_PANEL columns
+ * for gemm, and get the same bits. */
 #ifndef UFFB_OPS_H
 #define UFFB_OPS_H
 
@@ -12,15 +13,20 @@
 /* Rows of a weight matrix held together in one GEMM panel. */
 #define UFFB_PANEL 16
 
+/* Deepest tree there is. */
+#define UFFB_MAX_DEPTH 24
+
 /* c [m, n] = a [m, k] * w^T + bias, plus the old c if `accumulate`. w: [n, k] in panels, [ceil(n/16)][k][16].
  * bias [n] or NULL. */
 typedef void uffb_gemm_fn(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *w, const float *bias,
                           float *c, int64_t ldc, int32_t accumulate);
 
-/* w [rows, cols] to panels [ceil(rows/16)][cols][16], missing rows zero. `transposed`: w is given as [cols, rows]. */
+/* w [rows, cols] to panels [ceil(rows/16)][cols][16], missing rows zero. `transposed`: w is given as [cols,
+ * rows]. */
 typedef void uffb_pack_fn(int64_t rows, int64_t cols, const float *w, int64_t ldw, int32_t transposed, float *panels);
 
-/* y [rows, cols] = (x - mean) / sqrt(variance + eps) * weight + bias per row; bias may be NULL; y may be x. */
+/* y [rows, cols] = (x - mean) / sqrt(variance + eps) * weight + bias per row; bias may be NULL; y may be x.
+ */
 typedef void uffb_norm_fn(int64_t rows, int64_t cols, const float *x, int64_t ldx, const float *weight, const float *bias,
                           float eps, float *y, int64_t ldy);
 
@@ -33,22 +39,29 @@ typedef void uffb_activate_fn(int32_t activation, int64_t rows, int64_t cols, fl
 /* x [rows, cols] = x * y, in place. */
 typedef void uffb_multiply_fn(int64_t rows, int64_t cols, float *x, int64_t ldx, const float *y, int64_t ldy);
 
-/* One tree of an FFF layer. */
+/* One tree of an FFF layer. Nodes are numbered breadth first: the children of n are 2n+1 and 2n+2. */
 typedef struct uffb_tree {
     int64_t depth, hidden;
-    const float *weight; /* [2^(depth+1)-1, hidden], node-major */
-    const float *bias;   /* [2^(depth+1)-1] or NULL */
+    const float *in;   /* [2^(depth+1)-1, hidden] */
+    const float *bias; /* [2^(depth+1)-1] or NULL */
+    const float *out;  /* [2^(depth+1)-1, hidden]: linear_out transposed, a row a node */
 } uffb_tree;
 
-/* Walks each token of x [tokens, hidden] from the root: logit = weight[node] . x + bias[node], then child 2*node+1, or 2*node+2
- * if logit > 0. Writes the depth+1 nodes and logits of token t at nodes[t*ldp ...], logits[t*ldp ...]; nodes get
- * `first_node` added. */
-typedef void uffb_fff_walk_fn(const uffb_tree *tree, int64_t tokens, const float *x, int64_t ldx, int32_t first_node,
+/* Rows order[0] to order[count-1] of x and of the paths; rows 0 to count-1 when order is NULL. */
+typedef struct uffb_rows {
+    int64_t count;
+    const int32_t *order;
+} uffb_rows;
+
+/* Takes tokens down levels `from` to `to` - 1 (0 <= from < to <= depth+1): logit = in[node] . x + bias[node], then child
+ * 2*node+1, or 2*node+2 if logit > 0. nodes and logits [.., depth+1] lie ldp apart per token. Starts at the root, or, where
+ * from > 0, at nodes[from]; writes logits and nodes of its levels, and the node it arrives at if `to` <= depth. */
+typedef void uffb_fff_walk_fn(const uffb_tree *tree, int64_t from, int64_t to, uffb_rows rows, const float *x, int64_t ldx,
                               int32_t *nodes, float *logits, int64_t ldp);
 
-/* y [tokens, hidden] += sum over p < count of scale[t, p] * weight[nodes[t, p]], in that order. */
-typedef void uffb_fff_sum_fn(int64_t tokens, int64_t count, int64_t hidden, const int32_t *nodes, const float *scale,
-                             int64_t ldp, const float *weight, float *y, int64_t ldy);
+/* y += sum over levels p, in that order, of act(logits[p]) * out[nodes[p]]. */
+typedef void uffb_fff_sum_fn(const uffb_tree *tree, int32_t activation, uffb_rows rows, const int32_t *nodes,
+                             const float *logits, int64_t ldp, float *y, int64_t ldy);
 
 /* The implementations chosen for one ISA. */
 typedef struct uffb_ops {

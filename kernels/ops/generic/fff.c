@@ -1,29 +1,41 @@
 /* The fast feedforward network as the paper states it (arXiv 2311.10770, algorithm 1): one dot product per level. */
 #include "../ops.h"
 
-void uffb_fff_walk_generic(const uffb_tree *tree, int64_t tokens, const float *x, int64_t ldx, int32_t first_node,
+#include <string.h>
+
+static int64_t row_of(uffb_rows rows, int64_t i) { return rows.order ? rows.order[i] : i; }
+
+void uffb_fff_walk_generic(const uffb_tree *tree, int64_t from, int64_t to, uffb_rows rows, const float *x, int64_t ldx,
                            int32_t *nodes, float *logits, int64_t ldp) {
-    for (int64_t t = 0; t < tokens; t++, x += ldx, nodes += ldp, logits += ldp) {
-        int64_t node = 0;
-        for (int64_t level = 0; level <= tree->depth; level++) {
-            const float *row = tree->weight + node * tree->hidden;
+    for (int64_t i = 0; i < rows.count; i++) {
+        const int64_t t = row_of(rows, i);
+        int32_t node = from ? nodes[t * ldp + from] : 0;
+        for (int64_t level = from; level < to; level++) {
             float logit = 0;
-            for (int64_t i = 0; i < tree->hidden; i++) logit += row[i] * x[i];
+            for (int64_t h = 0; h < tree->hidden; h++) logit += tree->in[node * tree->hidden + h] * x[t * ldx + h];
             if (tree->bias) logit += tree->bias[node];
-            nodes[level] = first_node + (int32_t)node;
-            logits[level] = logit;
+            nodes[t * ldp + level] = node;
+            logits[t * ldp + level] = logit;
             node = 2 * node + 1 + (logit > 0);
         }
+        if (to <= tree->depth) nodes[t * ldp + to] = node;
     }
 }
 
-void uffb_fff_sum_generic(int64_t tokens, int64_t count, int64_t hidden, const int32_t *nodes, const float *scale,
-                          int64_t ldp, const float *weight, float *y, int64_t ldy) {
-    for (int64_t t = 0; t < tokens; t++, nodes += ldp, scale += ldp, y += ldy) {
-        for (int64_t i = 0; i < hidden; i++) {
+uffb_activate_fn uffb_activate_generic;
+
+void uffb_fff_sum_generic(const uffb_tree *tree, int32_t activation, uffb_rows rows, const int32_t *nodes, const float *logits,
+                          int64_t ldp, float *y, int64_t ldy) {
+    const int64_t levels = tree->depth + 1;
+    float scale[UFFB_MAX_DEPTH + 1];
+    for (int64_t i = 0; i < rows.count; i++) {
+        const int64_t t = row_of(rows, i);
+        memcpy(scale, logits + t * ldp, (size_t)levels * sizeof *scale);
+        uffb_activate_generic(activation, 1, levels, scale, levels);
+        for (int64_t h = 0; h < tree->hidden; h++) {
             float sum = 0;
-            for (int64_t p = 0; p < count; p++) sum += scale[p] * weight[nodes[p] * hidden + i];
-            y[i] += sum;
+            for (int64_t p = 0; p < levels; p++) sum += scale[p] * tree->out[nodes[t * ldp + p] * tree->hidden + h];
+            y[t * ldy + h] += sum;
         }
     }
 }

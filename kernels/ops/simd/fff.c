@@ -1,7 +1,10 @@
-/* The fast feedforward network. What limits it is fetching rows, not arithmetic: a token reads depth + 1 rows that depend on each
- * other. So a few tokens go down the tree side by side, one level at a time, and each asks for its next row as soon as it knows
- * it; the others' dot products hide the wait. */
-#include "simd.h"
+/* The fast feedforward network. What limits it is fetching rows, not arithmetic: a token reads depth + 1 rows that depend on
+ * each other. So a few tokens go down the tree side by side, one level at a time: while one waits for its row, the others' dot
+ * products run. In token order, where the rows of a deep level lie anywhere, each token also asks for its next row as soon as
+ * it knows it; in sorted order the caller has seen to it that the rows are in L2, and asking costs more than it gains. */
+#include "math.h"
+
+#include <string.h>
 
 #define TOKENS_IN_FLIGHT 8
 
@@ -23,49 +26,71 @@ UFFB_INLINE void prefetch_row(const float *row, int64_t n) {
     for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(row + i, 0, 3);
 }
 
-void KERNEL(fff_walk)(const uffb_tree *tree, int64_t tokens, const float *x, int64_t ldx, int32_t first_node, int32_t *nodes,
-                      float *logits, int64_t ldp) {
-    for (int64_t first = 0; first < tokens; first += TOKENS_IN_FLIGHT) {
-        int64_t group = tokens - first < TOKENS_IN_FLIGHT ? tokens - first : TOKENS_IN_FLIGHT;
+UFFB_INLINE int64_t row_of(uffb_rows rows, int64_t i) { return rows.order ? rows.order[i] : i; }
+
+void KERNEL(fff_walk)(const uffb_tree *tree, int64_t from, int64_t to, uffb_rows rows, const float *x, int64_t ldx,
+                      int32_t *nodes, float *logits, int64_t ldp) {
+    const int64_t hidden = tree->hidden;
+    for (int64_t first = 0; first < rows.count; first += TOKENS_IN_FLIGHT) {
+        const int64_t group = rows.count - first < TOKENS_IN_FLIGHT ? rows.count - first : TOKENS_IN_FLIGHT;
         int64_t node[TOKENS_IN_FLIGHT] = {0};
-        for (int64_t level = 0; level <= tree->depth; level++) {
+        for (int64_t g = 0; from && g < group; g++) node[g] = nodes[row_of(rows, first + g) * ldp + from];
+        for (int64_t level = from; level < to; level++) {
             for (int64_t g = 0; g < group; g++) {
-                int64_t here = node[g], t = first + g;
-                float logit = dot(tree->hidden, tree->weight + here * tree->hidden, x + t * ldx);
+                const int64_t t = row_of(rows, first + g), here = node[g];
+                float logit = dot(hidden, tree->in + here * hidden, x + t * ldx);
                 if (tree->bias) logit += tree->bias[here];
-                nodes[t * ldp + level] = first_node + (int32_t)here;
+                nodes[t * ldp + level] = (int32_t)here;
                 logits[t * ldp + level] = logit;
                 node[g] = 2 * here + 1 + (logit > 0);
-                if (level < tree->depth) prefetch_row(tree->weight + node[g] * tree->hidden, tree->hidden);
+                if (!rows.order && level + 1 < to) prefetch_row(tree->in + node[g] * hidden, hidden);
             }
         }
+        for (int64_t g = 0; to <= tree->depth && g < group; g++) nodes[row_of(rows, first + g) * ldp + to] = (int32_t)node[g];
     }
 }
 
-void KERNEL(fff_sum)(int64_t tokens, int64_t count, int64_t hidden, const int32_t *nodes, const float *scale, int64_t ldp,
-                     const float *weight, float *y, int64_t ldy) {
-    for (int64_t t = 0; t < tokens; t++, nodes += ldp, scale += ldp, y += ldy) {
-        int64_t i = 0;
-        for (; i + 4 * VEC_LANES <= hidden; i += 4 * VEC_LANES) {
-            vec sum[4] = {vec_zero(), vec_zero(), vec_zero(), vec_zero()};
-            for (int64_t p = 0; p < count; p++) {
-                const float *row = weight + nodes[p] * hidden + i;
-                vec s = vec_set(scale[p]);
+/* `next` is the row of y that comes after this one: in sorted order no hardware prefetcher can guess it. */
+UFFB_INLINE void sum_rows(const uffb_tree *tree, const int32_t *nodes, const float *scale, float *y, const float *next) {
+    const int64_t hidden = tree->hidden, levels = tree->depth + 1;
+    int64_t i = 0;
+    for (; i + 4 * VEC_LANES <= hidden; i += 4 * VEC_LANES) {
+        vec sum[4] = {vec_zero(), vec_zero(), vec_zero(), vec_zero()};
+        for (int64_t p = 0; p < levels; p++) {
+            const float *row = tree->out + nodes[p] * hidden + i;
+            vec s = vec_set(scale[p]);
 #pragma GCC unroll 4
-                for (int v = 0; v < 4; v++) sum[v] = vec_fma(s, vec_load(row + v * VEC_LANES), sum[v]);
-            }
+            for (int v = 0; v < 4; v++) sum[v] = vec_fma(s, vec_load(row + v * VEC_LANES), sum[v]);
+        }
+        if (next) {
+            for (int64_t v = 0; v < 4 * VEC_LANES; v += 16) __builtin_prefetch(next + i + v, 1, 3);
+        }
 #pragma GCC unroll 4
-            for (int v = 0; v < 4; v++) {
-                vec_store(y + i + v * VEC_LANES, vec_add(vec_load(y + i + v * VEC_LANES), sum[v]));
-            }
+        for (int v = 0; v < 4; v++) {
+            vec_store(y + i + v * VEC_LANES, vec_add(vec_load(y + i + v * VEC_LANES), sum[v]));
         }
-        for (; i < hidden; i += VEC_LANES) {
-            int64_t lanes = hidden - i < VEC_LANES ? hidden - i : VEC_LANES;
-            vec sum = vec_zero();
-            for (int64_t p = 0; p < count; p++) {
-                sum = vec_fma(vec_set(scale[p]), vec_load_some(weight + nodes[p] * hidden + i, lanes), sum);
-            }
-            vec_store_some(y + i, vec_add(vec_load_some(y + i, lanes), sum), lanes);
+    }
+    for (; i < hidden; i += VEC_LANES) {
+        const int64_t lanes = hidden - i < VEC_LANES ? hidden - i : VEC_LANES;
+        vec sum = vec_zero();
+        for (int64_t p = 0; p < levels; p++) {
+            sum = vec_fma(vec_set(scale[p]), vec_load_some(tree->out + nodes[p] * hidden + i, lanes), sum);
         }
+        vec_store_some(y + i, vec_add(vec_load_some(y + i, lanes), sum), lanes);
+    }
+}
+
+uffb_activate_fn KERNEL(activate);
+
+void KERNEL(fff_sum)(const uffb_tree *tree, int32_t activation, uffb_rows rows, const int32_t *nodes, const float *logits,
+                     int64_t ldp, float *y, int64_t ldy) {
+    const int64_t levels = tree->depth + 1;
+    float scale[UFFB_MAX_DEPTH + 1];
+    for (int64_t i = 0; i < rows.count; i++) {
+        const int64_t t = row_of(rows, i);
+        memcpy(scale, logits + t * ldp, (size_t)levels * sizeof *scale);
+        KERNEL(activate)(activation, 1, levels, scale, levels);
+        const float *next = rows.order && i + 1 < rows.count ? y + rows.order[i + 1] * ldy : NULL;
+        sum_rows(tree, nodes + t * ldp, scale, y + t * ldy, next);
     }
 }

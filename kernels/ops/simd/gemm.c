@@ -38,7 +38,7 @@ UFFB_INLINE void gemm_tile(int rows, int panels, int64_t cols, int64_t k, const 
 #pragma GCC unroll 8
     for (int v = 0; v < panels * PANEL_VECS; v++) {
         int64_t left = cols - v * VEC_LANES;
-        vec b = !bias || left <= 0     ? vec_zero()
+        vec b = !bias || left <= 0  ? vec_zero()
                 : left >= VEC_LANES ? vec_load(bias + v * VEC_LANES)
                                     : vec_load_some(bias + v * VEC_LANES, left);
 #pragma GCC unroll 16
@@ -51,28 +51,32 @@ UFFB_INLINE void gemm_tile(int rows, int panels, int64_t cols, int64_t k, const 
 typedef void tile_fn(int64_t cols, int64_t k, const float *a, int64_t lda, const float *w, const float *bias, float *c,
                      int64_t ldc, int32_t accumulate);
 
-#define TILE(rows, panels)                                                                                             \
-    static void tile_##rows##x##panels(int64_t cols, int64_t k, const float *a, int64_t lda, const float *w,           \
-                                       const float *bias, float *c, int64_t ldc, int32_t accumulate) {                 \
-        gemm_tile(rows, panels, cols, k, a, lda, w, bias, c, ldc, accumulate);                                         \
+#define TILE(rows, panels)                                                                                                     \
+    static void tile_##rows##x##panels(int64_t cols, int64_t k, const float *a, int64_t lda, const float *w,                   \
+                                       const float *bias, float *c, int64_t ldc, int32_t accumulate) {                         \
+        gemm_tile(rows, panels, cols, k, a, lda, w, bias, c, ldc, accumulate);                                                 \
     }
 #if VEC_TILE_PANELS == 2
 #define TILES(rows) TILE(rows, 1) TILE(rows, 2)
-#define TILE_NAMES(rows) {tile_##rows##x1, tile_##rows##x2}
+#define TILE_NAMES(rows)                                                                                                       \
+    { tile_##rows##x1, tile_##rows##x2 }
 #else
 #define TILES(rows) TILE(rows, 1)
-#define TILE_NAMES(rows) {tile_##rows##x1}
+#define TILE_NAMES(rows)                                                                                                       \
+    { tile_##rows##x1 }
 #endif
 
-TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+TILES(1)
+TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
 #if VEC_TILE_ROWS > 6
-TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
+    TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
 #endif
 
-static tile_fn *const tiles[VEC_TILE_ROWS][VEC_TILE_PANELS] = {
-    TILE_NAMES(1), TILE_NAMES(2), TILE_NAMES(3), TILE_NAMES(4), TILE_NAMES(5), TILE_NAMES(6),
+        static tile_fn *const tiles[VEC_TILE_ROWS][VEC_TILE_PANELS] = {
+            TILE_NAMES(1),  TILE_NAMES(2),  TILE_NAMES(3), TILE_NAMES(4),  TILE_NAMES(5),  TILE_NAMES(6),
 #if VEC_TILE_ROWS > 6
-    TILE_NAMES(7), TILE_NAMES(8), TILE_NAMES(9), TILE_NAMES(10), TILE_NAMES(11), TILE_NAMES(12), TILE_NAMES(13), TILE_NAMES(14),
+            TILE_NAMES(7),  TILE_NAMES(8),  TILE_NAMES(9), TILE_NAMES(10), TILE_NAMES(11), TILE_NAMES(12),
+            TILE_NAMES(13), TILE_NAMES(14),
 #endif
 };
 
@@ -84,8 +88,8 @@ void KERNEL(gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, 
         int64_t panels = (cols + UFFB_PANEL - 1) / UFFB_PANEL;
         for (int64_t t = 0, row = 0; t < row_tiles; t++) {
             int64_t rows = m / row_tiles + (t < m % row_tiles);
-            tiles[rows - 1][panels - 1](cols, k, a + row * lda, lda, w + col * k, bias ? bias + col : bias,
-                                        c + row * ldc + col, ldc, accumulate);
+            tiles[rows - 1][panels - 1](cols, k, a + row * lda, lda, w + col * k, bias ? bias + col : bias, c + row * ldc + col,
+                                        ldc, accumulate);
             row += rows;
         }
     }
