@@ -1,0 +1,75 @@
+/** What a command accepts, as data. Keys are camelCase; the flag is the key in kebab case (`topK` is `--top-k`). */
+
+interface Common {
+  description: string;
+  /** One letter: `k` for `-k`. */
+  alias?: string;
+  required?: boolean;
+  /** The name of the value in the usage text: `--model=<path>`. */
+  valueHint?: string;
+}
+
+export interface StringArg extends Common {
+  type: "string";
+  default?: string;
+  /** The flag may be repeated; the value is the list of all given. */
+  multiple?: boolean;
+}
+
+export interface NumberArg extends Common {
+  type: "number";
+  default?: number;
+  min?: number;
+  max?: number;
+  integer?: boolean;
+  multiple?: boolean;
+}
+
+export interface EnumArg extends Common {
+  type: "enum";
+  options: readonly string[];
+  default?: string;
+  multiple?: boolean;
+}
+
+/** `--name`, and `--no-name` for its opposite. */
+export interface BooleanArg extends Common {
+  type: "boolean";
+  default?: boolean;
+  negativeDescription?: string;
+}
+
+export type Arg = StringArg | NumberArg | EnumArg | BooleanArg;
+export type Args = Record<string, Arg>;
+
+/** What follows the flags. Only the last may be `multiple`; all but `required` ones may be left out. */
+export interface Positional {
+  name: string;
+  description: string;
+  required?: boolean;
+  multiple?: boolean;
+}
+
+type Base<A extends Arg> = A extends { type: "number" }
+  ? number
+  : A extends { type: "enum"; options: readonly (infer O)[] }
+    ? O
+    : string;
+
+type Optional<A extends Arg, V> = A extends { default: NonNullable<unknown> } | { required: true }
+  ? V
+  : V | undefined;
+
+/** The parsed value of one argument: booleans are false and `multiple` ones empty when not given. */
+export type Value<A extends Arg> = A extends { type: "boolean" }
+  ? boolean
+  : A extends { multiple: true }
+    ? Base<A>[]
+    : Optional<A, Base<A>>;
+
+export type Values<A extends Args> = { [K in keyof A]: Value<A[K]> };
+
+/** `topK` to `top-k`; a key that is kebab case already stays so. */
+export function flagName(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

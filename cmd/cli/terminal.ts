@@ -1,0 +1,51 @@
+import { fstatSync, writeSync } from "node:fs";
+
+/** The reader of stdout has gone (`| head`): nothing is wrong, there is just nobody left to write for. */
+export class BrokenPipe extends Error {
+  override name = "BrokenPipe";
+}
+
+/**
+ * Writes all of `data` to stdout before it returns: a slow reader slows the writer down, so that memory stays constant however
+ * long the stream is. Collect small pieces before calling it.
+ * Errors: BrokenPipe.
+ */
+export function print(data: string | Uint8Array): void {
+  const bytes = typeof data === "string" ? Buffer.from(data) : data;
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(1, bytes, at, bytes.length - at);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "EPIPE") throw new BrokenPipe("stdout is closed");
+      if (code !== "EAGAIN") throw error;
+      Bun.sleepSync(2); // another process made the pipe non-blocking, and it is full
+    }
+  }
+}
+
+/** Whether `descriptor` (0 stdin, 1 stdout, 2 stderr) is a terminal. */
+export function isTerminal(descriptor: 0 | 1 | 2): boolean {
+  // node:tty takes milliseconds to load, and a pipe or a file needs no such question.
+  return isDevice(descriptor) && (require("node:tty") as typeof import("node:tty")).isatty(descriptor);
+}
+
+function isDevice(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isCharacterDevice();
+  } catch {
+    return false; // closed
+  }
+}
+
+const { NO_COLOR, CI, TERM } = process.env;
+
+/** Whether to show progress: only to somebody who watches. */
+export function showsProgress(): boolean {
+  return isTerminal(2) && !CI && TERM !== "dumb";
+}
+
+/** Whether to write colours to `descriptor`. */
+export function hasColor(descriptor: 1 | 2): boolean {
+  return isTerminal(descriptor) && !NO_COLOR && !CI && TERM !== "dumb";
+}

@@ -1,0 +1,101 @@
+#!/usr/bin/env bun
+import { UffbError, UsageError } from "../lib/errors.ts";
+import { version } from "../package.json";
+import { didYouMean } from "./cli/closest.ts";
+import type { Command } from "./cli/command.ts";
+import { BrokenPipe, print } from "./cli/terminal.ts";
+
+interface Entry {
+  description: string;
+  load: () => Promise<{ default: Command }>;
+}
+
+/** Each command is loaded when it is run, so that none pays for another's start. */
+const COMMANDS: Readonly<Record<string, Entry>> = {};
+
+const USAGE = `uffb ${version}: runs UltraFastBERT and other encoders with fast feedforward layers
+
+USAGE  uffb COMMAND [OPTIONS] [ARGUMENTS]
+
+COMMANDS
+
+${Object.entries(COMMANDS)
+  .map(([name, { description }]) => `  ${name.padEnd(10)}  ${description}`)
+  .join("\n")}
+
+OPTIONS
+
+  --version   Show the version
+  --verbose   Show the stack of an error, too (also UFFB_DEBUG=1)
+  -h, --help  Show this help; uffb COMMAND --help shows a command's
+
+EXAMPLES
+
+  uffb infer "The film was [MASK] by Steven Spielberg."
+  uffb infer --json < sentences.txt | head
+
+EXIT CODES
+
+    0  success
+    1  failure
+    2  wrong usage
+  130  interrupted
+`;
+
+/** Finds the command and runs it; resolves to the exit code. */
+async function run(line: readonly string[]): Promise<number> {
+  const at = line.findIndex((word) => word !== "--verbose");
+  const [word, rest] = at < 0 ? [undefined, []] : [line[at]!, line.slice(at + 1)];
+  if (word === undefined) {
+    await complain(USAGE.trimEnd());
+    return 2;
+  }
+  if (word === "--help" || word === "-h") {
+    print(USAGE);
+    return 0;
+  }
+  if (word === "--version") {
+    print(`${version}\n`);
+    return 0;
+  }
+  if (word.startsWith("-")) {
+    const hint = didYouMean(word, ["--help", "--version", "--verbose"]);
+    throw new UsageError(`unknown flag ${word}${hint || "; flags of a command stand after its name"}`);
+  }
+  const entry = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;
+  if (entry === undefined) {
+    const hint = didYouMean(word, Object.keys(COMMANDS));
+    throw new UsageError(`unknown command ${word}${hint || "; uffb --help lists them"}`);
+  }
+  const { default: command } = await entry.load();
+  return command.run(rest);
+}
+
+/** Says what went wrong in one line, and returns the exit code. What is not a UffbError is a bug: it says so and shows its stack. */
+async function fail(error: unknown, verbose: boolean): Promise<number> {
+  if (error instanceof BrokenPipe) return 0;
+  const known = error instanceof UffbError;
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  const { messages } = await import("./cli/messages.ts");
+  messages.error(
+    known ? message.replace(/\s*\n\s*/g, " ") : `${message} (a bug in uffb ${version}; please report it)`,
+  );
+  if (verbose || !known) messages.log(stack);
+  return known ? error.exitCode : 1;
+}
+
+async function complain(text: string): Promise<void> {
+  const { messages } = await import("./cli/messages.ts");
+  messages.log(text);
+}
+
+function wantsStack(line: readonly string[]): boolean {
+  const end = line.indexOf("--");
+  const { UFFB_DEBUG } = process.env;
+  return (end < 0 ? line : line.slice(0, end)).includes("--verbose") || (!!UFFB_DEBUG && UFFB_DEBUG !== "0");
+}
+
+process.on("SIGINT", () => process.exit(130));
+
+const line = process.argv.slice(2);
+process.exit(await run(line).catch((error) => fail(error, wantsStack(line))));
