@@ -51,7 +51,7 @@ compile() { # compile OBJECT SOURCE FLAGS...
     "$compiler" $flags "$@" -c "$source" -o "$objects/$object" &
     pids="$pids $!"
 }
-for source in kernels/engine/*.c kernels/ops/*.c; do compile "$(basename "$source" .c).o" "$source"; done
+for source in kernels/engine/*.c kernels/bench/*.c kernels/ops/*.c; do compile "$(basename "$source" .c).o" "$source"; done
 for source in kernels/ops/generic/*.c; do compile "$(basename "$source" .c)-generic.o" "$source"; done
 for isa in $simd; do
     for source in kernels/ops/simd/*.c; do
@@ -65,6 +65,6 @@ for pid in $pids; do wait "$pid" || failed=1; done
 
 if [ -n "$out" ]; then
     # shellcheck disable=SC2086
-    "$compiler" $flags -shared "$objects"/*.o -lm -o "$out.$$"
+    "$compiler" $flags -shared "$objects"/*.o -lm -ldl -o "$out.$$"
     mv "$out.$$" "$out"
 fi

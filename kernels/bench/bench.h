@@ -1,0 +1,93 @@
+/* bench.h: what `uffb bench` times, in C so that a call per token costs what a call costs. Part of the library and its ABI; the
+ * rules of uffb.h hold.
+ *
+ * A bench is one feedforward layer, FFF or dense, with its weights and a batch of inputs. A contender is one way of computing
+ * y += layer(x) for the batch: a BLAS level, or our own kernels. All contenders of a bench compute the same thing from the same
+ * numbers, and uffb_bench_check() holds the last one's result against a plain double-precision evaluation.
+ */
+#ifndef UFFB_BENCH_H
+#define UFFB_BENCH_H
+
+#include "../uffb.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- a BLAS found at run time -------------------------------------------------------------------------------------------- */
+
+typedef struct uffb_blas uffb_blas;
+
+/* Opens a shared library that exports cblas_sdot, cblas_saxpy, cblas_sgemv and cblas_sgemm (OpenBLAS, BLIS, MKL, the reference
+ * BLAS), or dnnl_sgemm (oneDNN: Level 3 alone). */
+UFFB_API int32_t uffb_blas_open(const char *path, uffb_blas **blas);
+UFFB_API void uffb_blas_close(uffb_blas *blas);
+/* What the library says of itself: name, version, the kernels it chose. */
+UFFB_API const char *uffb_blas_version(const uffb_blas *blas);
+/* Highest level with everything below it: 3; or 0 when it has Level 3 alone (oneDNN). */
+UFFB_API int32_t uffb_blas_levels(const uffb_blas *blas);
+
+/* --- one layer ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct uffb_bench uffb_bench;
+
+typedef struct uffb_bench_shape {
+    int64_t hidden;
+    int64_t trees; /* FFF when > 0 */
+    int64_t depth;
+    int64_t width; /* dense when trees = 0 */
+    int64_t batch; /* tokens */
+    int32_t activation;
+    int32_t threads; /* 0: uffb_cpu_count() */
+} uffb_bench_shape;
+
+/* How weights and inputs are filled. */
+#define UFFB_FILL_UNIFORM 0 /* random, every branch equally likely */
+#define UFFB_FILL_SKEWED 1  /* random, nine in ten tokens turn left at a node */
+#define UFFB_FILL_ZERO 2    /* all zero, as the published benchmark leaves them: every token takes the same path */
+
+/* Bytes uffb_bench_new and the contenders of this shape will allocate at most; 0 when the shape is not valid. */
+UFFB_API uint64_t uffb_bench_bytes(const uffb_bench_shape *shape);
+UFFB_API int32_t uffb_bench_new(const uffb_bench_shape *shape, uffb_bench **bench);
+UFFB_API void uffb_bench_free(uffb_bench *bench);
+UFFB_API int32_t uffb_bench_fill(uffb_bench *bench, int32_t fill, uint64_t seed);
+/* The weights of a model's layer, and `tokens` inputs [tokens, hidden] repeated to fill the batch. The shape must be the
+ * model's. */
+UFFB_API int32_t uffb_bench_fill_from(uffb_bench *bench, const uffb_model *model, int64_t layer, int64_t tokens,
+                                      const float *input);
+
+typedef struct uffb_contender {
+    char name[32];
+    int32_t fff;       /* 1: for FFF layers, 0: for dense ones */
+    int32_t level;     /* BLAS level; 0: our own kernels */
+    int32_t blas;      /* 1: needs a BLAS of that level */
+    int32_t published; /* 1: the published benchmark's arithmetic, defects included; its result is not the layer's */
+} uffb_contender;
+
+UFFB_API int64_t uffb_contender_count(void);
+UFFB_API int32_t uffb_contender_info(int64_t index, uffb_contender *info);
+
+/* Runs a contender once on the first `tokens` tokens and gives its time. `blas`: NULL where none is needed; `isa`: for our own
+ * kernels, NULL for the best. `cold`: evicts every cache before the clock starts. */
+UFFB_API int32_t uffb_bench_run(uffb_bench *bench, int64_t contender, const uffb_blas *blas, const char *isa, int64_t tokens,
+                                int32_t cold, double *seconds);
+/* Runs it once more and compares: `error` is the largest difference over the largest value of the first `tokens` rows; `ties`
+ * counts the tokens left out because a logit on their path was too close to 0 to call. */
+UFFB_API int32_t uffb_bench_check(uffb_bench *bench, int64_t contender, const uffb_blas *blas, const char *isa, int64_t tokens,
+                                  double *error, int64_t *ties);
+/* Leaves of tree 0 that the batch reaches, and the share of tokens at the busiest one. */
+UFFB_API int32_t uffb_bench_leaves(uffb_bench *bench, int64_t *leaves, double *busiest);
+
+/* --- what the machine can do --------------------------------------------------------------------------------------------- */
+
+#define UFFB_PROBE_FLOPS 0  /* f32 multiply-adds, 2 flop each, from registers */
+#define UFFB_PROBE_MEMORY 1 /* bytes read from memory */
+#define UFFB_PROBE_L2 2     /* bytes read from L2 */
+
+/* The best rate seen in about `seconds`, per second, on `threads` threads. */
+UFFB_API int32_t uffb_probe(int32_t probe, int32_t threads, double seconds, double *rate);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

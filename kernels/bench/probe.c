@@ -1,0 +1,90 @@
+/* The roofline: what this machine does at most. */
+#include "bench.h"
+#include "../engine/error.h"
+#include "../engine/threads.h"
+#include "../ops/ops.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+/* A GEMM whose operands stay in L1: one panel pair, few rows. */
+#define FLOPS_ROWS 14
+#define FLOPS_DEPTH 64
+#define FLOPS_COLS (2 * UFFB_PANEL)
+#define FLOPS_CALLS 2000
+#define L2_FLOATS (96 << 10 >> 2)
+#define MEMORY_FLOATS (256 << 20 >> 2)
+
+typedef struct {
+    int32_t probe;
+    const uffb_ops *ops;
+    float *data;
+    int64_t floats; /* a thread */
+} work;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static float read_all(const float *data, int64_t n) {
+    float sum[16] = {0};
+    for (int64_t i = 0; i + 16 <= n; i += 16) {
+        for (int j = 0; j < 16; j++) sum[j] += data[i + j];
+    }
+    float total = 0;
+    for (int j = 0; j < 16; j++) total += sum[j];
+    return total;
+}
+
+static void probe_part(void *arg, int64_t part, int32_t thread) {
+    (void)thread;
+    const work *w = arg;
+    float *data = w->data + part * w->floats;
+    if (w->probe == UFFB_PROBE_FLOPS) {
+        float *a = data, *panels = a + FLOPS_ROWS * FLOPS_DEPTH, *c = panels + FLOPS_COLS * FLOPS_DEPTH;
+        for (int i = 0; i < FLOPS_CALLS; i++) {
+            w->ops->gemm(FLOPS_ROWS, FLOPS_COLS, FLOPS_DEPTH, a, FLOPS_DEPTH, panels, NULL, c, FLOPS_COLS, 0);
+        }
+    } else {
+        const int rounds = w->probe == UFFB_PROBE_L2 ? 200 : 1;
+        volatile float sink = 0;
+        for (int i = 0; i < rounds; i++) sink = sink + read_all(data, w->floats);
+    }
+}
+
+static double part_amount(const work *w) {
+    if (w->probe == UFFB_PROBE_FLOPS) return 2.0 * FLOPS_ROWS * FLOPS_COLS * FLOPS_DEPTH * FLOPS_CALLS;
+    return (double)w->floats * sizeof(float) * (w->probe == UFFB_PROBE_L2 ? 200 : 1);
+}
+
+int32_t uffb_probe(int32_t probe, int32_t threads, double seconds, double *rate) {
+    if (probe < UFFB_PROBE_FLOPS || probe > UFFB_PROBE_L2 || !rate || threads < 0 || threads > 1024) {
+        return uffb_fail(UFFB_INVALID, "uffb_probe: no such probe, or nowhere to put the rate");
+    }
+    if (!threads) threads = uffb_cpu_count();
+    int best = UFFB_ISA_generic;
+    for (int i = 0; i < UFFB_ISA_COUNT; i++) {
+        if (uffb_isa_available((uffb_isa)i)) best = i;
+    }
+    const int64_t sizes[] = {FLOPS_ROWS * FLOPS_DEPTH + FLOPS_COLS * (FLOPS_DEPTH + FLOPS_ROWS), MEMORY_FLOATS / threads,
+                             L2_FLOATS};
+    work w = {probe, uffb_ops_of((uffb_isa)best), NULL, sizes[probe]};
+    w.data = calloc((size_t)(w.floats * threads), sizeof *w.data);
+    uffb_team *team = w.data ? uffb_team_new(threads) : NULL;
+    if (!team) {
+        free(w.data);
+        return uffb_fail(UFFB_NO_MEMORY, "no memory for the probe");
+    }
+    for (int64_t i = 0; i < w.floats * threads; i++) w.data[i] = 1e-3f;
+    *rate = 0;
+    for (double end = now() + seconds, start; (start = now()) < end || *rate == 0;) {
+        uffb_parallel(team, threads, probe_part, &w);
+        double seen = part_amount(&w) * threads / (now() - start);
+        if (seen > *rate) *rate = seen;
+    }
+    uffb_team_free(team);
+    free(w.data);
+    return UFFB_OK;
+}
