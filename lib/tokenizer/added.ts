@@ -1,0 +1,141 @@
+import { asArray, asFlag, asObject, asString, fail } from "./json.ts";
+import { MAX_TOKEN, type Vocabulary } from "./vocabulary.ts";
+
+/** A token that is found in the text before the model sees it, such as a mask. */
+export interface AddedToken {
+  id: number;
+  content: string;
+  /** Must not touch a word character on either side. */
+  singleWord: boolean;
+  /** Takes the white space before it along. */
+  lstrip: boolean;
+  /** Takes the white space after it along. */
+  rstrip: boolean;
+  /** Sought in the normalised text, not in the original. */
+  normalized: boolean;
+  special: boolean;
+}
+
+/** Reads `added_tokens`, entering each in the vocabulary. */
+export function readAddedTokens(value: unknown, vocabulary: Vocabulary, where: string): AddedToken[] {
+  return asArray(value ?? [], where, 100_000).map((entry, i) => {
+    const at = `${where}[${i}]`;
+    const config = asObject(entry, at);
+    const content = asString(config.content, `${at}.content`, MAX_TOKEN);
+    if (content === "") fail(`${at}.content`, "is empty");
+    const special = asFlag(config.special, `${at}.special`, false);
+    return {
+      id: vocabulary.add(content, config.id, at),
+      content,
+      singleWord: asFlag(config.single_word, `${at}.single_word`, false),
+      lstrip: asFlag(config.lstrip, `${at}.lstrip`, false),
+      rstrip: asFlag(config.rstrip, `${at}.rstrip`, false),
+      normalized: asFlag(config.normalized, `${at}.normalized`, !special),
+      special,
+    };
+  });
+}
+
+/** Longest sum of all spellings, which bounds the tree below; the longest in use has about 100,000. */
+const MAX_SPELLINGS = 500_000;
+
+interface Node {
+  next: Map<number, Node>;
+  token?: AddedToken;
+}
+
+const WORD = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
+const SPACE = /\p{White_Space}/u;
+
+/**
+ * Cuts a text at the tokens of a list: the leftmost, then the longest match, exact in spelling and case, as Hugging Face's Rust
+ * `tokenizers` does. (`@huggingface/tokenizers` also takes a text that only becomes a token's spelling when it is normalised, and
+ * knows no `single_word`.)
+ */
+export class AddedTokenSplitter {
+  readonly #root: Node = { next: new Map() };
+  /** Finds where a token may start. */
+  readonly #start: RegExp | undefined;
+
+  constructor(spellings: Iterable<[string, AddedToken]>, where: string) {
+    const first = new Set<string>();
+    let total = 0;
+    for (const [spelling, token] of spellings) {
+      if (spelling === "") continue;
+      total += spelling.length;
+      if (total > MAX_SPELLINGS) fail(where, `spells more than ${MAX_SPELLINGS} characters`);
+      let node = this.#root;
+      for (let i = 0; i < spelling.length; i++) {
+        const unit = spelling.charCodeAt(i);
+        let next = node.next.get(unit);
+        if (!next) {
+          next = { next: new Map() };
+          node.next.set(unit, next);
+        }
+        node = next;
+      }
+      node.token ??= token;
+      first.add(spelling.charAt(0));
+    }
+    const codes = [...first].map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+    this.#start = codes.length > 0 ? new RegExp(`[${codes.join("")}]`, "g") : undefined;
+  }
+
+  /** The text's pieces in order: plain text, or the id of a token. No piece is empty. */
+  split(text: string): (string | number)[] {
+    const start = this.#start;
+    if (!start) return [text];
+    start.lastIndex = 0;
+    const pieces: (string | number)[] = [];
+    let done = 0;
+    while (start.test(text)) {
+      const from = start.lastIndex - 1;
+      const token = this.#longest(text, from);
+      if (!token) continue;
+      let end = from + this.#length;
+      start.lastIndex = end;
+      if (token.singleWord && (isWord(lastOf(text, from)) || isWord(firstOf(text, end)))) continue;
+      let begin = from;
+      if (token.lstrip) while (begin > done && SPACE.test(text.charAt(begin - 1))) begin--;
+      if (token.rstrip) while (end < text.length && SPACE.test(text.charAt(end))) end++;
+      if (begin > done) pieces.push(text.slice(done, begin));
+      pieces.push(token.id);
+      done = end;
+      start.lastIndex = end;
+    }
+    if (done === 0) return [text];
+    if (done < text.length) pieces.push(text.slice(done));
+    return pieces;
+  }
+
+  /** Length in the text of what #longest found. */
+  #length = 0;
+
+  #longest(text: string, from: number): AddedToken | undefined {
+    let found: AddedToken | undefined;
+    let node: Node | undefined = this.#root;
+    for (let i = from; i < text.length; i++) {
+      node = node.next.get(text.charCodeAt(i));
+      if (!node) break;
+      if (node.token) {
+        found = node.token;
+        this.#length = i + 1 - from;
+      }
+    }
+    return found;
+  }
+}
+
+function firstOf(text: string, at: number): string {
+  const code = text.codePointAt(at);
+  return code === undefined ? "" : String.fromCodePoint(code);
+}
+
+function lastOf(text: string, end: number): string {
+  const pair = text.slice(Math.max(0, end - 2), end);
+  return pair.length === 2 && pair.codePointAt(0)! > 0xffff ? pair : pair.slice(-1);
+}
+
+function isWord(char: string): boolean {
+  return WORD.test(char);
+}

@@ -1,0 +1,54 @@
+import { asInteger, asObject, asString, fail, show } from "./json.ts";
+
+/** Ten times the largest vocabulary in use. */
+const MAX_ID = 9_999_999;
+/** Longest spelling of a token, in UTF-16 units; the longest in use has a few hundred. */
+export const MAX_TOKEN = 1024;
+
+/** Spelling <-> id, checked to be one to one. */
+export class Vocabulary {
+  /** The model's own tokens, out of which words are made. */
+  readonly ids = new Map<string, number>();
+  /** By id, the added ones too; ids may leave gaps. */
+  readonly tokens: (string | undefined)[] = [];
+  /** Longest spelling of the model's own, in UTF-16 units. */
+  longest = 0;
+  /** Tokens beside the model's own. */
+  readonly #added = new Map<string, number>();
+
+  static read(value: unknown, where: string): Vocabulary {
+    const vocabulary = new Vocabulary();
+    const entries = asObject(value, where);
+    for (const token of Object.keys(entries)) {
+      vocabulary.ids.set(token, vocabulary.#enter(token, entries[token], where));
+      if (token.length > vocabulary.longest) vocabulary.longest = token.length;
+    }
+    return vocabulary;
+  }
+
+  find(token: string): number | undefined {
+    return this.ids.get(token) ?? this.#added.get(token);
+  }
+
+  /** Adds a token beside the model's own; one that is there already must agree. Returns its id. */
+  add(token: string, value: unknown, where: string): number {
+    const known = this.find(token);
+    if (known !== undefined && known !== value) {
+      fail(where, `gives ${show(token)} the id ${show(value)}, but the vocabulary gives it ${known}`);
+    }
+    if (known !== undefined) return known;
+    const id = this.#enter(token, value, where);
+    this.#added.set(token, id);
+    return id;
+  }
+
+  #enter(token: string, value: unknown, where: string): number {
+    if (token.length > MAX_TOKEN) asString(token, `${where} ${show(token)}`, MAX_TOKEN);
+    const id = Number.isInteger(value) ? (value as number) : -1;
+    if (id < 0 || id > MAX_ID) asInteger(value, `${where} ${show(token)}`, 0, MAX_ID);
+    const other = this.tokens[id];
+    if (other !== undefined) fail(where, `gives id ${id} to both ${show(other)} and ${show(token)}`);
+    this.tokens[id] = token;
+    return id;
+  }
+}

@@ -1,0 +1,154 @@
+import { BPE } from "@huggingface/tokenizers";
+import { asArray, asFlag, asInteger, asObject, asString, fail, type JsonObject, pick, show } from "./json.ts";
+import { MAX_TOKEN, Vocabulary } from "./vocabulary.ts";
+
+/** From one word to the ids of its pieces. */
+type Model = (word: string) => number[];
+
+/** Longest word that WordPiece may be asked to cut up; BERT's is 100. */
+const MAX_WORD = 1000;
+const MAX_MERGES = 2_000_000;
+
+/** Words of each generation of the cache, and the longest of them. Text repeats its words, so that nearly all are found. */
+const CACHE_WORDS = 8192;
+const CACHE_LENGTH = 32;
+
+const READERS: Record<string, (config: JsonObject, vocabulary: Vocabulary, where: string) => Model> = {
+  WordPiece: readWordPiece,
+  BPE: readBpe,
+};
+
+/** The model of a tokenizer.json, with its vocabulary. */
+export class Words {
+  readonly vocabulary: Vocabulary;
+  /** The unknown token's spelling, if the model has one. */
+  readonly unknown: string | undefined;
+  readonly #model: Model;
+  /** Words found lately, and those found before: when the first is full it becomes the second, whose rare words are forgotten. */
+  #young = new Map<string, number | number[]>();
+  #old = new Map<string, number | number[]>();
+
+  constructor(value: unknown, where: string) {
+    const config = { ...asObject(value, where) };
+    // Files from before the type was stored.
+    config.type ??= config.merges === undefined ? "WordPiece" : "BPE";
+    const read = pick(READERS, config, where);
+    this.vocabulary = Vocabulary.read(config.vocab, `${where}.vocab`);
+    this.unknown = optionalString(config.unk_token, `${where}.unk_token`);
+    this.#model = read(config, this.vocabulary, where);
+  }
+
+  /** Appends the ids of a word's pieces to `out`. */
+  encode(word: string, out: number[]): void {
+    const ids = this.#young.get(word) ?? this.#find(word);
+    if (typeof ids === "number") out.push(ids);
+    else for (const id of ids) out.push(id);
+  }
+
+  #find(word: string): number | number[] {
+    let ids = this.#old.get(word);
+    if (ids === undefined) {
+      const pieces = this.#model(word);
+      ids = pieces.length === 1 ? pieces[0]! : pieces;
+    }
+    if (word.length > CACHE_LENGTH) return ids;
+    if (this.#young.size >= CACHE_WORDS) {
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
+    this.#young.set(copy(word), ids);
+    return ids;
+  }
+}
+
+/** A word cut from a line keeps the whole line alive; its copy does not. */
+function copy(word: string): string {
+  const units: number[] = [];
+  for (let i = 0; i < word.length; i++) units.push(word.charCodeAt(i));
+  return String.fromCharCode(...units);
+}
+
+/**
+ * WordPiece, greedy from the left: the longest piece that starts the rest of the word, or the unknown token for all of it. The library's
+ * tries every end from the word's, in time cubic in its length, and returns spellings; this one starts at the longest piece there is.
+ */
+function readWordPiece(config: JsonObject, vocabulary: Vocabulary, where: string): Model {
+  const spelling = asString(config.unk_token, `${where}.unk_token`, MAX_TOKEN);
+  const unknown =
+    vocabulary.ids.get(spelling) ?? fail(`${where}.unk_token`, `${show(spelling)} is not in the vocabulary`);
+  const prefix = asString(config.continuing_subword_prefix ?? "##", `${where}.continuing_subword_prefix`, 16);
+  const at = `${where}.max_input_chars_per_word`;
+  const maxChars = asInteger(config.max_input_chars_per_word ?? 100, at, 1, MAX_WORD);
+  const { ids, longest } = vocabulary;
+  const continuations = new Map<string, number>();
+  for (const [token, id] of ids)
+    if (token.startsWith(prefix)) continuations.set(token.slice(prefix.length), id);
+
+  return (word) => {
+    if (word.length > maxChars && [...word].length > maxChars) return [unknown];
+    const pieces: number[] = [];
+    for (let start = 0; start < word.length; ) {
+      const table = start === 0 ? ids : continuations;
+      let end = Math.min(word.length, start + longest);
+      let id: number | undefined;
+      for (; end > start; end--) {
+        id = table.get(word.slice(start, end));
+        if (id !== undefined) break;
+      }
+      if (id === undefined) return [unknown];
+      pieces.push(id);
+      start = end;
+    }
+    return pieces;
+  };
+}
+
+/** Byte pair encoding, the library's. */
+function readBpe(config: JsonObject, vocabulary: Vocabulary, where: string): Model {
+  if (config.dropout) fail(`${where}.dropout`, "is not supported; it would make the tokens random");
+  if (config.continuing_subword_prefix)
+    fail(`${where}.continuing_subword_prefix`, "is not supported with BPE");
+  const suffix = optionalString(config.end_of_word_suffix, `${where}.end_of_word_suffix`);
+  const merges = asArray(config.merges, `${where}.merges`, MAX_MERGES).map((merge, i) => {
+    const pair = typeof merge === "string" ? merge.split(" ") : merge;
+    const whole =
+      Array.isArray(pair) &&
+      pair.length === 2 &&
+      pair.every((part) => typeof part === "string" && part !== "");
+    if (!whole) fail(`${where}.merges[${i}]`, `must be two tokens, not ${show(merge)}`);
+    const [left, right] = pair as [string, string];
+    for (const token of [left, right, left + right]) {
+      if (!vocabulary.ids.has(token))
+        fail(`${where}.merges[${i}]`, `makes ${show(token)}, which is not in the vocabulary`);
+    }
+    return [left, right] as [string, string];
+  });
+  const unknown = optionalString(config.unk_token, `${where}.unk_token`);
+  const unknownId = unknown === undefined ? undefined : vocabulary.ids.get(unknown);
+  if (unknown !== undefined && unknownId === undefined)
+    fail(`${where}.unk_token`, `${show(unknown)} is not in the vocabulary`);
+  const bpe = new BPE({
+    type: "BPE",
+    vocab: config.vocab,
+    merges,
+    ...(unknown !== undefined && { unk_token: unknown }),
+    ...(suffix !== undefined && { end_of_word_suffix: suffix }),
+    byte_fallback: asFlag(config.byte_fallback, `${where}.byte_fallback`, false),
+    ignore_merges: asFlag(config.ignore_merges, `${where}.ignore_merges`, false),
+    fuse_unk: unknown !== undefined && asFlag(config.fuse_unk, `${where}.fuse_unk`, false),
+  } as unknown as ConstructorParameters<typeof BPE>[0]);
+  return (word) => {
+    const pieces: number[] = [];
+    for (const token of bpe([word])) {
+      const id = vocabulary.ids.get(token) ?? unknownId;
+      if (id !== undefined) pieces.push(id);
+    }
+    return pieces;
+  };
+}
+
+function optionalString(value: unknown, where: string): string | undefined {
+  return value === undefined || value === null || value === ""
+    ? undefined
+    : asString(value, where, MAX_TOKEN);
+}
