@@ -191,8 +191,7 @@ UFFB_API int32_t uffb_pool(uffb_context *context, int32_t pooling, float *vector
 /* logits [sequences, labels] */
 UFFB_API int32_t uffb_classify(uffb_context *context, float *logits);
 
-/* --- taps: buffers of the caller that an encode fills on its way ------------------------------------------------------------
- */
+/* --- taps: buffers of the caller that an encode fills on its way ---------------------------------------------------------- */
 
 #define UFFB_TAP_EMBEDDING 0   /* f32 [tokens, hidden]; layer ignored */
 #define UFFB_TAP_LAYER 1       /* f32 [tokens, hidden]: the output of that layer */

@@ -10,8 +10,8 @@ static int32_t check_batch(const uffb_context *c, int64_t sequences, const int64
     if (sequences < 1 || !offsets || !ids) return uffb_fail(UFFB_INVALID, "uffb_encode: no sequences, offsets or ids");
     if (offsets[0] != 0) return uffb_fail(UFFB_INVALID, "uffb_encode: offsets must start at 0");
     for (int64_t s = 0; s < sequences; s++) {
-        int64_t length = offsets[s + 1] - offsets[s];
-        if (length < 1 || length > a->max_length) {
+        int64_t length;
+        if (__builtin_sub_overflow(offsets[s + 1], offsets[s], &length) || length < 1 || length > a->max_length) {
             return uffb_fail(UFFB_INVALID, "sequence %lld has %lld tokens, but must have 1 to %lld", (long long)s,
                              (long long)length, (long long)a->max_length);
         }
@@ -68,8 +68,12 @@ static void run_block(uffb_context *c, int64_t l, const uffb_taps *taps) {
     uffb_project(c, tokens, &layer->out, c->normed, h, c->x, h, 1);
     if (!pre) uffb_normalise(c, tokens, &layer->norm1, c->x, c->x);
 
-    if (pre) uffb_normalise(c, tokens, &layer->norm2, c->x, c->normed);
-    uffb_feed_forward(c, l, pre ? c->normed : c->x, c->x, taps);
+    if (pre) {
+        uffb_normalise(c, tokens, &layer->norm2, c->x, c->normed);
+    } else { /* trees add to x one after the other, and each reads what came before the first */
+        memcpy(c->normed, c->x, (size_t)(tokens * h) * sizeof *c->x);
+    }
+    uffb_feed_forward(c, l, c->normed, c->x, taps);
     if (!pre) uffb_normalise(c, tokens, &layer->norm2, c->x, c->x);
 }
 

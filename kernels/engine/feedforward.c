@@ -7,8 +7,7 @@
 /* Tokens of one task. */
 #define TASK_TOKENS 64
 
-/* --- FFF, shallow: all nodes in one GEMM, those off the path put to zero
- * ----------------------------------------------------- */
+/* --- FFF, shallow: all nodes in one GEMM, those off the path put to zero -------------------------------------------------- */
 
 /* Zeroes the logits [tokens, trees, nodes] of nodes that a token does not visit. */
 static void keep_path(const uffb_arch *a, int64_t nodes, float *logits, int32_t *path, float *path_logits) {
@@ -45,9 +44,7 @@ static void keep_task(void *arg, int64_t task, int32_t thread) {
     }
 }
 
-/* --- all kinds
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- all kinds ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     const uffb_ops *ops;

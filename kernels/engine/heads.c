@@ -26,8 +26,7 @@ static int32_t check_positions(const uffb_context *c, int64_t count, const int64
     return UFFB_OK;
 }
 
-/* --- masked language modelling
- * ------------------------------------------------------------------------------------------------ */
+/* --- masked language modelling -------------------------------------------------------------------------------------------- */
 
 /* logits [count, vocab]; states is scratch of [2 * count, hidden]. */
 static void decode(uffb_context *c, int64_t count, const int64_t *positions, float *states, float *logits) {
@@ -107,8 +106,7 @@ int32_t uffb_mlm_top_k(uffb_context *c, int64_t count, const int64_t *positions,
     return UFFB_OK;
 }
 
-/* --- one vector a sequence ---------------------------------------------------------------------------------------------------
- */
+/* --- one vector a sequence ------------------------------------------------------------------------------------------------ */
 
 static void pool_mean(int64_t n, int64_t h, const float *x, float *out) {
     memset(out, 0, (size_t)h * sizeof *out);
