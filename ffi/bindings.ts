@@ -1,0 +1,344 @@
+// Generated from kernels/uffb.h by `bun ffi/generate.ts`; do not edit.
+
+/** An opaque pointer of the library. */
+export type Handle = bigint & { readonly handle: unique symbol };
+
+// Raised whenever a signature, a struct or a value below changes; the loader refuses another version.
+export const UFFB_ABI_VERSION = 1;
+
+// Statuses.
+export const UFFB_OK = 0;
+/** an argument or a tensor is not what this header asks for */
+export const UFFB_INVALID = 1;
+/** this CPU or build cannot do it */
+export const UFFB_UNSUPPORTED = 2;
+export const UFFB_NO_MEMORY = 3;
+/** uffb_context_cancel was called */
+export const UFFB_CANCELLED = 4;
+
+// Element types of tensor data. Computation is f32; others are converted when the tensor is set.
+export const UFFB_F32 = 0;
+export const UFFB_F16 = 1;
+export const UFFB_BF16 = 2;
+export const UFFB_F64 = 3;
+
+// How bytes represent a logical [rows, cols] matrix.
+/** row-major */
+export const UFFB_ROWS = 0;
+/** column-major: the transpose, row-major */
+export const UFFB_COLUMNS = 1;
+/** GEMM panels: [ceil(rows/16)][cols][16], rows padded with zeros; the one layout of every CPU ISA */
+export const UFFB_PANELS = 2;
+
+// Activations.
+/** exact, with erf */
+export const UFFB_GELU = 0;
+/** the tanh approximation */
+export const UFFB_GELU_TANH = 1;
+export const UFFB_RELU = 2;
+export const UFFB_TANH = 3;
+export const UFFB_IDENTITY = 4;
+
+// Where a block normalises.
+/** x += f(norm(x)); UltraFastBERT, crammedBERT */
+export const UFFB_PRE_NORM = 0;
+/** x = norm(x + f(x)); BERT */
+export const UFFB_POST_NORM = 1;
+
+// Positions.
+/** fixed table times `embed.position.scale` (1 when absent) */
+export const UFFB_SINUSOIDAL = 0;
+/** `embed.position` [max_length + position_offset, hidden] */
+export const UFFB_LEARNED = 1;
+
+// Feedforward layers.
+/** out(act(in(x))) */
+export const UFFB_FFN_DENSE = 0;
+/** h = in(x); out(h[:half] * act(h[half:])) */
+export const UFFB_FFN_GLU = 1;
+/** `trees` trees of `depth` + 1 levels */
+export const UFFB_FFN_FFF = 2;
+
+// Pooling of a sequence's final states to one vector. All of them read real tokens only; the original code
+// averages over padding as well, which gives the same result for an unpadded input.
+export const UFFB_POOL_FIRST = 0;
+export const UFFB_POOL_MEAN = 1;
+export const UFFB_POOL_MAX = 2;
+/** log of the sum of exponentials, per hidden unit */
+export const UFFB_POOL_LSE = 3;
+
+// Heads, as bits of uffb_arch.heads_present.
+export const UFFB_HEAD_MLM = 1;
+export const UFFB_HEAD_CLASS = 2;
+/** f32 [tokens, hidden]; layer ignored */
+export const UFFB_TAP_EMBEDDING = 0;
+/** f32 [tokens, hidden]: the output of that layer */
+export const UFFB_TAP_LAYER = 1;
+/** f32 [tokens, hidden]; layer ignored */
+export const UFFB_TAP_FINAL = 2;
+/** i32 [tokens, trees, depth+1]: the nodes visited, each 0 to 2^(depth+1)-2 */
+export const UFFB_TAP_PATH = 3;
+/** f32 [tokens, trees, depth+1]: their logits, before the activation */
+export const UFFB_TAP_PATH_LOGITS = 4;
+
+/** What a model is. Everything about a block is data here. Sizes are counts of elements. */
+export interface Arch {
+  layers: number;
+  hidden: number;
+  /** divides hidden */
+  heads: number;
+  vocab: number;
+  /** most tokens in a sequence */
+  maxLength: number;
+  /** first row of learned positions in use (RoBERTa: 2) */
+  positionOffset: number;
+  /** rows of `embed.type`; 0 without token types */
+  tokenTypes: number;
+  /** dense feedforward: rows of `ffn.in` (GLU: both halves) */
+  width: number;
+  /** FFF: number of trees */
+  trees: number;
+  /** FFF: depth >= 0; a tree has 2^(depth+1)-1 nodes and a path depth+1 */
+  depth: number;
+  /** classification: rows of `head.pool.dense`; 0 without that layer */
+  poolWidth: number;
+  /** classification: rows of `head.class` */
+  labels: number;
+  normEps: number;
+  /** UFFB_PRE_NORM, UFFB_POST_NORM */
+  normPosition: number;
+  /** UFFB_SINUSOIDAL, UFFB_LEARNED */
+  positions: number;
+  /** UFFB_FFN_* */
+  feedforward: number;
+  /** of the feedforward layers and the MLM transform */
+  activation: number;
+  /** after `head.pool.dense`, or on the pooled vector without it */
+  poolActivation: number;
+  /** of the classification head: UFFB_POOL_* */
+  pooling: number;
+  /** 1: LayerNorm on the embedding */
+  embedNorm: number;
+  /** 1: LayerNorm after the last layer */
+  finalNorm: number;
+  /** UFFB_HEAD_* bits */
+  headsPresent: number;
+  /** 1: norm(act(dense(x))) before the decoder */
+  mlmTransform: number;
+  /** 1: the decoder is `embed.word`, held once, in panels */
+  tied: number;
+}
+
+/**
+ * One tensor a model can hold: its name, logical shape (vectors have rows = 1), the layout in which it is
+ * used in place, and whether the model cannot do without it.
+ */
+export interface TensorInfo {
+  name: string;
+  rows: number;
+  cols: number;
+  layout: number;
+  required: number;
+  present: number;
+  reserved: number;
+}
+
+/** Members of each struct, in order, with their C types. */
+export const STRUCTS = {
+  uffb_arch: {
+    layers: "int64_t",
+    hidden: "int64_t",
+    heads: "int64_t",
+    vocab: "int64_t",
+    maxLength: "int64_t",
+    positionOffset: "int64_t",
+    tokenTypes: "int64_t",
+    width: "int64_t",
+    trees: "int64_t",
+    depth: "int64_t",
+    poolWidth: "int64_t",
+    labels: "int64_t",
+    normEps: "double",
+    normPosition: "int32_t",
+    positions: "int32_t",
+    feedforward: "int32_t",
+    activation: "int32_t",
+    poolActivation: "int32_t",
+    pooling: "int32_t",
+    embedNorm: "int32_t",
+    finalNorm: "int32_t",
+    headsPresent: "int32_t",
+    mlmTransform: "int32_t",
+    tied: "int32_t",
+  },
+  uffb_tensor_info: {
+    name: "char[64]",
+    rows: "int64_t",
+    cols: "int64_t",
+    layout: "int32_t",
+    required: "int32_t",
+    present: "int32_t",
+    reserved: "int32_t",
+  },
+} as const;
+
+export const OPAQUE = ["uffb_model", "uffb_context", "uffb_taps"] as const;
+
+/** Prototypes as koffi reads them: `_Out_` marks what the library writes. */
+export const PROTOTYPES = {
+  uffb_abi_version: "int32_t uffb_abi_version(void)",
+  uffb_error: "const char *uffb_error(void)",
+  uffb_isas: "const char *uffb_isas(void)",
+  uffb_cpu_count: "int32_t uffb_cpu_count(void)",
+  uffb_compiler: "const char *uffb_compiler(void)",
+  uffb_model_new: "int32_t uffb_model_new(const uffb_arch *arch, _Out_ uffb_model **model)",
+  uffb_model_free: "void uffb_model_free(uffb_model *model)",
+  uffb_model_tensor_count: "int64_t uffb_model_tensor_count(const uffb_model *model)",
+  uffb_model_tensor_info:
+    "int32_t uffb_model_tensor_info(const uffb_model *model, int64_t index, _Out_ uffb_tensor_info *info)",
+  uffb_model_tensor_set:
+    "int32_t uffb_model_tensor_set(uffb_model *model, const char *name, const void *data, uint64_t bytes, int32_t dtype, int32_t layout)",
+  uffb_model_ready: "int32_t uffb_model_ready(uffb_model *model)",
+  uffb_tensor_bytes: "uint64_t uffb_tensor_bytes(int64_t rows, int64_t cols, int32_t dtype, int32_t layout)",
+  uffb_tensor_convert:
+    "int32_t uffb_tensor_convert(int64_t rows, int64_t cols, const void *source, uint64_t source_bytes, int32_t source_dtype, int32_t source_layout, void *target, uint64_t target_bytes, int32_t target_dtype, int32_t target_layout)",
+  uffb_context_new:
+    "int32_t uffb_context_new(const uffb_model *model, int32_t threads, const char *isa, _Out_ uffb_context **context)",
+  uffb_context_free: "void uffb_context_free(uffb_context *context)",
+  uffb_context_error: "const char *uffb_context_error(const uffb_context *context)",
+  uffb_context_isa: "const char *uffb_context_isa(const uffb_context *context)",
+  uffb_context_threads: "int32_t uffb_context_threads(const uffb_context *context)",
+  uffb_context_cancel: "int32_t uffb_context_cancel(uffb_context *context)",
+  uffb_encode:
+    "int32_t uffb_encode(uffb_context *context, int64_t sequences, const int64_t *offsets, const int32_t *ids, const int32_t *types, const uffb_taps *taps)",
+  uffb_mlm_logits:
+    "int32_t uffb_mlm_logits(uffb_context *context, int64_t count, const int64_t *positions, float *logits)",
+  uffb_mlm_top_k:
+    "int32_t uffb_mlm_top_k(uffb_context *context, int64_t count, const int64_t *positions, int64_t k, int32_t *ids, float *probabilities)",
+  uffb_pool: "int32_t uffb_pool(uffb_context *context, int32_t pooling, float *vectors)",
+  uffb_classify: "int32_t uffb_classify(uffb_context *context, float *logits)",
+  uffb_taps_new: "int32_t uffb_taps_new(_Out_ uffb_taps **taps)",
+  uffb_taps_free: "void uffb_taps_free(uffb_taps *taps)",
+  uffb_taps_add:
+    "int32_t uffb_taps_add(uffb_taps *taps, int32_t kind, int64_t layer, void *buffer, uint64_t bytes)",
+} as const;
+
+/** The library's functions. */
+export interface Functions {
+  uffb_abi_version(): number;
+  /**
+   * One line about the last failure on this thread; "" when there was none. Valid until the next call on this
+   * thread.
+   */
+  uffb_error(): string;
+  /**
+   * The instruction sets this CPU and build can run, best first, separated by commas: "avx512,avx2,generic".
+   */
+  uffb_isas(): string;
+  /** CPUs this process may really use: affinity mask and cgroup quota, at least 1. */
+  uffb_cpu_count(): number;
+  /** The compiler that built the library, for reports. */
+  uffb_compiler(): string;
+  /** UFFB_INVALID names the impossible field. */
+  uffb_model_new(arch: Arch, model: [Handle | null]): number;
+  uffb_model_free(model: Handle | null): void;
+  uffb_model_tensor_count(model: Handle | null): number;
+  uffb_model_tensor_info(model: Handle | null, index: number, info: Partial<TensorInfo>): number;
+  /**
+   * Gives the tensor `name` as `bytes` bytes of `dtype` in `layout`, any of the ones above. F32 data in the
+   * layout that uffb_model_tensor_info asks for is used in place and must outlive the model; anything else is
+   * converted into memory of the model. `bytes` must match the shape exactly.
+   */
+  uffb_model_tensor_set(
+    model: Handle | null,
+    name: string | null,
+    data: ArrayBufferView | null,
+    bytes: number,
+    dtype: number,
+    layout: number,
+  ): number;
+  /**
+   * Checks that every required tensor is there (the error names the first that is not) and freezes the model.
+   */
+  uffb_model_ready(model: Handle | null): number;
+  /**
+   * Bytes of a [rows, cols] matrix of `dtype` in `layout`; 0 when the arguments are not valid or the size
+   * overflows.
+   */
+  uffb_tensor_bytes(rows: number, cols: number, dtype: number, layout: number): number;
+  /** Rewrites a [rows, cols] matrix in another dtype and layout. Bit-exact when both dtypes are the same. */
+  uffb_tensor_convert(
+    rows: number,
+    cols: number,
+    source: ArrayBufferView | null,
+    sourceBytes: number,
+    sourceDtype: number,
+    sourceLayout: number,
+    target: ArrayBufferView | null,
+    targetBytes: number,
+    targetDtype: number,
+    targetLayout: number,
+  ): number;
+  /**
+   * `threads`: 0 for uffb_cpu_count(). `isa`: one of uffb_isas(), or NULL for the environment's UFFB_ISA,
+   * else the best.
+   */
+  uffb_context_new(
+    model: Handle | null,
+    threads: number,
+    isa: string | null,
+    context: [Handle | null],
+  ): number;
+  uffb_context_free(context: Handle | null): void;
+  uffb_context_error(context: Handle | null): string;
+  uffb_context_isa(context: Handle | null): string;
+  uffb_context_threads(context: Handle | null): number;
+  /** Makes the running call, or else the next one, return UFFB_CANCELLED. From any thread. */
+  uffb_context_cancel(context: Handle | null): number;
+  /**
+   * Encodes a batch to final states, which the context keeps for the heads below until the next uffb_encode.
+   * offsets [sequences + 1], offsets[0] = 0, each sequence 1 to max_length tokens; ids [tokens], below vocab;
+   * types [tokens] or NULL for all 0; taps or NULL.
+   */
+  uffb_encode(
+    context: Handle | null,
+    sequences: number,
+    offsets: BigInt64Array | null,
+    ids: Int32Array | null,
+    types: Int32Array | null,
+    taps: Handle | null,
+  ): number;
+  /** logits [count, vocab] */
+  uffb_mlm_logits(
+    context: Handle | null,
+    count: number,
+    positions: BigInt64Array | null,
+    logits: Float32Array | null,
+  ): number;
+  /**
+   * The k most probable tokens at each position, best first, equal ones by id: ids [count, k], probabilities
+   * [count, k].
+   */
+  uffb_mlm_top_k(
+    context: Handle | null,
+    count: number,
+    positions: BigInt64Array | null,
+    k: number,
+    ids: Int32Array | null,
+    probabilities: Float32Array | null,
+  ): number;
+  /** vectors [sequences, hidden] */
+  uffb_pool(context: Handle | null, pooling: number, vectors: Float32Array | null): number;
+  /** logits [sequences, labels] */
+  uffb_classify(context: Handle | null, logits: Float32Array | null): number;
+  uffb_taps_new(taps: [Handle | null]): number;
+  uffb_taps_free(taps: Handle | null): void;
+  /** `bytes` is checked against the shape at each encode. */
+  uffb_taps_add(
+    taps: Handle | null,
+    kind: number,
+    layer: number,
+    buffer: ArrayBufferView | null,
+    bytes: number,
+  ): number;
+}

@@ -1,0 +1,40 @@
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { generate, readHeader } from "./generate.ts";
+
+const header = readFileSync(new URL("../kernels/uffb.h", import.meta.url), "utf8");
+
+test("bindings.ts is what the header generates: run `bun ffi/generate.ts` after a change", () => {
+  const bindings = readFileSync(new URL("./bindings.ts", import.meta.url), "utf8");
+  expect(generate(header)).toBe(bindings);
+});
+
+test("every function, constant and struct of the header is bound", () => {
+  const names = (pattern: RegExp) => [...header.matchAll(pattern)].map(([, name]) => name!);
+  const found = readHeader(header);
+  const of = (kind: string) => found.filter((one) => one.kind === kind).map(({ name }) => name);
+  expect(of("function")).toEqual(names(/UFFB_API [^;(]*?(\w+)\(/g));
+  expect(of("constant")).toEqual(names(/#define (UFFB_\w+) \d/g));
+  expect(of("struct")).toEqual(names(/typedef struct (\w+) \{/g));
+  expect(of("function").length).toBeGreaterThan(20);
+});
+
+test("a line that is not understood is an error", () => {
+  expect(() => readHeader("UFFB_API int32_t uffb_x(void)\n")).toThrow("uffb_x");
+  expect(() => readHeader("typedef struct a {\n    float x;\n} a;\n")).toThrow("float x");
+  expect(() => readHeader("UFFB_API void f(int a[3]);\n")).toThrow("a[3]");
+  expect(() => generate("UFFB_API void f(const float **x);\n")).toThrow("no TypeScript type");
+  expect(() => generate("UFFB_API float f(void);\n")).toThrow("result of f");
+});
+
+test("a changed value, field or signature changes the bindings", () => {
+  const before = generate(header);
+  for (const [from, to] of [
+    ["UFFB_CANCELLED 4", "UFFB_CANCELLED 5"],
+    ["int32_t tied;", "int64_t tied;"],
+    ["int64_t k, int32_t *ids", "int32_t k, int32_t *ids"],
+  ] as const) {
+    expect(header).toContain(from);
+    expect(generate(header.replace(from, to))).not.toBe(before);
+  }
+});

@@ -1,0 +1,226 @@
+#!/usr/bin/env bun
+/**
+ * Writes ffi/bindings.ts from kernels/uffb.h: constants, structs, prototypes and their TypeScript types. Run `bun ffi/generate.ts`
+ * after a change of the header; a test compares. It reads the plain C of that header and nothing more: a line that it
+ * does not understand is an error, so that nothing can be left out silently.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+
+interface Field {
+  type: string;
+  name: string;
+  length: number;
+  doc: string;
+}
+
+interface Parameter {
+  type: string;
+  pointers: number;
+  constant: boolean;
+  name: string;
+}
+
+type Declaration =
+  | { kind: "constant"; name: string; value: number; heading: string; doc: string }
+  | { kind: "opaque"; name: string }
+  | { kind: "struct"; name: string; fields: Field[]; doc: string }
+  | { kind: "function"; name: string; result: string; parameters: Parameter[]; source: string; doc: string };
+
+const SCALARS: Readonly<Record<string, string>> = {
+  int32_t: "number",
+  int64_t: "number",
+  uint64_t: "number",
+  double: "number",
+};
+
+const ARRAYS: Readonly<Record<string, string>> = {
+  int32_t: "Int32Array",
+  int64_t: "BigInt64Array",
+  float: "Float32Array",
+  void: "ArrayBufferView",
+};
+
+const COMMENT = String.raw`/\*(?:(?!\*/)[\s\S])*\*/`;
+const FORMS: readonly [RegExp, (match: string[], doc: string) => Declaration | undefined][] = [
+  [/^#define (UFFB_\w+) (\d+)(?: *(\/\*.*\*\/))?\n/, constant],
+  [/^typedef struct (\w+) \{\n([\s\S]*?)\n\} \1;\n/, struct],
+  [/^typedef struct (\w+) \1;\n/, ([, name]) => ({ kind: "opaque", name: name! })],
+  [/^UFFB_API ([^;]*?)(\w+)\(([^)]*)\);\n/, fn],
+  [/^(?:#ifndef UFFB_H|#define UFFB_H|#endif|#include .*|#define UFFB_API .*)\n/, () => undefined],
+  [/^#ifdef __cplusplus\n[\s\S]*?#endif\n/, () => undefined],
+];
+
+/** Reads the header's declarations in order, each with the comment that stands right before it. */
+export function readHeader(header: string): Declaration[] {
+  const comment = new RegExp(`^${COMMENT}[ \t]*\n`);
+  const declarations: Declaration[] = [];
+  let rest = header;
+  let doc = "";
+  while (rest !== "") {
+    const blank = /^[ \t]*\n/.exec(rest);
+    const said = blank ? null : comment.exec(rest);
+    if (blank) doc = "";
+    if (said) doc = text(said[0]);
+    let length = (blank ?? said)?.[0].length ?? 0;
+    for (const [form, make] of length > 0 ? [] : FORMS) {
+      const match = form.exec(rest);
+      if (!match) continue;
+      const declaration = make(match, doc);
+      if (declaration) declarations.push(declaration);
+      doc = "";
+      length = match[0].length;
+      break;
+    }
+    if (length === 0) throw new Error(`uffb.h: not understood: ${rest.slice(0, rest.indexOf("\n"))}`);
+    rest = rest.slice(length);
+  }
+  return declarations;
+}
+
+function text(comment: string | undefined): string {
+  if (comment === undefined) return "";
+  return comment
+    .trim()
+    .replace(/^\/\*\s*|\s*\*\/$/g, "")
+    .replace(/\s*\n\s*\*?\s*/g, " ");
+}
+
+function constant([, name, value, comment]: string[], doc: string): Declaration {
+  return { kind: "constant", name: name!, value: Number(value), heading: doc, doc: text(comment) };
+}
+
+function struct([, name, body]: string[], doc: string): Declaration {
+  const fields = body!.split("\n").map((line): Field => {
+    const match = /^ +(\w+) (\w+)(?:\[(\d+)\])?;(?: *(\/\*.*\*\/))?$/.exec(line);
+    const [, type, field, length, comment] = match ?? [];
+    if (type === undefined || (length === undefined ? !(type in SCALARS) : type !== "char")) {
+      throw new Error(`uffb.h: field of ${name} not understood: ${line}`);
+    }
+    return { type, name: field!, length: Number(length ?? 0), doc: text(comment) };
+  });
+  return { kind: "struct", name: name!, fields, doc };
+}
+
+function fn([, result, name, list]: string[], doc: string): Declaration {
+  const joined = list!.replace(/\s+/g, " ").trim();
+  const parameters = joined === "void" ? [] : joined.split(", ").map((one) => parameter(name!, one));
+  const source = `${result!.trim()}${result!.endsWith("*") ? "" : " "}${name}(${joined})`;
+  return { kind: "function", name: name!, result: result!.trim(), parameters, source, doc };
+}
+
+function parameter(owner: string, source: string): Parameter {
+  const [, constant, type, stars, name] = /^(const )?(\w+) (\**)(\w+)$/.exec(source) ?? [];
+  if (type === undefined) throw new Error(`uffb.h: parameter of ${owner} not understood: ${source}`);
+  return { type, pointers: stars!.length, constant: constant !== undefined, name: name! };
+}
+
+const camel = (name: string) => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+const pascal = (name: string) => camel(name.replace(/^uffb/, ""));
+const quote = (words: string) => JSON.stringify(words);
+
+/** The text of bindings.ts for a header. */
+export function generate(header: string): string {
+  const declarations = readHeader(header);
+  const of = <K extends Declaration["kind"]>(kind: K) =>
+    declarations.filter((one): one is Extract<Declaration, { kind: K }> => one.kind === kind);
+  const structs = of("struct");
+  const opaque = of("opaque").map(({ name }) => name);
+  const types = new Map(structs.map(({ name }) => [name, pascal(name)]));
+
+  const typeOf = (owner: string, { type, pointers, constant }: Parameter): string => {
+    const array = ARRAYS[type];
+    if (pointers === 0 && type in SCALARS) return SCALARS[type]!;
+    if (pointers === 1 && type === "char" && constant) return "string | null";
+    if (pointers === 1 && opaque.includes(type)) return "Handle | null";
+    if (pointers === 2 && opaque.includes(type) && !constant) return "[Handle | null]";
+    if (pointers === 1 && types.has(type))
+      return constant ? types.get(type)! : `Partial<${types.get(type)!}>`;
+    if (pointers === 1 && array !== undefined) return `${array} | null`;
+    throw new Error(
+      `uffb.h: no TypeScript type for a parameter of ${owner}: ${type} with ${pointers} pointers`,
+    );
+  };
+  const resultOf = (owner: string, result: string): string => {
+    const type = { void: "void", "const char *": "string" }[result] ?? SCALARS[result];
+    if (type === undefined)
+      throw new Error(`uffb.h: no TypeScript type for the result of ${owner}: ${result}`);
+    return type;
+  };
+
+  const out: string[] = [
+    "// Generated from kernels/uffb.h by `bun ffi/generate.ts`; do not edit.",
+    "",
+    "/** An opaque pointer of the library. */",
+    "export type Handle = bigint & { readonly handle: unique symbol };",
+  ];
+  for (const { name, value, heading, doc } of of("constant")) {
+    if (heading !== "") out.push("", ...wrap(heading, "// "));
+    if (doc !== "") out.push(...docstring(doc, ""));
+    out.push(`export const ${name} = ${value};`);
+  }
+  for (const { name, fields, doc } of structs) {
+    out.push("", ...docstring(doc, ""), `export interface ${pascal(name)} {`);
+    for (const field of fields) {
+      if (field.doc !== "") out.push(...docstring(field.doc, "  "));
+      out.push(`  ${camel(field.name)}: ${field.length > 0 ? "string" : SCALARS[field.type]};`);
+    }
+    out.push("}");
+  }
+  out.push("", "/** Members of each struct, in order, with their C types. */", "export const STRUCTS = {");
+  for (const { name, fields } of structs) {
+    out.push(`  ${name}: {`);
+    for (const { name: field, type, length } of fields) {
+      out.push(`    ${camel(field)}: ${quote(length > 0 ? `${type}[${length}]` : type)},`);
+    }
+    out.push("  },");
+  }
+  out.push("} as const;", "", `export const OPAQUE = [${opaque.map(quote).join(", ")}] as const;`);
+  out.push(
+    "",
+    "/** Prototypes as koffi reads them: `_Out_` marks what the library writes. */",
+    "export const PROTOTYPES = {",
+  );
+  for (const { name, source } of of("function")) {
+    const directed = source.replace(/\b(?<!const )(uffb_\w+) \*\*?(?=\w+[,)])/g, (match, type: string) => {
+      const written = match.endsWith("**") || types.has(type);
+      return written ? `_Out_ ${match}` : match;
+    });
+    const line = `  ${name}: ${quote(directed)},`;
+    out.push(...(line.length > WIDTH ? [`  ${name}:`, `    ${quote(directed)},`] : [line]));
+  }
+  out.push("} as const;", "", "/** The library's functions. */", "export interface Functions {");
+  for (const { name, parameters, result, doc } of of("function")) {
+    if (doc !== "") out.push(...docstring(doc, "  "));
+    const list = parameters.map((one) => `${camel(one.name)}: ${typeOf(name, one)}`);
+    const line = `  ${name}(${list.join(", ")}): ${resultOf(name, result)};`;
+    if (line.length <= WIDTH) out.push(line);
+    else out.push(`  ${name}(`, ...list.map((one) => `    ${one},`), `  ): ${resultOf(name, result)};`);
+  }
+  out.push("}", "");
+  return out.join("\n");
+}
+
+const WIDTH = 110;
+
+/** A comment of the header as a docstring. */
+function docstring(words: string, indent: string): string[] {
+  const single = `${indent}/** ${words} */`;
+  return single.length <= WIDTH ? [single] : [`${indent}/**`, ...wrap(words, `${indent} * `), `${indent} */`];
+}
+
+/** Lines of at most WIDTH characters, each after `prefix`. */
+function wrap(words: string, prefix: string): string[] {
+  const lines = [""];
+  for (const word of words.split(" ")) {
+    const last = lines.at(-1)!;
+    if (last === "") lines[lines.length - 1] = prefix + word;
+    else if (last.length + 1 + word.length <= WIDTH) lines[lines.length - 1] += ` ${word}`;
+    else lines.push(prefix + word);
+  }
+  return lines;
+}
+
+if (import.meta.main) {
+  const header = readFileSync(new URL("../kernels/uffb.h", import.meta.url), "utf8");
+  writeFileSync(new URL("./bindings.ts", import.meta.url), generate(header));
+}
