@@ -35,8 +35,9 @@ typedef struct uffb_bench_shape {
     int64_t hidden;
     int64_t trees; /* FFF when > 0 */
     int64_t depth;
-    int64_t width; /* dense when trees = 0 */
-    int64_t batch; /* tokens */
+    int64_t width;  /* dense when trees = 0 */
+    int64_t batch;  /* tokens */
+    int64_t copies; /* of the weights, for cold runs; together they should exceed the last-level cache several times */
     int32_t activation;
     int32_t threads; /* 0: uffb_cpu_count() */
 } uffb_bench_shape;
@@ -68,7 +69,8 @@ UFFB_API int64_t uffb_contender_count(void);
 UFFB_API int32_t uffb_contender_info(int64_t index, uffb_contender *info);
 
 /* Runs a contender once on the first `tokens` tokens and gives its time. `blas`: NULL where none is needed; `isa`: for our own
- * kernels, NULL for the best. `cold`: evicts every cache before the clock starts. */
+ * kernels, NULL for the best. `cold`: takes the next copy of the weights in turn, as a model with many layers does, where a
+ * warm run always takes the first. */
 UFFB_API int32_t uffb_bench_run(uffb_bench *bench, int64_t contender, const uffb_blas *blas, const char *isa, int64_t tokens,
                                 int32_t cold, double *seconds);
 /* Runs it once more and compares: `error` is the largest difference over the largest value of the first `tokens` rows; `ties`

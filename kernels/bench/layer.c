@@ -1,11 +1,11 @@
 /* A bench: making its layer and batch, running a contender on it, checking the result. */
 #include "layer.h"
+#include "../engine/memory.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 typedef struct {
     uffb_contender info;
@@ -64,6 +64,8 @@ static int32_t check_shape(const uffb_bench_shape *s) {
     if (s->batch < 1 || s->batch > 1 << 24)
         return uffb_fail(UFFB_INVALID, "batch is %lld, but must be 1 to 16777216", (long long)s->batch);
     if (s->threads < 0 || s->threads > 1024) return uffb_fail(UFFB_INVALID, "threads is %d, but must be 0 to 1024", s->threads);
+    if (s->copies < 1 || s->copies > 1 << 16)
+        return uffb_fail(UFFB_INVALID, "copies is %lld, but must be 1 to 65536", (long long)s->copies);
     if (s->trees < 0) return uffb_fail(UFFB_INVALID, "trees is negative");
     const uffb_arch arch = arch_of(s);
     uffb_model *model;
@@ -82,7 +84,7 @@ uint64_t uffb_bench_bytes(const uffb_bench_shape *s) {
     return floats * 4 < 9e18 ? (uint64_t)(floats * 4) : UINT64_MAX;
 }
 
-static float *floats(int64_t n) { return aligned_alloc(64, ((size_t)n * sizeof(float) + 127) / 64 * 64); }
+static float *floats(int64_t n) { return uffb_allocate((uint64_t)n * sizeof(float)); }
 
 int32_t uffb_bench_new(const uffb_bench_shape *shape, uffb_bench **bench) {
     if (!bench) return uffb_fail(UFFB_INVALID, "uffb_bench_new: nowhere to put the bench");
@@ -99,11 +101,11 @@ int32_t uffb_bench_new(const uffb_bench_shape *shape, uffb_bench **bench) {
     b->model.nodes = fff(shape) ? b->nodes : 0;
     b->model.layers = &b->layer;
     b->model.ready = 1;
-    b->in = floats(b->rows * shape->hidden);
-    b->out = floats(b->rows * shape->hidden);
+    b->in = b->in_copies = floats(shape->copies * b->rows * shape->hidden);
+    b->out = b->out_copies = floats(shape->copies * b->rows * shape->hidden);
     b->bias = floats(b->rows);
-    b->x = floats(shape->batch * shape->hidden);
-    b->y = floats(shape->batch * shape->hidden);
+    b->x = b->x_rows = floats(shape->batch * shape->hidden);
+    b->y = b->y_rows = floats(shape->batch * shape->hidden);
     b->team = uffb_team_new(b->shape.threads);
     if (!b->in || !b->out || !b->bias || !b->x || !b->y || !b->team) {
         uffb_bench_free(b);
@@ -123,15 +125,14 @@ void uffb_bench_free(uffb_bench *b) {
     if (!b) return;
     uffb_context_free(b->context);
     uffb_team_free(b->team);
-    free(b->in);
-    free(b->out);
+    free(b->in_copies);
+    free(b->out_copies);
     free(b->bias);
-    free(b->x);
-    free(b->y);
+    free(b->x_rows);
+    free(b->y_rows);
     free(b->in_panels);
     free(b->out_panels);
     free(b->scratch);
-    free(b->evict);
     free(b);
 }
 
@@ -171,28 +172,33 @@ static void fill_random(uint64_t *state, int64_t n, float scale, float *out) {
     }
 }
 
-static int32_t repack(const uffb_bench *b, int64_t rows, int64_t cols, const float *source, int32_t layout, float **panels) {
-    const uint64_t bytes = uffb_tensor_bytes(rows, cols, UFFB_F32, UFFB_PANELS);
-    if (!*panels) *panels = floats((int64_t)(bytes / sizeof(float)));
-    if (!*panels) return uffb_fail(UFFB_NO_MEMORY, "no memory for the panels of %lld rows", (long long)b->rows);
-    return uffb_tensor_convert(rows, cols, source, (uint64_t)(rows * cols) * sizeof(float), UFFB_F32, layout, *panels, bytes,
-                               UFFB_F32, UFFB_PANELS);
+static int64_t panel_floats(int64_t rows, int64_t cols) {
+    return (int64_t)(uffb_tensor_bytes(rows, cols, UFFB_F32, UFFB_PANELS) / sizeof(float));
 }
 
-/* Gives our own kernels the same weights, in their layout. */
-static int32_t share_weights(uffb_bench *b) {
-    const int64_t h = b->shape.hidden;
-    if (uffb_fff_walks(&b->model.arch)) {
-        b->layer.fff_in = b->in;
-        b->layer.fff_bias = b->bias;
-        b->layer.fff_out = b->out;
-        return UFFB_OK;
-    }
-    int32_t status = repack(b, b->rows, h, b->in, UFFB_ROWS, &b->in_panels);
-    if (!status) status = repack(b, h, b->rows, b->out, UFFB_COLUMNS, &b->out_panels);
-    b->layer.ffn_in = (uffb_linear){b->rows, h, b->in_panels, b->bias};
-    b->layer.ffn_out = (uffb_linear){h, b->rows, b->out_panels, NULL};
+static int32_t repack(int64_t rows, int64_t cols, const float *source, int32_t layout, int64_t copies, float **panels) {
+    const int64_t n = panel_floats(rows, cols);
+    if (!*panels) *panels = floats(copies * n);
+    if (!*panels) return uffb_fail(UFFB_NO_MEMORY, "no memory for the panels of %lld rows", (long long)rows);
+    int32_t status = uffb_tensor_convert(rows, cols, source, (uint64_t)(rows * cols) * sizeof(float), UFFB_F32, layout, *panels,
+                                         (uint64_t)n * sizeof(float), UFFB_F32, UFFB_PANELS);
+    for (int64_t i = 1; i < copies; i++) memcpy(*panels + i * n, *panels, (size_t)n * sizeof **panels);
     return status;
+}
+
+/* Makes the copies of the first one, and gives our own kernels the same weights in their layout. */
+static int32_t share_weights(uffb_bench *b) {
+    const int64_t h = b->shape.hidden, n = b->rows * h;
+    for (int64_t i = 1; i < b->shape.copies; i++) {
+        memcpy(b->in_copies + i * n, b->in_copies, (size_t)n * sizeof *b->in);
+        memcpy(b->out_copies + i * n, b->out_copies, (size_t)n * sizeof *b->out);
+    }
+    b->layer.fff_bias = b->bias;
+    b->layer.ffn_in = (uffb_linear){b->rows, h, NULL, b->bias};
+    b->layer.ffn_out = (uffb_linear){h, b->rows, NULL, NULL};
+    if (uffb_fff_walks(&b->model.arch)) return UFFB_OK;
+    int32_t status = repack(b->rows, h, b->in_copies, UFFB_ROWS, b->shape.copies, &b->in_panels);
+    return status ? status : repack(h, b->rows, b->out_copies, UFFB_COLUMNS, b->shape.copies, &b->out_panels);
 }
 
 int32_t uffb_bench_fill(uffb_bench *b, int32_t fill, uint64_t seed) {
@@ -202,13 +208,13 @@ int32_t uffb_bench_fill(uffb_bench *b, int32_t fill, uint64_t seed) {
     uint64_t state = seed * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du;
     const float scale = fill == UFFB_FILL_ZERO ? 0.0f : 1.0f;
     /* Weights of variance 1/hidden and inputs of variance 1 give logits of variance 1. */
-    fill_random(&state, b->rows * h, scale * sqrtf(3.0f / (float)h), b->in);
-    fill_random(&state, b->rows * h, scale * sqrtf(3.0f / (float)h), b->out);
-    fill_random(&state, b->shape.batch * h, scale * sqrtf(3.0f), b->x);
+    fill_random(&state, b->rows * h, scale * sqrtf(3.0f / (float)h), b->in_copies);
+    fill_random(&state, b->rows * h, scale * sqrtf(3.0f / (float)h), b->out_copies);
+    fill_random(&state, b->shape.batch * h, scale * sqrtf(3.0f), b->x_rows);
     fill_random(&state, b->rows, scale * 0.01f, b->bias);
     /* P(N(0,1) > 1.2816) = 0.1 */
     for (int64_t i = 0; fill == UFFB_FILL_SKEWED && i < b->rows; i++) b->bias[i] -= 1.2816f;
-    memset(b->y, 0, (size_t)(b->shape.batch * h) * sizeof *b->y);
+    memset(b->y_rows, 0, (size_t)(b->shape.batch * h) * sizeof *b->y);
     return share_weights(b);
 }
 
@@ -221,11 +227,11 @@ int32_t uffb_bench_fill_from(uffb_bench *b, const uffb_model *model, int64_t lay
     }
     const uffb_layer *l = &model->layers[layer];
     const int64_t h = a->hidden;
-    memcpy(b->in, l->fff_in, (size_t)(b->rows * h) * sizeof *b->in);
-    memcpy(b->out, l->fff_out, (size_t)(b->rows * h) * sizeof *b->out);
+    memcpy(b->in_copies, l->fff_in, (size_t)(b->rows * h) * sizeof *b->in);
+    memcpy(b->out_copies, l->fff_out, (size_t)(b->rows * h) * sizeof *b->out);
     for (int64_t i = 0; i < b->rows; i++) b->bias[i] = l->fff_bias ? l->fff_bias[i] : 0.0f;
-    for (int64_t t = 0; t < b->shape.batch; t++) memcpy(b->x + t * h, input + t % tokens * h, (size_t)h * sizeof *b->x);
-    memset(b->y, 0, (size_t)(b->shape.batch * h) * sizeof *b->y);
+    for (int64_t t = 0; t < b->shape.batch; t++) memcpy(b->x_rows + t * h, input + t % tokens * h, (size_t)h * sizeof *b->x);
+    memset(b->y_rows, 0, (size_t)(b->shape.batch * h) * sizeof *b->y);
     return share_weights(b);
 }
 
@@ -238,23 +244,18 @@ static double now(void) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* Four times the last-level cache, as the system states it; 128 MB where it does not say. */
-static int64_t evict_bytes(void) {
-    long l3 = -1;
-#ifdef _SC_LEVEL3_CACHE_SIZE
-    l3 = sysconf(_SC_LEVEL3_CACHE_SIZE);
-#endif
-    return 4 * (l3 > 0 ? (int64_t)l3 : 32 << 20);
-}
-
-static int32_t evict(uffb_bench *b) {
-    if (!b->evict) {
-        b->evict_size = evict_bytes() / (int64_t)sizeof(float);
-        b->evict = floats(b->evict_size);
-        if (!b->evict) return uffb_fail(UFFB_NO_MEMORY, "no memory to evict the caches with");
+/* Turns to a copy of the weights. */
+static void use_copy(uffb_bench *b, int64_t copy) {
+    const int64_t n = b->rows * b->shape.hidden;
+    b->in = b->in_copies + copy * n;
+    b->out = b->out_copies + copy * n;
+    if (uffb_fff_walks(&b->model.arch)) {
+        b->layer.fff_in = b->in;
+        b->layer.fff_out = b->out;
+    } else {
+        b->layer.ffn_in.weight = b->in_panels + copy * panel_floats(b->rows, b->shape.hidden);
+        b->layer.ffn_out.weight = b->out_panels + copy * panel_floats(b->shape.hidden, b->rows);
     }
-    for (int64_t i = 0; i < b->evict_size; i += 16) b->evict[i] += 1.0f;
-    return UFFB_OK;
 }
 
 static int32_t use_isa(uffb_bench *b, const char *isa) {
@@ -281,8 +282,11 @@ static int32_t run(uffb_bench *b, int64_t contender, const uffb_blas *blas, cons
                    double *seconds) {
     int32_t status = check_run(b, contender, blas, tokens);
     if (!status) status = use_isa(b, isa);
-    if (!status && cold) status = evict(b);
     if (status) return status;
+    const int64_t turn = cold ? ++b->turn : 0, first = turn % (b->shape.batch - tokens + 1);
+    use_copy(b, turn % b->shape.copies);
+    b->x = b->x_rows + first * b->shape.hidden;
+    b->y = b->y_rows + first * b->shape.hidden;
     uffb_trial trial = {b, blas, tokens, UFFB_OK};
     double start = now();
     contenders[contender].run(&trial);
@@ -332,7 +336,7 @@ int32_t uffb_bench_check(uffb_bench *b, int64_t contender, const uffb_blas *blas
     const int64_t h = b->shape.hidden;
     double *want = malloc((size_t)h * sizeof *want), seconds, largest = 0, worst = 0;
     if (!want) return uffb_fail(UFFB_NO_MEMORY, "no memory for a reference row");
-    memset(b->y, 0, (size_t)(b->shape.batch * h) * sizeof *b->y);
+    memset(b->y_rows, 0, (size_t)(b->shape.batch * h) * sizeof *b->y);
     status = run(b, contender, blas, isa, tokens, 0, &seconds);
     *ties = 0;
     for (int64_t t = 0; !status && t < tokens; t++) {

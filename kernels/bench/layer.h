@@ -9,19 +9,20 @@
  * hidden], bias [n], out [n, hidden]. */
 struct uffb_bench {
     uffb_bench_shape shape;
-    int64_t nodes; /* of one tree; dense: the width */
-    int64_t rows;  /* of all trees */
-    float *in, *bias, *out;
-    float *x, *y; /* [batch, hidden] */
+    int64_t nodes;                 /* of one tree; dense: the width */
+    int64_t rows;                  /* of all trees */
+    float *in, *bias, *out;        /* of the copy in turn */
+    float *in_copies, *out_copies; /* [copies, rows, hidden] */
+    int64_t turn;                  /* of cold runs */
+    float *x, *y;                  /* the rows in turn */
+    float *x_rows, *y_rows;        /* [batch, hidden] */
     uffb_team *team;
     uffb_model model; /* one layer over the same weights, for our own kernels */
     uffb_layer layer;
-    float *in_panels, *out_panels; /* when our kernels want panels; made on first use */
+    float *in_panels, *out_panels; /* [copies, ..], where our kernels want panels */
     uffb_context *context;         /* of the ISA that ran last */
     int64_t scratch_size;
     float *scratch;
-    int64_t evict_size;
-    float *evict;
 };
 
 /* One call of a contender: y += layer(x) for the first `tokens` rows. */

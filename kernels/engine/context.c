@@ -1,4 +1,5 @@
 #include "context.h"
+#include "memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +109,7 @@ static int regrow(float **buffer, int64_t rows, int64_t cols) {
     uint64_t bytes;
     if (__builtin_mul_overflow((uint64_t)rows, (uint64_t)cols * sizeof(float), &bytes) || bytes > INT64_MAX / 2) return 0;
     free(*buffer);
-    *buffer = aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
+    *buffer = uffb_allocate(bytes);
     return *buffer != NULL;
 }
 

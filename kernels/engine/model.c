@@ -1,6 +1,7 @@
 /* The model: a checked architecture and a table of the tensors it wants. */
 #include "model.h"
 #include "error.h"
+#include "memory.h"
 #include "../ops/ops.h"
 
 #include <math.h>
@@ -16,8 +17,7 @@ typedef struct uffb_slot {
 
 int uffb_fff_walks(const uffb_arch *arch) { return arch->feedforward == UFFB_FFN_FFF && arch->depth > 3; }
 
-/* --- what can be
- * -------------------------------------------------------------------------------------------------------- */
+/* --- what can be ---------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *name;
@@ -28,6 +28,7 @@ static int32_t check_arch(const uffb_arch *a) {
     const int fff = a->feedforward == UFFB_FFN_FFF, classifies = (a->heads_present & UFFB_HEAD_CLASS) != 0;
     const int64_t most = 1 << 24;
     const bound bounds[] = {
+        {"feedforward", a->feedforward, UFFB_FFN_DENSE, UFFB_FFN_FFF},
         {"layers", a->layers, 0, 4096},
         {"hidden", a->hidden, 1, 1 << 20},
         {"heads", a->heads, 1, a->hidden},
@@ -42,7 +43,6 @@ static int32_t check_arch(const uffb_arch *a) {
         {"labels", a->labels, classifies, most},
         {"norm_position", a->norm_position, UFFB_PRE_NORM, UFFB_POST_NORM},
         {"positions", a->positions, UFFB_SINUSOIDAL, UFFB_LEARNED},
-        {"feedforward", a->feedforward, UFFB_FFN_DENSE, UFFB_FFN_FFF},
         {"activation", a->activation, UFFB_GELU, UFFB_IDENTITY},
         {"pool_activation", a->pool_activation, UFFB_GELU, UFFB_IDENTITY},
         {"pooling", a->pooling, UFFB_POOL_FIRST, UFFB_POOL_LSE},
@@ -74,8 +74,7 @@ static int32_t check_arch(const uffb_arch *a) {
     return UFFB_OK;
 }
 
-/* --- what there is
- * ------------------------------------------------------------------------------------------------------- */
+/* --- what there is -------------------------------------------------------------------------------------------------------- */
 
 enum { REQUIRED = 1 };
 
@@ -258,7 +257,7 @@ int32_t uffb_model_tensor_set(uffb_model *m, const char *name, const void *data,
         return UFFB_OK;
     }
     uint64_t size = uffb_tensor_bytes(info->rows, info->cols, UFFB_F32, info->layout);
-    s->owned = aligned_alloc(64, (size + 63) / 64 * 64);
+    s->owned = uffb_allocate(size);
     if (!s->owned) return uffb_fail(UFFB_NO_MEMORY, "no memory for %s: %llu bytes", info->name, (unsigned long long)size);
     int32_t status =
         uffb_tensor_convert(info->rows, info->cols, data, bytes, dtype, layout, s->owned, size, UFFB_F32, info->layout);

@@ -22,8 +22,27 @@ UFFB_INLINE float dot(int64_t n, const float *a, const float *b) {
     return vec_sum(vec_add(vec_add(sum[0], sum[1]), vec_add(sum[2], sum[3])));
 }
 
-UFFB_INLINE void prefetch_row(const float *row, int64_t n) {
-    for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(row + i, 0, 3);
+/* Asks for n floats, into L1 or no nearer than L2. */
+#define PREFETCH(row, n, into)                                                                                                 \
+    for (int64_t i_ = 0; i_ < (n); i_ += 16) __builtin_prefetch((row) + i_, 0, into)
+#define INTO_L1 3
+#define INTO_L2 2
+
+/* One token on its own has nobody's work to hide behind. While its dot product runs, it asks for both children, and for the
+ * output row that it will need at the end: half of what it fetches is thrown away, which memory has time for. */
+static void walk_alone(const uffb_tree *tree, int64_t from, int64_t to, const float *x, int32_t *nodes, float *logits) {
+    const int64_t hidden = tree->hidden;
+    int64_t node = from ? nodes[from] : 0;
+    for (int64_t level = from; level < to; level++) {
+        if (level + 1 < to) PREFETCH(tree->in + (2 * node + 1) * hidden, 2 * hidden, INTO_L2);
+        PREFETCH(tree->out + node * hidden, hidden, INTO_L2);
+        float logit = dot(hidden, tree->in + node * hidden, x);
+        if (tree->bias) logit += tree->bias[node];
+        nodes[level] = (int32_t)node;
+        logits[level] = logit;
+        node = 2 * node + 1 + (logit > 0);
+    }
+    if (to <= tree->depth) nodes[to] = (int32_t)node;
 }
 
 UFFB_INLINE int64_t row_of(uffb_rows rows, int64_t i) { return rows.order ? rows.order[i] : i; }
@@ -31,6 +50,11 @@ UFFB_INLINE int64_t row_of(uffb_rows rows, int64_t i) { return rows.order ? rows
 void KERNEL(fff_walk)(const uffb_tree *tree, int64_t from, int64_t to, uffb_rows rows, const float *x, int64_t ldx,
                       int32_t *nodes, float *logits, int64_t ldp) {
     const int64_t hidden = tree->hidden;
+    if (rows.count == 1) {
+        const int64_t t = row_of(rows, 0);
+        walk_alone(tree, from, to, x + t * ldx, nodes + t * ldp, logits + t * ldp);
+        return;
+    }
     for (int64_t first = 0; first < rows.count; first += TOKENS_IN_FLIGHT) {
         const int64_t group = rows.count - first < TOKENS_IN_FLIGHT ? rows.count - first : TOKENS_IN_FLIGHT;
         int64_t node[TOKENS_IN_FLIGHT] = {0};
@@ -43,7 +67,7 @@ void KERNEL(fff_walk)(const uffb_tree *tree, int64_t from, int64_t to, uffb_rows
                 nodes[t * ldp + level] = (int32_t)here;
                 logits[t * ldp + level] = logit;
                 node[g] = 2 * here + 1 + (logit > 0);
-                if (!rows.order && level + 1 < to) prefetch_row(tree->in + node[g] * hidden, hidden);
+                if (!rows.order && level + 1 < to) PREFETCH(tree->in + node[g] * hidden, hidden, INTO_L1);
             }
         }
         for (int64_t g = 0; to <= tree->depth && g < group; g++) nodes[row_of(rows, first + g) * ldp + to] = (int32_t)node[g];
@@ -62,9 +86,7 @@ UFFB_INLINE void sum_rows(const uffb_tree *tree, const int32_t *nodes, const flo
 #pragma GCC unroll 4
             for (int v = 0; v < 4; v++) sum[v] = vec_fma(s, vec_load(row + v * VEC_LANES), sum[v]);
         }
-        if (next) {
-            for (int64_t v = 0; v < 4 * VEC_LANES; v += 16) __builtin_prefetch(next + i + v, 1, 3);
-        }
+        if (next) PREFETCH(next + i, 4 * VEC_LANES, INTO_L1);
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++) {
             vec_store(y + i + v * VEC_LANES, vec_add(vec_load(y + i + v * VEC_LANES), sum[v]));

@@ -68,7 +68,8 @@ typedef void tile_fn(int64_t cols, int64_t k, const float *a, int64_t lda, const
 
 TILES(1)
 TILES(2)
-TILES(3) TILES(4) TILES(5) TILES(6)
+TILES(3)
+TILES(4) TILES(5) TILES(6)
 #if VEC_TILE_ROWS > 6
     TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
 #endif
