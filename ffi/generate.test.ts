@@ -13,7 +13,7 @@ test("every function, constant and struct of the header is bound", () => {
   const names = (pattern: RegExp) => [...header.matchAll(pattern)].map(([, name]) => name!);
   const found = readHeader(header);
   const of = (kind: string) => found.filter((one) => one.kind === kind).map(({ name }) => name);
-  expect(of("function")).toEqual(names(/UFFB_API [^;(]*?(\w+)\(/g));
+  expect(of("function")).toEqual(names(/^UFFB_API [^;(]*?(\w+)\(/gm));
   expect(of("constant")).toEqual(names(/#define (UFFB_\w+) \d/g));
   expect(of("struct")).toEqual(names(/typedef struct (\w+) \{/g));
   expect(of("function").length).toBeGreaterThan(20);

@@ -1,0 +1,164 @@
+import { type Handle, UFFB_POOL_FIRST, UFFB_POOL_LSE, UFFB_POOL_MAX, UFFB_POOL_MEAN } from "./bindings.ts";
+import { checked, type Library, native } from "./library.ts";
+import type { NativeModel } from "./model.ts";
+import { Resource } from "./resource.ts";
+import { check, EngineError, InvalidError } from "./status.ts";
+import type { NativeTaps } from "./taps.ts";
+
+/** Sequences without padding: sequence s holds the tokens offsets[s] to offsets[s + 1] - 1. */
+export interface Batch {
+  /** [sequences + 1], from 0 to tokens */
+  offsets: BigInt64Array;
+  /** [tokens] */
+  ids: Int32Array;
+  /** [tokens], or absent for all 0 */
+  types?: Int32Array | undefined;
+}
+
+export interface ContextOptions {
+  /** CPU threads; 0 (the default) for all that this process may use. */
+  threads?: number | undefined;
+  /** Instruction set; the environment's UFFB_ISA or else the best when absent. */
+  isa?: string | undefined;
+}
+
+const POOLINGS = {
+  first: UFFB_POOL_FIRST,
+  mean: UFFB_POOL_MEAN,
+  max: UFFB_POOL_MAX,
+  lse: UFFB_POOL_LSE,
+} as const;
+export type Pooling = keyof typeof POOLINGS;
+
+/** Calls that may take long: they run on another thread. */
+type LongCall = "uffb_encode" | "uffb_mlm_logits" | "uffb_mlm_top_k" | "uffb_pool" | "uffb_classify";
+type Rest<F> = F extends (context: Handle | null, ...rest: infer R) => number ? R : never;
+
+/**
+ * Scratch memory and threads to run a model with, one call at a time. Heads work on the batch encoded last. The arrays given to a call
+ * must not change until its promise settles.
+ */
+export class NativeContext extends Resource {
+  /** The instruction set in use. */
+  readonly isa: string;
+  readonly threads: number;
+  readonly #model: NativeModel;
+  #running = false;
+  #tokens = 0;
+  #sequences = 0;
+
+  /** Errors: UnsupportedError naming the instruction sets there are; InvalidError when the model is not ready. */
+  constructor(model: NativeModel, { threads = 0, isa }: ContextOptions = {}) {
+    const out: [Handle | null] = [null];
+    checked((library) => library.uffb_context_new(model.handle, threads, isa ?? null, out));
+    const release = model.hold();
+    super(out[0], (handle) => {
+      native().uffb_context_free(handle);
+      release();
+    });
+    this.#model = model;
+    this.isa = native().uffb_context_isa(this.handle);
+    this.threads = native().uffb_context_threads(this.handle);
+  }
+
+  /** Runs a batch to its final states. Errors: InvalidError when the batch is not well formed; CancelledError. */
+  async encode({ offsets, ids, types }: Batch, taps?: NativeTaps): Promise<void> {
+    const sequences = offsets.length - 1;
+    if (sequences < 0 || offsets[0] !== 0n || offsets[sequences] !== BigInt(ids.length)) {
+      throw new InvalidError(`offsets must run from 0 to the number of tokens, ${ids.length}`);
+    }
+    if (types !== undefined && types.length !== ids.length) {
+      throw new InvalidError(`${types.length} token types for ${ids.length} tokens`);
+    }
+    const handle = taps?.handle ?? null;
+    const release = taps?.hold();
+    try {
+      this.#assertIdle();
+      this.#sequences = this.#tokens = 0; // a batch that fails leaves none
+      await this.#call("uffb_encode", sequences, offsets, ids, types ?? null, handle);
+      this.#sequences = sequences;
+      this.#tokens = ids.length;
+    } finally {
+      release?.();
+    }
+  }
+
+  /** Logits [positions, vocab] of the MLM head at token rows of the batch. */
+  async mlmLogits(positions: ArrayLike<number>): Promise<Float32Array> {
+    const logits = new Float32Array(positions.length * this.#model.arch.vocab);
+    await this.#call("uffb_mlm_logits", positions.length, this.#rows(positions), logits);
+    return logits;
+  }
+
+  /** The `k` most probable tokens at token rows of the batch, best first: ids and probabilities [positions, k]. */
+  async mlmTopK(
+    positions: ArrayLike<number>,
+    k: number,
+  ): Promise<{ ids: Int32Array; probabilities: Float32Array }> {
+    const { vocab } = this.#model.arch;
+    if (!Number.isInteger(k) || k < 1 || k > vocab) throw new InvalidError(`k is ${k}, not 1 to ${vocab}`);
+    const ids = new Int32Array(positions.length * k);
+    const probabilities = new Float32Array(positions.length * k);
+    await this.#call("uffb_mlm_top_k", positions.length, this.#rows(positions), k, ids, probabilities);
+    return { ids, probabilities };
+  }
+
+  /** One vector for each sequence of the batch: [sequences, hidden]. Only real tokens count, there is no padding. */
+  async pool(pooling: Pooling): Promise<Float32Array> {
+    const vectors = new Float32Array(this.#sequences * this.#model.arch.hidden);
+    await this.#call("uffb_pool", POOLINGS[pooling], vectors);
+    return vectors;
+  }
+
+  /** Logits [sequences, labels] of the classification head. */
+  async classify(): Promise<Float32Array> {
+    const logits = new Float32Array(this.#sequences * this.#model.arch.labels);
+    await this.#call("uffb_classify", logits);
+    return logits;
+  }
+
+  /** Stops the running call, or else the next one, with CancelledError. Does nothing after the context was disposed of. */
+  cancel(): void {
+    if (!this.disposed) check(native().uffb_context_cancel(this.handle), () => "the engine could not cancel");
+  }
+
+  /** A call that still runs is stopped. */
+  override [Symbol.dispose](): void {
+    if (this.#running) this.cancel();
+    super[Symbol.dispose]();
+  }
+
+  #assertIdle(): void {
+    if (this.#running) throw new EngineError("a context runs one call at a time; another one is running");
+  }
+
+  #rows(positions: ArrayLike<number>): BigInt64Array {
+    return BigInt64Array.from({ length: positions.length }, (_, i) => {
+      const row = positions[i]!;
+      if (!Number.isInteger(row) || row < 0 || row >= this.#tokens) {
+        throw new InvalidError(`position ${row} is no token of the batch, which has ${this.#tokens}`);
+      }
+      return BigInt(row);
+    });
+  }
+
+  /** `args` holds every buffer until the other thread is done with it. */
+  async #call<N extends LongCall>(name: N, ...args: Rest<Library[N]>): Promise<void> {
+    const { handle } = this;
+    this.#assertIdle();
+    const release = this.hold();
+    this.#running = true;
+    try {
+      const call = native()[name] as unknown as {
+        async(...args: [Handle, ...unknown[], (error: unknown, status: number) => void]): void;
+      };
+      const status = await new Promise<number>((resolve, reject) => {
+        call.async(handle, ...args, (error, status) => (error ? reject(error) : resolve(status)));
+      });
+      check(status, () => native().uffb_context_error(handle));
+    } finally {
+      this.#running = false;
+      release();
+    }
+  }
+}

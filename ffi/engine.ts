@@ -1,0 +1,16 @@
+import { native } from "./library.ts";
+
+/** The instruction sets that this CPU and build can run, best first. */
+export function isas(): string[] {
+  return native().uffb_isas().split(",");
+}
+
+/** CPUs this process may really use (affinity, cgroup quota), at least 1. */
+export function cpuCount(): number {
+  return native().uffb_cpu_count();
+}
+
+/** The compiler that built the engine, for reports. */
+export function compiler(): string {
+  return native().uffb_compiler();
+}

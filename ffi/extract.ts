@@ -1,0 +1,113 @@
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { dirname, isAbsolute, join } from "node:path";
+import { UffbError } from "../lib/errors.ts";
+
+/** Native libraries inside the compiled binary, which the dynamic loader cannot read there. */
+export interface Embedded {
+  /** Path of koffi's native half. */
+  koffi: string;
+  /** Path of libuffb.so. */
+  engine: string;
+  /** Names this pair of contents. */
+  hash: string;
+}
+
+export interface Extracted {
+  koffi: string;
+  engine: string;
+}
+
+/**
+ * Writes the libraries to files and loads them. They stay in the user's cache, so that later starts find them; where that cannot be
+ * (no home, read-only, somebody else's, mounted noexec) they go to a new temporary folder, which is removed once they are loaded.
+ * A file that is there already is used only if it equals what the binary holds.
+ * Errors: UffbError naming each place that was tried and why it failed; UffbError thrown by `load` passes through.
+ */
+export function extract<T>(embedded: Embedded, load: (files: Extracted) => T): T {
+  const contents = { koffi: readFileSync(embedded.koffi), engine: readFileSync(embedded.engine) };
+  const failures: string[] = [];
+  for (const place of [cached, temporary]) {
+    let folder: Folder | undefined;
+    try {
+      folder = place(embedded.hash);
+      const files = { koffi: join(folder.path, "koffi.node"), engine: join(folder.path, "libuffb.so") };
+      write(files.koffi, contents.koffi);
+      write(files.engine, contents.engine);
+      return load(files);
+    } catch (error) {
+      if (error instanceof UffbError) throw error;
+      const { message } = error as Error;
+      failures.push(folder === undefined ? message : `in ${folder.path}: ${message}`);
+    } finally {
+      if (folder?.temporary) rmSync(folder.path, { recursive: true, force: true });
+    }
+  }
+  throw new UffbError(
+    `cannot load the engine (${failures.join("; ")}); set XDG_CACHE_HOME or TMPDIR to a folder of yours ` +
+      "with free space that is not mounted read-only or noexec",
+  );
+}
+
+interface Folder {
+  path: string;
+  temporary: boolean;
+}
+
+/** ~/.cache/uffb/HASH, where the XDG base directory specification puts such files. */
+function cached(hash: string): Folder {
+  const { XDG_CACHE_HOME, HOME } = process.env;
+  const xdg = XDG_CACHE_HOME !== undefined && isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : undefined;
+  if (xdg === undefined && !HOME) throw new Error("HOME is not set");
+  const base = xdg ?? join(homedir(), ".cache");
+  const root = existsSync(base) ? base : dirname(base);
+  // Not in somebody else's home (sudo), nor where somebody else could put another folder in the place of ours.
+  assertMine(root, 0o002);
+  const path = join(base, "uffb", hash);
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  assertMine(dirname(path), 0o022);
+  assertMine(path, 0o022);
+  return { path, temporary: false };
+}
+
+function temporary(): Folder {
+  return { path: mkdtempSync(join(tmpdir(), "uffb-")), temporary: true };
+}
+
+/** Throws unless `path` is a folder of this user that nobody in `forbidden` mode bits may write to. */
+function assertMine(path: string, forbidden: number): void {
+  const stat = forbidden === 0o002 ? statSync(path) : lstatSync(path);
+  if (!stat.isDirectory()) throw new Error(`${path} is not a folder`);
+  if (stat.uid !== process.geteuid!()) throw new Error(`${path} belongs to another user`);
+  if ((stat.mode & forbidden) !== 0) throw new Error(`${path} is writable by others`);
+}
+
+/** Makes `path` hold `content`. Another process may do the same at the same time: each renames a complete file into place. */
+function write(path: string, content: Buffer): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() && content.equals(readFileSync(path))) return;
+  const partial = `${path}.${process.pid}.${crypto.randomUUID()}`;
+  const file = openSync(partial, "wx", 0o600);
+  try {
+    try {
+      writeFileSync(file, content);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(partial, path);
+  } catch (error) {
+    rmSync(partial, { force: true });
+    throw error;
+  }
+}

@@ -1,0 +1,48 @@
+import { UffbError } from "../lib/errors.ts";
+import { type Functions, OPAQUE, PROTOTYPES, STRUCTS, UFFB_ABI_VERSION } from "./bindings.ts";
+import { type Koffi, openLibrary } from "./open.ts";
+import { check } from "./status.ts";
+
+/** koffi's form of a C function: a direct call, and one on another thread that calls back when it is done. */
+type Bound<F extends (...args: never[]) => unknown> = F & {
+  async(...args: [...Parameters<F>, (error: unknown, result: ReturnType<F>) => void]): void;
+};
+
+export type Library = { readonly [N in keyof Functions]: Bound<Functions[N]> };
+
+let library: Library | undefined;
+
+/**
+ * The engine, loaded when first asked for.
+ * Errors: UffbError when it cannot be loaded or is of another ABI version.
+ */
+export function native(): Library {
+  library ??= openLibrary(bind);
+  return library;
+}
+
+/** Declares the header's types to koffi and binds every function. */
+export function bind(koffi: Koffi, path: string): Library {
+  const loaded = koffi.load(path);
+  let version: number;
+  try {
+    version = loaded.func(PROTOTYPES.uffb_abi_version)() as number;
+  } catch {
+    throw new UffbError(`${path} is not the uffb engine; run npm run build`);
+  }
+  if (version !== UFFB_ABI_VERSION) {
+    throw new UffbError(
+      `${path} has ABI version ${version}, and this uffb needs ${UFFB_ABI_VERSION}; run npm run build`,
+    );
+  }
+  for (const name of OPAQUE) koffi.opaque(name);
+  for (const [name, members] of Object.entries(STRUCTS)) koffi.struct(name, members);
+  const functions = Object.entries(PROTOTYPES).map(([name, prototype]) => [name, loaded.func(prototype)]);
+  return Object.fromEntries(functions) as Library;
+}
+
+/** Runs a call that reports its failures on this thread. */
+export function checked(call: (library: Library) => number): void {
+  const library = native();
+  check(call(library), () => library.uffb_error());
+}

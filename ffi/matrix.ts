@@ -1,0 +1,45 @@
+import { checked, native } from "./library.ts";
+import { InvalidError } from "./status.ts";
+
+/** How the bytes of a matrix are to be read: UFFB_F32 and so on, UFFB_ROWS and so on. */
+export interface Form {
+  dtype: number;
+  layout: number;
+}
+
+/** Bytes of a logical [rows, cols] matrix in `form`. Errors: InvalidError when there is no such matrix. */
+export function matrixBytes(rows: number, cols: number, { dtype, layout }: Form): number {
+  const bytes = native().uffb_tensor_bytes(rows, cols, dtype, layout);
+  if (bytes === 0)
+    throw new InvalidError(`no [${rows}, ${cols}] matrix of dtype ${dtype} in layout ${layout}`);
+  return bytes;
+}
+
+/**
+ * Rewrites a [rows, cols] matrix in another dtype and layout, bit-exactly when both dtypes are the same.
+ * Errors: InvalidError when the size of `data` does not fit.
+ */
+export function convertMatrix(
+  rows: number,
+  cols: number,
+  data: ArrayBufferView,
+  from: Form,
+  to: Form,
+): Uint8Array {
+  const target = new Uint8Array(matrixBytes(rows, cols, to));
+  checked((library) =>
+    library.uffb_tensor_convert(
+      rows,
+      cols,
+      data,
+      data.byteLength,
+      from.dtype,
+      from.layout,
+      target,
+      target.byteLength,
+      to.dtype,
+      to.layout,
+    ),
+  );
+  return target;
+}

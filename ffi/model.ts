@@ -1,0 +1,53 @@
+import type { Arch, Handle, TensorInfo } from "./bindings.ts";
+import { checked, native } from "./library.ts";
+import { Resource } from "./resource.ts";
+
+/** A tensor a model can hold; see uffb_tensor_info. */
+export type Tensor = Omit<TensorInfo, "required" | "present" | "reserved"> & {
+  required: boolean;
+  present: boolean;
+};
+
+/** The read-only tensors of a model, shared by any number of contexts. */
+export class NativeModel extends Resource {
+  readonly arch: Readonly<Arch>;
+  /** Memory that the library uses in place. */
+  readonly #data: ArrayBufferView[] = [];
+
+  /** Errors: InvalidError naming the impossible field. */
+  constructor(arch: Readonly<Arch>) {
+    const out: [Handle | null] = [null];
+    checked((library) => library.uffb_model_new(arch, out));
+    super(out[0], (handle) => native().uffb_model_free(handle));
+    this.arch = { ...arch };
+  }
+
+  /** Every tensor that a model of this shape can hold, with the shape and layout it is wanted in. */
+  tensors(): Tensor[] {
+    const { handle } = this;
+    const count = native().uffb_model_tensor_count(handle);
+    return Array.from({ length: count }, (_, index) => {
+      const info: Partial<TensorInfo> = {};
+      checked((library) => library.uffb_model_tensor_info(handle, index, info));
+      const { name, rows, cols, layout, required, present } = info as TensorInfo;
+      return { name, rows, cols, layout, required: required !== 0, present: present !== 0 };
+    });
+  }
+
+  /**
+   * Gives the tensor `name` as the bytes of `data`, UFFB_F32 or another dtype, in UFFB_ROWS or another layout. F32 data in the layout that
+   * `tensors` asks for is used in place: it must not change as long as the model lives.
+   * Errors: InvalidError when name, size, dtype or layout do not fit.
+   */
+  set(name: string, data: ArrayBufferView, dtype: number, layout: number): void {
+    const { handle } = this;
+    checked((library) => library.uffb_model_tensor_set(handle, name, data, data.byteLength, dtype, layout));
+    this.#data.push(data);
+  }
+
+  /** Errors: InvalidError naming the first required tensor that is missing. */
+  ready(): void {
+    const { handle } = this;
+    checked((library) => library.uffb_model_ready(handle));
+  }
+}
