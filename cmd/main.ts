@@ -11,7 +11,12 @@ interface Entry {
 }
 
 /** Each command is loaded when it is run, so that none pays for another's start. */
-const COMMANDS: Readonly<Record<string, Entry>> = {};
+const COMMANDS: Readonly<Record<string, Entry>> = {
+  tokenize: {
+    description: "Show the tokens that a model sees, and their ids",
+    load: () => import("./tokenize.ts"),
+  },
+};
 
 const USAGE = `uffb ${version}: runs UltraFastBERT and other encoders with fast feedforward layers
 
@@ -95,7 +100,11 @@ function wantsStack(line: readonly string[]): boolean {
   return (end < 0 ? line : line.slice(0, end)).includes("--verbose") || (!!UFFB_DEBUG && UFFB_DEBUG !== "0");
 }
 
-process.on("SIGINT", () => process.exit(130));
+/** The whole program. */
+export async function main(): Promise<never> {
+  process.on("SIGINT", () => process.exit(130));
+  const line = process.argv.slice(2);
+  process.exit(await run(line).catch((error) => fail(error, wantsStack(line))));
+}
 
-const line = process.argv.slice(2);
-process.exit(await run(line).catch((error) => fail(error, wantsStack(line))));
+if (import.meta.main) void main();
