@@ -189,7 +189,7 @@ describe("chunks", () => {
           }
           const lines = (await Array.fromAsync(readLines(source(chunks).stream(), 1000))).flat();
           const expected = new TextDecoder("utf-8", { ignoreBOM: false }).decode(all).split("\n");
-          if (expected.at(-1) === "") expected.pop();
+          if (all.length === 0 || all.at(-1) === 10) expected.pop();
           expect(lines).toEqual(
             expected.map((text, i) => ({
               line: i + 1,
@@ -249,17 +249,18 @@ describe("chunks", () => {
     const chunk = new Uint8Array(1 << 20).fill(97);
     const stdin = source(
       (function* () {
-        for (let i = 0; i < 300; i++) yield chunk;
+        for (let i = 0; i < 100; i++) yield chunk;
         yield bytes("\nend");
       })(),
     );
     Bun.gc(true);
     const before = process.memoryUsage.rss();
-    expect(await Array.fromAsync(readItems({ texts: [], stdin }))).toEqual([
-      { line: 1, error: "longer than 16777216 bytes" },
+    const lines = (await Array.fromAsync(readLines(stdin.stream(), 1 << 20))).flat();
+    expect(lines).toEqual([
+      { line: 1, error: "longer than 1048576 bytes" },
       { line: 2, text: "end" },
     ]);
-    expect(process.memoryUsage.rss() - before).toBeLessThan(150 * 2 ** 20);
+    expect(process.memoryUsage.rss() - before).toBeLessThan(50 * 2 ** 20);
   });
 
   test("no more is read than is asked for", async () => {

@@ -10,7 +10,7 @@ const MAX_WORD = 1000;
 const MAX_MERGES = 2_000_000;
 
 /** Words of each generation of the cache, and the longest of them. Text repeats its words, so that nearly all are found. */
-const CACHE_WORDS = 8192;
+const CACHE_WORDS = 2048;
 const CACHE_LENGTH = 32;
 
 const READERS: Record<string, (config: JsonObject, vocabulary: Vocabulary, where: string) => Model> = {

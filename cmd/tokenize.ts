@@ -1,0 +1,137 @@
+import { UffbError } from "../lib/errors.ts";
+import { type BadItem, type Item, readItemBatches } from "../lib/input.ts";
+import { openTokenizer } from "../lib/tokenizer/open.ts";
+import type { Encoding, Tokenizer } from "../lib/tokenizer.ts";
+import { command } from "./cli/command.ts";
+import { inputArgs, inputPositionals, reportBadItem } from "./cli/input.ts";
+import { messages } from "./cli/messages.ts";
+import { isTerminal, print } from "./cli/terminal.ts";
+
+/** Output is written when this many characters are there, and whenever input has to be waited for. */
+const FLUSH = 1 << 16;
+
+export default command({
+  meta: { name: "tokenize", description: "Show the tokens that a model sees, and their ids" },
+  positionals: inputPositionals,
+  args: {
+    tokenizer: {
+      type: "string",
+      valueHint: "path",
+      description: "Folder with a tokenizer.json, that file, or a packed model; default: the built-in model",
+    },
+    maxLength: {
+      type: "number",
+      integer: true,
+      min: 1,
+      max: 1_000_000,
+      description: "Most tokens of an input, special ones included; the longer of two texts is cut first",
+    },
+    ...inputArgs,
+  },
+  examples: [
+    'uffb tokenize "The film was [MASK] by Steven Spielberg."',
+    "uffb tokenize --tokenizer models/bert --max-length 128 < lines.txt",
+    "uffb tokenize --jsonl < texts.jsonl | uffb infer --jsonl",
+    "uffb tokenize < lines.txt | cut -f2   # columns: line number, ids, tokens",
+  ],
+  exitCodes: { 1: "failure, or an input could not be read" },
+
+  async run({ args, positionals }) {
+    const tokenizer = await open(args.tokenizer);
+    const write = args.jsonl ? writeJson : isTerminal(1) ? writeTable : writeTabs;
+    const { maxLength } = args;
+    let bad = 0;
+    let cut = 0;
+    let output = "";
+    for await (const items of readItemBatches({ texts: positionals, ...args })) {
+      for (const item of items) {
+        const encoding = encode(item, tokenizer, maxLength);
+        if ("error" in encoding) {
+          bad++;
+          reportBadItem(encoding, positionals);
+          continue;
+        }
+        if (encoding.dropped > 0) cut++;
+        output += write(item as Item, encoding, tokenizer);
+        if (output.length < FLUSH) continue;
+        print(output);
+        output = "";
+      }
+      print(output);
+      output = "";
+    }
+    if (cut > 0)
+      messages.warn(`${cut} ${cut === 1 ? "input was" : "inputs were"} cut to ${maxLength} tokens`);
+    return bad > 0 ? 1 : 0;
+  },
+});
+
+function open(path: string | undefined): Promise<Tokenizer> {
+  if (path === undefined) throw new UffbError("there is no built-in model; give --tokenizer");
+  return openTokenizer(path);
+}
+
+function encode(
+  item: Item | BadItem,
+  tokenizer: Tokenizer,
+  maxLength: number | undefined,
+): Encoding | BadItem {
+  if ("error" in item) return item;
+  try {
+    if (item.ids) return readIds(item.ids, tokenizer, maxLength);
+    const { text, pair } = item;
+    return tokenizer.encode(text, { ...(pair !== undefined && { pair }), ...(maxLength && { maxLength }) });
+  } catch (error) {
+    if (!(error instanceof UffbError)) throw error;
+    return { line: item.line, error: error.message };
+  }
+}
+
+function readIds(ids: Int32Array, tokenizer: Tokenizer, maxLength = ids.length): Encoding {
+  const foreign = ids.find((id) => !tokenizer.has(id));
+  if (foreign !== undefined) {
+    throw new UffbError(
+      `token id ${foreign} is not in the vocabulary, which ends at ${tokenizer.vocabSize - 1}`,
+    );
+  }
+  const kept = ids.subarray(0, maxLength);
+  return { ids: kept, types: new Int32Array(kept.length), dropped: ids.length - kept.length };
+}
+
+/** `{"id":…,"ids":[…],"tokens":[…]}`; an input without id has its number. */
+function writeJson(item: Item, { ids }: Encoding, tokenizer: Tokenizer): string {
+  const tokens = Array.from(ids, (id) => tokenizer.token(id));
+  return `{"id":${JSON.stringify(item.id ?? item.line)},"ids":[${ids.join(",")}],"tokens":${JSON.stringify(tokens)}}\n`;
+}
+
+/** Three columns: the number of the line or argument, ids, tokens; spaces separate ids and tokens. */
+function writeTabs(item: Item, { ids }: Encoding, tokenizer: Tokenizer): string {
+  let tokens = "";
+  for (const id of ids) tokens += `${tokens && " "}${visible(tokenizer.token(id))}`;
+  return `${item.line}\t${ids.join(" ")}\t${tokens}\n`;
+}
+
+/** For people: a token a line. */
+function writeTable(item: Item, { ids, types, dropped }: Encoding, tokenizer: Tokenizer): string {
+  const texts = [item.text, ...(item.pair === undefined ? [] : [item.pair])].filter((text) => text !== "");
+  const count = `${ids.length} tokens${dropped > 0 ? `, ${dropped} more cut off` : ""}`;
+  const width = String(tokenizer.vocabSize).length + 2;
+  const rows = Array.from(ids, (id, i) => {
+    const type = types[i] ? `  (type ${types[i]})` : "";
+    return `${String(id).padStart(width)}  ${visible(tokenizer.token(id))}${type}\n`;
+  });
+  return `${[...texts.map((text) => printable(text)), count].join("  |  ")}\n${rows.join("")}\n`;
+}
+
+/** White space and control characters escaped, so that a stranger's token neither splits a column nor reaches the terminal. */
+function visible(text: string): string {
+  return /[\s\p{Cc}\p{Cf}]/u.test(text) ? text.replace(/[\s\p{Cc}\p{Cf}]/gu, escaped) : text;
+}
+
+function printable(text: string): string {
+  return text.replace(/(?! )[\s\p{Cc}\p{Cf}]/gu, escaped);
+}
+
+function escaped(char: string): string {
+  return `\\u{${char.codePointAt(0)!.toString(16)}}`;
+}
