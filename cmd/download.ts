@@ -1,0 +1,132 @@
+import { writeSync } from "node:fs";
+import { resolve } from "node:path";
+import { UsageError } from "../lib/errors.ts";
+import { type DownloadOptions, download, type Plan, planDownload } from "../lib/hub/download.ts";
+import { hubEnvironment } from "../lib/hub/environment.ts";
+import { parseRepo } from "../lib/hub/names.ts";
+import { offlineDownload } from "../lib/hub/offline.ts";
+import { formatBytes, Progress } from "../lib/hub/progress.ts";
+import { command } from "./cli/command.ts";
+import { messages } from "./cli/messages.ts";
+import { print, showsProgress } from "./cli/terminal.ts";
+
+const DEFAULT_REPO = "pbelcak/UltraFastBERT-1x11-long";
+
+export default command({
+  meta: { name: "download", description: "Download a model or data set to the cache that Python shares" },
+  positionals: [{ name: "repo", description: `ORGANISATION/NAME on the hub; default: ${DEFAULT_REPO}` }],
+  args: {
+    dataset: { type: "boolean", description: "The repository is a data set, not a model" },
+    revision: { type: "string", valueHint: "name", description: "Branch, tag or commit; default: main" },
+    include: {
+      type: "string",
+      multiple: true,
+      valueHint: "pattern",
+      description: "Only files that match, such as '*.json'; all formats then, not just what uffb reads",
+    },
+    exclude: {
+      type: "string",
+      multiple: true,
+      valueHint: "pattern",
+      description: "No files that match",
+    },
+    cacheDir: {
+      type: "string",
+      valueHint: "folder",
+      description: "The cache; default: HF_HUB_CACHE or HF_HOME/hub",
+    },
+    localDir: {
+      type: "string",
+      valueHint: "folder",
+      description: "Write plain files to this folder, not to the cache",
+    },
+    token: {
+      type: "string",
+      valueHint: "token",
+      description:
+        "Access token; default: HF_TOKEN, or the one that `hf auth login` stored. Others may see a command line",
+    },
+    force: { type: "boolean", description: "Fetch again what is there already" },
+    dryRun: { type: "boolean", description: "List what would be fetched, and fetch nothing" },
+    offline: {
+      type: "boolean",
+      description: "Use no network: find what was downloaded before (also HF_HUB_OFFLINE=1)",
+    },
+    maxWorkers: {
+      type: "number",
+      integer: true,
+      min: 1,
+      max: 64,
+      default: 8,
+      valueHint: "count",
+      description: "Files to fetch at a time",
+    },
+  },
+  examples: [
+    "uffb download",
+    "uffb download --dataset nyu-mll/glue --include 'sst2/*'",
+    "model=$(uffb download sentence-transformers/all-MiniLM-L6-v2)   # stdout is the folder, nothing else",
+    "uffb download --dry-run   # columns: fetch or cached, bytes, path",
+  ],
+
+  async run({ args, positionals }) {
+    if (args.dataset && positionals.length === 0) {
+      throw new UsageError("--dataset needs a name: uffb download --dataset nyu-mll/glue");
+    }
+    const progress = new Progress({
+      write: toStderr,
+      columns: showsProgress() ? (process.stderr.columns ?? 80) : undefined,
+    });
+    const options: DownloadOptions = {
+      ...args,
+      repo: parseRepo(positionals[0] ?? DEFAULT_REPO, args.dataset ? "dataset" : "model"),
+      environment: hubEnvironment(args),
+      localDir: args.localDir === undefined ? undefined : resolve(args.localDir),
+      onEvent: progress.show,
+    };
+    if (options.environment.offline) {
+      if (args.force || args.dryRun)
+        throw new UsageError("--force and --dry-run ask the hub, so not with --offline");
+      print(`${offlineDownload(options)}\n`);
+      return;
+    }
+    const plan = await planDownload(options);
+    messages.log(describe(plan, options));
+    for (const { what, files } of plan.leftOut) {
+      const paths = files.length === 1 ? files[0]!.path : `${files[0]!.path} and ${files.length - 1} more`;
+      messages.log(`left out, ${what}: ${paths} (${total(files)}); --include '*' brings all`);
+    }
+    if (args.dryRun) {
+      print(
+        plan.chosen
+          .map((file) => `${plan.missing.includes(file) ? "fetch" : "cached"}\t${file.size}\t${file.path}\n`)
+          .join(""),
+      );
+      return;
+    }
+    try {
+      print(`${await download(plan, options)}\n`);
+    } finally {
+      progress.clear();
+    }
+  },
+});
+
+function describe({ commit, chosen, missing }: Plan, { repo, revision = "main" }: DownloadOptions): string {
+  const name = revision === commit ? repo.name : `${repo.name} ${revision}`;
+  const files = chosen.length === 1 ? "1 file" : `${chosen.length} files`;
+  const rest = missing.length === 0 ? "all there" : `${total(missing)} to fetch`;
+  return `${name} at ${commit.slice(0, 12)}: ${files}, ${total(chosen)}, ${rest}`;
+}
+
+function total(files: { size: number }[]): string {
+  return formatBytes(files.reduce((sum, { size }) => sum + size, 0));
+}
+
+function toStderr(text: string): void {
+  try {
+    writeSync(2, text);
+  } catch {
+    // Nobody reads stderr; the exit code still tells.
+  }
+}

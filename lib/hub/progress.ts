@@ -1,0 +1,156 @@
+import type { DownloadEvent } from "./download.ts";
+import type { HubFile } from "./listing.ts";
+
+/** `1.5 GB`: three digits, decimal units, as the hub's pages have them. */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 || value >= 99.95 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** `45 s`, `3 min`, `2 h 5 min`. */
+export function formatSeconds(seconds: number): string {
+  const whole = Math.max(0, Math.ceil(seconds));
+  if (whole < 90) return `${whole} s`;
+  const minutes = Math.ceil(whole / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** The rate is that of the last few seconds. */
+const WINDOW_MS = 8000;
+const REDRAW_MS = 100;
+/** How often a plain log hears of a file that is still going. */
+const LOG_MS = 15_000;
+
+class Meter {
+  #marks: { at: number; bytes: number }[];
+  logged: number;
+  readonly started: number;
+  /** What was there before this run. */
+  readonly first: number;
+
+  constructor(
+    readonly file: HubFile,
+    public bytes: number,
+    now: number,
+  ) {
+    this.#marks = [{ at: now, bytes }];
+    this.started = this.logged = now;
+    this.first = bytes;
+  }
+
+  move(bytes: number, now: number): void {
+    if (bytes < this.bytes) this.#marks = [{ at: now, bytes }]; // it starts over
+    this.bytes = bytes;
+    if (now - this.#marks.at(-1)!.at >= REDRAW_MS) this.#marks.push({ at: now, bytes });
+    while (this.#marks.length > 2 && now - this.#marks[0]!.at > WINDOW_MS) this.#marks.shift();
+  }
+
+  /** Bytes a second, 0 while unknown. */
+  rate(now: number): number {
+    const oldest = this.#marks[0]!;
+    return now > oldest.at ? ((this.bytes - oldest.bytes) * 1000) / (now - oldest.at) : 0;
+  }
+
+  status(now: number): string {
+    const rate = this.rate(now);
+    const { size } = this.file;
+    if (this.bytes === size) return `${formatBytes(size)}, checking`;
+    const left = rate > 0 ? `, ${formatSeconds((size - this.bytes) / rate)} left` : "";
+    return `${formatBytes(this.bytes)} of ${formatBytes(size)}, ${formatBytes(rate)}/s${left}`;
+  }
+
+  summary(now: number): string {
+    const seconds = (now - this.started) / 1000;
+    const fetched = this.file.size - this.first;
+    const rate = seconds >= 0.1 && fetched > 0 ? `, ${formatBytes(fetched / seconds)}/s` : "";
+    return `${this.file.path}  ${formatBytes(this.file.size)}${rate}`;
+  }
+}
+
+export interface ProgressOptions {
+  write(text: string): void;
+  /** Columns of the terminal to draw bars on; undefined for plain lines. */
+  columns: number | undefined;
+  now?: (() => number) | undefined;
+}
+
+/** Shows download events: on a terminal a bar for each file that is going and a line for each that is done; else lines only. */
+export class Progress {
+  readonly #meters = new Map<HubFile, Meter>();
+  readonly #options: ProgressOptions;
+  readonly #now: () => number;
+  /** Lines of bars on the screen, below which the cursor is. */
+  #drawn = 0;
+  #drawnAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: ProgressOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+  }
+
+  readonly show = (event: DownloadEvent): void => {
+    const now = this.#now();
+    if (event.kind === "wait") {
+      this.#line(`${event.reason}; trying again in ${formatSeconds(event.ms / 1000)}`);
+      return;
+    }
+    let meter = this.#meters.get(event.file);
+    if (meter === undefined) {
+      meter = new Meter(event.file, event.kind === "bytes" ? event.bytes : event.file.size, now);
+      this.#meters.set(event.file, meter);
+    }
+    if (event.kind === "done") {
+      this.#meters.delete(event.file);
+      this.#line(meter.summary(now));
+      return;
+    }
+    meter.move(event.bytes, now);
+    if (this.#options.columns !== undefined) {
+      if (now - this.#drawnAt >= REDRAW_MS) this.#redraw(now);
+    } else if (now - meter.logged >= LOG_MS) {
+      meter.logged = now;
+      this.#line(`${meter.file.path}  ${meter.status(now)}`);
+    }
+  };
+
+  /** Takes the bars off the screen; what is written next starts on a clean line. */
+  clear(): void {
+    if (this.#drawn > 0) this.#options.write(`\x1b[${this.#drawn}A\x1b[J`);
+    this.#drawn = 0;
+  }
+
+  #line(text: string): void {
+    this.clear();
+    this.#options.write(`${text}\n`);
+    if (this.#options.columns !== undefined) this.#redraw(this.#now());
+  }
+
+  #redraw(now: number): void {
+    this.clear();
+    const columns = this.#options.columns!;
+    const lines = [...this.#meters.values()].map((meter) => bar(meter, columns, now));
+    this.#options.write(lines.map((line) => `${line}\n`).join(""));
+    this.#drawn = lines.length;
+    this.#drawnAt = now;
+  }
+}
+
+/** `name  ████░░░░  340 MB of 755 MB, 61.2 MB/s, 7 s left`, never wider than the terminal. */
+function bar(meter: Meter, columns: number, now: number): string {
+  const status = meter.status(now);
+  const room = columns - 1 - status.length - 4;
+  const { path, size } = meter.file;
+  const nameWidth = Math.min(30, Math.max(8, Math.floor(room / 2)));
+  const letters = [...path];
+  const name = letters.length > nameWidth ? `…${letters.slice(1 - nameWidth).join("")}` : path;
+  const barWidth = Math.min(30, room - nameWidth);
+  const filled = size === 0 ? barWidth : Math.floor((barWidth * meter.bytes) / size);
+  const drawing = barWidth >= 4 ? `  ${"█".repeat(filled)}${"░".repeat(barWidth - filled)}` : "";
+  return `${name.padEnd(nameWidth)}${drawing}  ${status}`.slice(0, Math.max(1, columns - 1));
+}
