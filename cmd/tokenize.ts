@@ -21,6 +21,7 @@ export default command({
     },
     maxLength: {
       type: "number",
+      valueHint: "tokens",
       integer: true,
       min: 1,
       max: 1_000_000,

@@ -56,6 +56,8 @@ export class AddedTokenSplitter {
   readonly #root: Node = { next: new Map() };
   /** Finds where a token may start. */
   readonly #start: RegExp | undefined;
+  /** Length of what #longest found. */
+  #length = 0;
 
   constructor(spellings: Iterable<[string, AddedToken]>, where: string) {
     const first = new Set<string>();
@@ -81,7 +83,7 @@ export class AddedTokenSplitter {
     this.#start = codes.length > 0 ? new RegExp(`[${codes.join("")}]`, "g") : undefined;
   }
 
-  /** The text's pieces in order: plain text, or the id of a token. No piece is empty. */
+  /** The text's pieces in order: plain text, or the id of a token. None is empty unless all the text is. */
   split(text: string): (string | number)[] {
     const start = this.#start;
     if (!start) return [text];
@@ -107,9 +109,6 @@ export class AddedTokenSplitter {
     if (done < text.length) pieces.push(text.slice(done));
     return pieces;
   }
-
-  /** Length in the text of what #longest found. */
-  #length = 0;
 
   #longest(text: string, from: number): AddedToken | undefined {
     let found: AddedToken | undefined;

@@ -85,7 +85,9 @@ function readWordPiece(config: JsonObject, vocabulary: Vocabulary, where: string
     if (token.startsWith(prefix)) continuations.set(token.slice(prefix.length), id);
 
   return (word) => {
-    if (word.length > maxChars && [...word].length > maxChars) return [unknown];
+    // Two UTF-16 units a character at most.
+    if (word.length > 2 * maxChars || (word.length > maxChars && [...word].length > maxChars))
+      return [unknown];
     const pieces: number[] = [];
     for (let start = 0; start < word.length; ) {
       const table = start === 0 ? ids : continuations;
