@@ -11,7 +11,7 @@ interface Entry {
 }
 
 /** Each command is loaded when it is run, so that none pays for another's start. */
-const COMMANDS: Readonly<Record<string, Entry>> = {
+export const COMMANDS: Readonly<Record<string, Entry>> = {
   tokenize: {
     description: "Show the tokens that a model sees, and their ids",
     load: () => import("./tokenize.ts"),

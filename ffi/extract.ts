@@ -11,7 +11,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import { UffbError } from "../lib/errors.ts";
 
@@ -69,16 +69,17 @@ interface Folder {
 /** ~/.cache/uffb/HASH, where the XDG base directory specification puts such files. */
 function cached(hash: string): Folder {
   const { XDG_CACHE_HOME, HOME } = process.env;
-  const xdg = XDG_CACHE_HOME !== undefined && isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : undefined;
-  if (xdg === undefined && !HOME) throw new Error("HOME is not set");
-  const base = xdg ?? join(homedir(), ".cache");
+  const base = [XDG_CACHE_HOME, HOME && join(HOME, ".cache")].find((path) => path && isAbsolute(path));
+  if (!base) throw new Error("HOME is not set");
   const root = existsSync(base) ? base : dirname(base);
   // Not in somebody else's home (sudo), nor where somebody else could put another folder in the place of ours.
   assertMine(root, 0o002);
-  const path = join(base, "uffb", hash);
-  mkdirSync(path, { recursive: true, mode: 0o700 });
-  assertMine(dirname(path), 0o022);
-  assertMine(path, 0o022);
+  const ours = join(base, "uffb");
+  const path = join(ours, hash);
+  for (const folder of [ours, path]) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    assertMine(folder, 0o022);
+  }
   return { path, temporary: false };
 }
 
@@ -86,9 +87,9 @@ function temporary(): Folder {
   return { path: mkdtempSync(join(tmpdir(), "uffb-")), temporary: true };
 }
 
-/** Throws unless `path` is a folder of this user that nobody in `forbidden` mode bits may write to. */
+/** Throws unless `path` is a folder of this user that those with the mode bits `forbidden` may not write to. */
 function assertMine(path: string, forbidden: number): void {
-  const stat = forbidden === 0o002 ? statSync(path) : lstatSync(path);
+  const stat = statSync(path);
   if (!stat.isDirectory()) throw new Error(`${path} is not a folder`);
   if (stat.uid !== process.geteuid!()) throw new Error(`${path} belongs to another user`);
   if ((stat.mode & forbidden) !== 0) throw new Error(`${path} is writable by others`);
