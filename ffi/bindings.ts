@@ -1,4 +1,4 @@
-// Generated from kernels/uffb.h by `bun ffi/generate.ts`; do not edit.
+// Generated from kernels/uffb.h and kernels/bench/bench.h by `bun ffi/generate.ts`; do not edit.
 
 /** An opaque pointer of the library. */
 export type Handle = bigint & { readonly handle: unique symbol };
@@ -81,6 +81,20 @@ export const UFFB_TAP_PATH = 3;
 /** f32 [tokens, trees, depth+1]: their logits, before the activation */
 export const UFFB_TAP_PATH_LOGITS = 4;
 
+// How weights and inputs are filled.
+/** random, every branch equally likely */
+export const UFFB_FILL_UNIFORM = 0;
+/** random, nine in ten tokens turn left at a node */
+export const UFFB_FILL_SKEWED = 1;
+/** all zero, as the published benchmark leaves them: every token takes the same path */
+export const UFFB_FILL_ZERO = 2;
+/** f32 multiply-adds, 2 flop each, from registers */
+export const UFFB_PROBE_FLOPS = 0;
+/** bytes read from memory */
+export const UFFB_PROBE_MEMORY = 1;
+/** bytes read from L2 */
+export const UFFB_PROBE_L2 = 2;
+
 /** What a model is. Everything about a block is data here. Sizes are counts of elements. */
 export interface Arch {
   layers: number;
@@ -143,6 +157,36 @@ export interface TensorInfo {
   reserved: number;
 }
 
+/**  */
+export interface BenchShape {
+  hidden: number;
+  /** FFF when > 0 */
+  trees: number;
+  depth: number;
+  /** dense when trees = 0 */
+  width: number;
+  /** tokens */
+  batch: number;
+  /** of the weights, for cold runs; together they should exceed the last-level cache several times */
+  copies: number;
+  activation: number;
+  /** 0: uffb_cpu_count() */
+  threads: number;
+}
+
+/**  */
+export interface Contender {
+  name: string;
+  /** 1: for FFF layers, 0: for dense ones */
+  fff: number;
+  /** BLAS level; 0: our own kernels */
+  level: number;
+  /** 1: needs a BLAS of that level */
+  blas: number;
+  /** 1: the published benchmark's arithmetic, defects included; its result is not the layer's */
+  published: number;
+}
+
 /** Members of each struct, in order, with their C types. */
 export const STRUCTS = {
   uffb_arch: {
@@ -180,9 +224,26 @@ export const STRUCTS = {
     present: "int32_t",
     reserved: "int32_t",
   },
+  uffb_bench_shape: {
+    hidden: "int64_t",
+    trees: "int64_t",
+    depth: "int64_t",
+    width: "int64_t",
+    batch: "int64_t",
+    copies: "int64_t",
+    activation: "int32_t",
+    threads: "int32_t",
+  },
+  uffb_contender: {
+    name: "char[32]",
+    fff: "int32_t",
+    level: "int32_t",
+    blas: "int32_t",
+    published: "int32_t",
+  },
 } as const;
 
-export const OPAQUE = ["uffb_model", "uffb_context", "uffb_taps"] as const;
+export const OPAQUE = ["uffb_model", "uffb_context", "uffb_taps", "uffb_blas", "uffb_bench"] as const;
 
 /** Prototypes as koffi reads them: `_Out_` marks what the library writes. */
 export const PROTOTYPES = {
@@ -221,6 +282,24 @@ export const PROTOTYPES = {
   uffb_taps_free: "void uffb_taps_free(uffb_taps *taps)",
   uffb_taps_add:
     "int32_t uffb_taps_add(uffb_taps *taps, int32_t kind, int64_t layer, void *buffer, uint64_t bytes)",
+  uffb_blas_open: "int32_t uffb_blas_open(const char *path, _Out_ uffb_blas **blas)",
+  uffb_blas_close: "void uffb_blas_close(uffb_blas *blas)",
+  uffb_blas_version: "const char *uffb_blas_version(const uffb_blas *blas)",
+  uffb_blas_levels: "int32_t uffb_blas_levels(const uffb_blas *blas)",
+  uffb_bench_bytes: "uint64_t uffb_bench_bytes(const uffb_bench_shape *shape)",
+  uffb_bench_new: "int32_t uffb_bench_new(const uffb_bench_shape *shape, _Out_ uffb_bench **bench)",
+  uffb_bench_free: "void uffb_bench_free(uffb_bench *bench)",
+  uffb_bench_fill: "int32_t uffb_bench_fill(uffb_bench *bench, int32_t fill, uint64_t seed)",
+  uffb_bench_fill_from:
+    "int32_t uffb_bench_fill_from(uffb_bench *bench, const uffb_model *model, int64_t layer, int64_t tokens, const float *input)",
+  uffb_contender_count: "int64_t uffb_contender_count(void)",
+  uffb_contender_info: "int32_t uffb_contender_info(int64_t index, _Out_ uffb_contender *info)",
+  uffb_bench_run:
+    "int32_t uffb_bench_run(uffb_bench *bench, int64_t contender, const uffb_blas *blas, const char *isa, int64_t tokens, int32_t cold, double *seconds)",
+  uffb_bench_check:
+    "int32_t uffb_bench_check(uffb_bench *bench, int64_t contender, const uffb_blas *blas, const char *isa, int64_t tokens, double *error, int64_t *ties)",
+  uffb_bench_leaves: "int32_t uffb_bench_leaves(uffb_bench *bench, int64_t *leaves, double *busiest)",
+  uffb_probe: "int32_t uffb_probe(int32_t probe, int32_t threads, double seconds, double *rate)",
 } as const;
 
 /** The library's functions. */
@@ -341,4 +420,67 @@ export interface Functions {
     buffer: ArrayBufferView | null,
     bytes: number,
   ): number;
+  /**
+   * Opens a shared library that exports cblas_sdot, cblas_saxpy, cblas_sgemv and cblas_sgemm (OpenBLAS, BLIS,
+   * MKL, the reference BLAS), or dnnl_sgemm (oneDNN: Level 3 alone).
+   */
+  uffb_blas_open(path: string | null, blas: [Handle | null]): number;
+  uffb_blas_close(blas: Handle | null): void;
+  /** What the library says of itself: name, version, the kernels it chose. */
+  uffb_blas_version(blas: Handle | null): string;
+  /** Highest level with everything below it: 3; or 0 when it has Level 3 alone (oneDNN). */
+  uffb_blas_levels(blas: Handle | null): number;
+  /**
+   * Bytes uffb_bench_new and the contenders of this shape will allocate at most; 0 when the shape is not
+   * valid.
+   */
+  uffb_bench_bytes(shape: BenchShape): number;
+  uffb_bench_new(shape: BenchShape, bench: [Handle | null]): number;
+  uffb_bench_free(bench: Handle | null): void;
+  uffb_bench_fill(bench: Handle | null, fill: number, seed: number): number;
+  /**
+   * The weights of a model's layer, and `tokens` inputs [tokens, hidden] repeated to fill the batch. The
+   * shape must be the model's.
+   */
+  uffb_bench_fill_from(
+    bench: Handle | null,
+    model: Handle | null,
+    layer: number,
+    tokens: number,
+    input: Float32Array | null,
+  ): number;
+  uffb_contender_count(): number;
+  uffb_contender_info(index: number, info: Partial<Contender>): number;
+  /**
+   * Runs a contender once on the first `tokens` tokens and gives its time. `blas`: NULL where none is needed;
+   * `isa`: for our own kernels, NULL for the best. `cold`: takes the next copy of the weights in turn, as a
+   * model with many layers does, where a warm run always takes the first.
+   */
+  uffb_bench_run(
+    bench: Handle | null,
+    contender: number,
+    blas: Handle | null,
+    isa: string | null,
+    tokens: number,
+    cold: number,
+    seconds: Float64Array | null,
+  ): number;
+  /**
+   * Runs it once more and compares: `error` is the largest difference over the largest value of the first
+   * `tokens` rows; `ties` counts the tokens left out because a logit on their path was too close to 0 to
+   * call.
+   */
+  uffb_bench_check(
+    bench: Handle | null,
+    contender: number,
+    blas: Handle | null,
+    isa: string | null,
+    tokens: number,
+    error: Float64Array | null,
+    ties: BigInt64Array | null,
+  ): number;
+  /** Leaves of tree 0 that the batch reaches, and the share of tokens at the busiest one. */
+  uffb_bench_leaves(bench: Handle | null, leaves: BigInt64Array | null, busiest: Float64Array | null): number;
+  /** The best rate seen in about `seconds`, per second, on `threads` threads. */
+  uffb_probe(probe: number, threads: number, seconds: number, rate: Float64Array | null): number;
 }

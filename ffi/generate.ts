@@ -1,8 +1,8 @@
 #!/usr/bin/env bun
 /**
- * Writes ffi/bindings.ts from kernels/uffb.h: constants, structs, prototypes and their TypeScript types. Run `bun ffi/generate.ts`
- * after a change of the header; a test compares. It reads the plain C of that header and nothing more: a line that it
- * does not understand is an error, so that nothing can be left out silently.
+ * Writes ffi/bindings.ts from the library's headers: constants, structs, prototypes and their TypeScript types. Run
+ * `bun ffi/generate.ts` after a change of a header; a test compares. It reads the plain C of those headers and nothing more: a line
+ * that it does not understand is an error, so that nothing can be left out silently.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 
@@ -37,6 +37,7 @@ const ARRAYS: Readonly<Record<string, string>> = {
   int32_t: "Int32Array",
   int64_t: "BigInt64Array",
   float: "Float32Array",
+  double: "Float64Array",
   void: "ArrayBufferView",
 };
 
@@ -46,7 +47,7 @@ const FORMS: readonly [RegExp, (match: string[], doc: string) => Declaration | u
   [/^typedef struct (\w+) \{\n([\s\S]*?)\n\} \1;\n/, struct],
   [/^typedef struct (\w+) \1;\n/, ([, name]) => ({ kind: "opaque", name: name! })],
   [/^UFFB_API ([^;]*?)(\w+)\(([^)]*)\);\n/, fn],
-  [/^(?:#ifndef UFFB_H|#define UFFB_H|#endif|#include .*|#define UFFB_API .*)\n/, () => undefined],
+  [/^(?:#ifndef UFFB_\w*H|#define UFFB_\w*H|#endif|#include .*|#define UFFB_API .*)\n/, () => undefined],
   [/^#ifdef __cplusplus\n[\s\S]*?#endif\n/, () => undefined],
 ];
 
@@ -148,7 +149,7 @@ export function generate(header: string): string {
   };
 
   const out: string[] = [
-    "// Generated from kernels/uffb.h by `bun ffi/generate.ts`; do not edit.",
+    "// Generated from kernels/uffb.h and kernels/bench/bench.h by `bun ffi/generate.ts`; do not edit.",
     "",
     "/** An opaque pointer of the library. */",
     "export type Handle = bigint & { readonly handle: unique symbol };",
@@ -220,7 +221,10 @@ function wrap(words: string, prefix: string): string[] {
   return lines;
 }
 
-if (import.meta.main) {
-  const header = readFileSync(new URL("../kernels/uffb.h", import.meta.url), "utf8");
-  writeFileSync(new URL("./bindings.ts", import.meta.url), generate(header));
+/** The text of the library's headers. */
+export function readHeaders(): string {
+  const headers = ["../kernels/uffb.h", "../kernels/bench/bench.h"];
+  return headers.map((path) => readFileSync(new URL(path, import.meta.url), "utf8")).join("");
 }
+
+if (import.meta.main) writeFileSync(new URL("./bindings.ts", import.meta.url), generate(readHeaders()));
