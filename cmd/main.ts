@@ -16,6 +16,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     description: "Show the tokens that a model sees, and their ids",
     load: () => import("./tokenize.ts"),
   },
+  download: {
+    description: "Download a model or data set to the cache that Python shares",
+    load: () => import("./download.ts"),
+  },
 };
 
 const USAGE = `uffb ${version}: runs UltraFastBERT and other encoders with fast feedforward layers
