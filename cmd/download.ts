@@ -75,7 +75,7 @@ export default command({
     }
     const progress = new Progress({
       write: toStderr,
-      columns: showsProgress() ? (process.stderr.columns ?? 80) : undefined,
+      columns: showsProgress() ? process.stderr.columns || 80 : undefined,
     });
     const options: DownloadOptions = {
       ...args,

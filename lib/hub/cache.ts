@@ -54,11 +54,12 @@ export function cachedSnapshot(name: string, options: SnapshotOptions = {}): str
 export function requireSnapshot(name: string, options: SnapshotOptions = {}): string {
   const snapshot = cachedSnapshot(name, options);
   if (snapshot !== undefined) return snapshot;
+  const { cacheDir } = hubEnvironment({ cacheDir: options.cacheDir });
   const flags = [
     ...(options.type === "dataset" ? ["--dataset"] : []),
     ...(options.revision === undefined ? [] : ["--revision", options.revision]),
+    ...(cacheDir === hubEnvironment().cacheDir ? [] : ["--cache-dir", cacheDir]),
   ];
-  const { cacheDir } = hubEnvironment({ cacheDir: options.cacheDir });
   const command = ["uffb download", name, ...flags].join(" ");
   throw new UffbError(`${name} is not in the cache ${cacheDir}; download it first: ${command}`);
 }

@@ -336,7 +336,7 @@ describe("--local-dir", () => {
 describe("without the network", () => {
   test("the snapshot is found, or the error says how to download", async () => {
     expect(() => requireSnapshot("org/model", { cacheDir: cache, type: "dataset", revision: "v1" })).toThrow(
-      `org/model is not in the cache ${cache}; download it first: uffb download org/model --dataset --revision v1`,
+      `org/model is not in the cache ${cache}; download it first: uffb download org/model --dataset --revision v1 --cache-dir ${cache}`,
     );
     const { folder } = await fetchAll(hub, cache);
     expect(requireSnapshot("org/model", { cacheDir: cache })).toBe(folder);

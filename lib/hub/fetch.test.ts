@@ -212,13 +212,13 @@ test.each([
   ["never answers", { hang: true }],
   ["drips", { drip: [1, 5] as [number, number] }],
 ])("a server that %s counts as stalled", async (_, fault) => {
-  const retry = impatient([], { stallMs: 60, stallBytes: 1024, tries: 2 });
+  const retry = impatient([], { stallMs: 150, stallBytes: 1024, tries: 2 });
   storageFaults(fault);
   expect(stored((await fetchAll(hub, cache, { retry })).folder)).toEqual(bytes);
   clean();
   storageFaults(fault, fault);
   expect(await failure({ retry })).toMatch(
-    /the connection stalled \(\d+ bytes in 0\.06 s\); gave up after 2 tries/,
+    /the connection stalled \(\d+ bytes in 0\.15 s\); gave up after 2 tries/,
   );
 });
 

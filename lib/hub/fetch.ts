@@ -110,7 +110,9 @@ class BlobDownload {
     const length = response.headers.get("content-length");
     const encoded = (response.headers.get("content-encoding") ?? "identity") !== "identity";
     if (length !== null && !encoded && Number(length) !== request.size) {
-      throw new TryAgain(`${host} announces ${length} bytes for ${request.name}, not ${request.size}`);
+      throw new TryAgain(
+        `${host} announces ${Number(length)} bytes for ${request.name}, not ${request.size}`,
+      );
     }
     return 0;
   }

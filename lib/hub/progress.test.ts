@@ -44,7 +44,8 @@ test("a terminal shows a bar for each file with rate and time left; a line stays
   expect(show.lines()).toHaveLength(2);
   expect(show.lines()[0]).toMatch(/^model\.safetensors +█+░+ {2}151 MB of 755 MB, 75\.5 MB\/s, 8 s left$/);
   expect(show.lines()[1]).toMatch(/^config\.json /);
-  show.at(2100, { kind: "bytes", file: b, bytes: 3 });
+  show.at(2050, { kind: "bytes", file: b, bytes: 3 });
+  expect(show.lines()[1]).toMatch(/^config\.json +█+ {2}3 B, checking$/);
   show.at(2200, { kind: "done", file: b });
   expect(show.lines()[0]).toBe("config.json  3 B, 2 B/s");
   expect(show.lines()).toHaveLength(2);

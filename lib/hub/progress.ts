@@ -24,6 +24,8 @@ export function formatSeconds(seconds: number): string {
 /** The rate is that of the last few seconds. */
 const WINDOW_MS = 8000;
 const REDRAW_MS = 100;
+/** More would not fit on a small terminal. */
+const MAX_BARS = 10;
 /** How often a plain log hears of a file that is still going. */
 const LOG_MS = 15_000;
 
@@ -112,7 +114,7 @@ export class Progress {
     }
     meter.move(event.bytes, now);
     if (this.#options.columns !== undefined) {
-      if (now - this.#drawnAt >= REDRAW_MS) this.#redraw(now);
+      if (now - this.#drawnAt >= REDRAW_MS || event.bytes === event.file.size) this.#redraw(now);
     } else if (now - meter.logged >= LOG_MS) {
       meter.logged = now;
       this.#line(`${meter.file.path}  ${meter.status(now)}`);
@@ -134,7 +136,7 @@ export class Progress {
   #redraw(now: number): void {
     this.clear();
     const columns = this.#options.columns!;
-    const lines = [...this.#meters.values()].map((meter) => bar(meter, columns, now));
+    const lines = [...this.#meters.values()].slice(0, MAX_BARS).map((meter) => bar(meter, columns, now));
     this.#options.write(lines.map((line) => `${line}\n`).join(""));
     this.#drawn = lines.length;
     this.#drawnAt = now;
