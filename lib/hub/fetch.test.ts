@@ -278,7 +278,8 @@ test("Ctrl-C's signal ends it and keeps what arrived for the next run", async ()
     },
   });
   await expect(running).rejects.toThrow("interrupted");
-  const parts = tree(cache).filter((path) => path.includes(".incomplete"));
+  const { etag } = hub.files.get(MODEL)!;
+  const parts = tree(cache).filter((path) => path.includes(`${etag}.`));
   expect(parts).toHaveLength(1);
   expect(existsSync(join(cache, "models--org--model", "snapshots"))).toBe(false);
 });
