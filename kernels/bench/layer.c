@@ -346,8 +346,9 @@ int32_t uffb_bench_check(uffb_bench *b, int64_t contender, const uffb_blas *blas
             continue;
         }
         for (int64_t i = 0; i < h; i++) {
-            worst = fmax(worst, fabs(want[i] - (double)b->y[t * h + i]));
-            largest = fmax(largest, fabs(want[i]));
+            const double off = fabs(want[i] - (double)b->y[t * h + i]), size = fabs(want[i]);
+            if (off > worst || isnan(off)) worst = off; /* fmax would drop a NaN */
+            if (size > largest) largest = size;
         }
     }
     free(want);

@@ -1,0 +1,472 @@
+/* Tests of what must be refused: each bad argument gives its status and a message, nothing crashes, and what
+ * was sound goes on working. Also cancelling, and the choice of an instruction set. */
+#define _DEFAULT_SOURCE /* setenv */
+#include "engine_test.h"
+#include "check.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const uffb_arch small = {.layers = 2,
+                                .hidden = 8,
+                                .heads = 2,
+                                .vocab = 50,
+                                .max_length = 6,
+                                .token_types = 2,
+                                .trees = 2,
+                                .depth = 4,
+                                .pool_width = 4,
+                                .labels = 2,
+                                .norm_eps = 1e-12,
+                                .feedforward = UFFB_FFN_FFF,
+                                .embed_norm = 1,
+                                .final_norm = 1,
+                                .heads_present = UFFB_HEAD_MLM | UFFB_HEAD_CLASS};
+
+static const int64_t offsets[] = {0, 3, 5};
+static const int32_t ids[] = {7, 0, 49, 12, 13}, types[] = {0, 1, 0, 1, 1};
+
+static char before[256];
+
+/* Leaves a message that the next failure has to replace. */
+static void mark(const char *call) {
+    test_case("%s", call);
+    uffb_taps_new(NULL);
+    strncpy(before, uffb_error(), sizeof before - 1);
+}
+
+static void check_refused(int32_t status, int32_t expected) {
+    check(status == expected, "status %d, not %d", status, expected);
+    check(strcmp(uffb_error(), before) != 0 && uffb_error()[0] != '\0', "no message");
+    check(strchr(uffb_error(), '\n') == NULL, "a message of several lines: %s", uffb_error());
+}
+
+#define REFUSED(expected, call)                                                                                                \
+    do {                                                                                                                       \
+        mark(#call);                                                                                                           \
+        check_refused(call, expected);                                                                                         \
+    } while (0)
+
+/* The message must name what was wrong. */
+#define NAMES(text) check(strstr(uffb_error(), text) != NULL, "\"%s\" does not name %s", uffb_error(), text)
+
+static void test_library(void) {
+    test_begin("library");
+    test_case("facts");
+    check(uffb_abi_version() == UFFB_ABI_VERSION, "ABI %d", uffb_abi_version());
+    check(uffb_cpu_count() >= 1, "%d CPUs", uffb_cpu_count());
+    check(uffb_compiler()[0] != '\0', "no compiler");
+    size_t length = strlen(uffb_isas());
+    check(length >= 7 && strcmp(uffb_isas() + length - 7, "generic") == 0, "generic is not last in %s", uffb_isas());
+    test_end();
+}
+
+static void test_bad_arch(void) {
+    test_begin("impossible models");
+    uffb_model *model = NULL;
+    uffb_arch arch;
+    REFUSED(UFFB_INVALID, uffb_model_new(NULL, &model));
+    REFUSED(UFFB_INVALID, uffb_model_new(&small, NULL));
+#define BAD(field, value)                                                                                                      \
+    arch = small;                                                                                                              \
+    arch.field = value;                                                                                                        \
+    mark(#field " = " #value);                                                                                                 \
+    check_refused(uffb_model_new(&arch, &model), UFFB_INVALID);                                                                \
+    NAMES(#field);                                                                                                             \
+    check(model == NULL, "a model all the same")
+    BAD(layers, -1);
+    BAD(layers, INT64_MAX);
+    BAD(hidden, 0);
+    BAD(hidden, -8);
+    BAD(hidden, INT64_MAX);
+    BAD(heads, 0);
+    BAD(heads, -2);
+    BAD(heads, 3);
+    BAD(heads, 16);
+    BAD(vocab, 0);
+    BAD(vocab, -1);
+    BAD(vocab, INT64_MAX);
+    BAD(max_length, 0);
+    BAD(max_length, -5);
+    BAD(max_length, INT64_MAX);
+    BAD(position_offset, -1);
+    BAD(position_offset, INT64_MAX);
+    BAD(token_types, -1);
+    BAD(token_types, INT64_MAX);
+    BAD(trees, 0);
+    BAD(trees, -1);
+    BAD(trees, INT64_MAX);
+    BAD(depth, -1);
+    BAD(depth, 40);
+    BAD(depth, 64);
+    BAD(depth, INT64_MAX);
+    BAD(pool_width, -1);
+    BAD(labels, 0);
+    BAD(labels, -1);
+    BAD(norm_eps, -1);
+    BAD(norm_eps, NAN);
+    BAD(norm_eps, INFINITY);
+    BAD(norm_position, 2);
+    BAD(positions, -1);
+    BAD(feedforward, 3);
+    BAD(activation, 5);
+    BAD(pool_activation, -1);
+    BAD(pooling, 4);
+    BAD(heads_present, 4);
+    BAD(embed_norm, 2);
+    BAD(final_norm, -1);
+    BAD(mlm_transform, 2);
+    BAD(tied, 2);
+    arch = small;
+    arch.feedforward = UFFB_FFN_GLU;
+    arch.width = 7;
+    REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
+    NAMES("width");
+    arch.feedforward = UFFB_FFN_DENSE;
+    arch.width = 0;
+    REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
+    NAMES("width");
+    arch = small; /* 2^24 trees of 2^25 nodes */
+    arch.trees = 1 << 24;
+    arch.depth = 24;
+    REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
+    test_end();
+}
+
+/* Gives every tensor but one (-1: all) and returns what readying the model says. */
+static int32_t ready_without(const random_model *from, int64_t left_out) {
+    uffb_model *model;
+    if (uffb_model_new(&from->arch, &model) != UFFB_OK) return -1;
+    for (int64_t i = 0; i < from->count; i++) {
+        const uffb_tensor_info *info = &from->infos[i];
+        uint64_t bytes = uffb_tensor_bytes(info->rows, info->cols, UFFB_F32, info->layout);
+        if (i != left_out) uffb_model_tensor_set(model, info->name, from->given[i], bytes, UFFB_F32, info->layout);
+    }
+    int32_t status = uffb_model_ready(model);
+    uffb_model_free(model);
+    return status;
+}
+
+static void test_bad_tensors(void) {
+    test_begin("bad tensors");
+    random_model *good = random_model_new(&small, 1, UFFB_F32, AS_ASKED);
+    uffb_model *model = NULL;
+    uffb_tensor_info info;
+    float scale = 1;
+    uffb_model_new(&small, &model);
+    check(uffb_model_tensor_count(NULL) == 0, "tensors of no model");
+    REFUSED(UFFB_INVALID, uffb_model_tensor_info(NULL, 0, &info));
+    REFUSED(UFFB_INVALID, uffb_model_tensor_info(model, 0, NULL));
+    REFUSED(UFFB_INVALID, uffb_model_tensor_info(model, -1, &info));
+    REFUSED(UFFB_INVALID, uffb_model_tensor_info(model, uffb_model_tensor_count(model), &info));
+    REFUSED(UFFB_INVALID, uffb_model_tensor_set(NULL, "embed.position.scale", &scale, 4, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_model_tensor_set(model, NULL, &scale, 4, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_model_tensor_set(model, "embed.position.scale", NULL, 4, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_model_tensor_set(model, "no.such.tensor", &scale, 4, UFFB_F32, UFFB_ROWS));
+    NAMES("no.such.tensor");
+    REFUSED(UFFB_INVALID, uffb_model_tensor_set(model, "", &scale, 4, UFFB_F32, UFFB_ROWS));
+    static const uint64_t wrong_bytes[] = {0, 3, 5, 8, UINT64_MAX};
+    for (int64_t i = 0; i < COUNT_OF(wrong_bytes); i++) {
+        REFUSED(UFFB_INVALID,
+                uffb_model_tensor_set(model, "embed.position.scale", &scale, wrong_bytes[i], UFFB_F32, UFFB_ROWS));
+        NAMES("embed.position.scale");
+    }
+    REFUSED(UFFB_INVALID, uffb_model_tensor_set(model, "embed.position.scale", &scale, 4, 9, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_model_tensor_set(model, "embed.position.scale", &scale, 4, UFFB_F32, 9));
+    REFUSED(UFFB_INVALID, uffb_model_ready(NULL));
+    REFUSED(UFFB_INVALID, uffb_model_ready(model));
+    uffb_context *context = (uffb_context *)&scale;
+    REFUSED(UFFB_INVALID, uffb_context_new(model, 1, NULL, &context));
+    check(context == NULL, "a context of a model that is not ready");
+    uffb_model_free(model);
+
+    check(ready_without(good, -1) == UFFB_OK, "all tensors given: %s", uffb_error());
+    for (int64_t i = 0; i < good->count; i++) {
+        mark(good->infos[i].name);
+        int32_t status = ready_without(good, i);
+        if (good->infos[i].required) {
+            check_refused(status, UFFB_INVALID);
+            NAMES(good->infos[i].name);
+        } else {
+            check(status == UFFB_OK, "an optional tensor is missed: %s", uffb_error());
+        }
+        uffb_model_tensor_info(good->model, i, &info);
+        check(info.present == 1, "not present");
+    }
+    const uffb_tensor_info *first = &good->infos[0];
+    uint64_t bytes = uffb_tensor_bytes(first->rows, first->cols, UFFB_F32, first->layout);
+    REFUSED(UFFB_INVALID, uffb_model_tensor_set(good->model, first->name, good->given[0], bytes, UFFB_F32, first->layout));
+    random_model_free(good);
+    uffb_model_free(NULL);
+    test_end();
+}
+
+static void test_bad_conversions(void) {
+    test_begin("bad conversions");
+    float a[4] = {0}, b[4];
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(1, 4, NULL, 16, UFFB_F32, UFFB_ROWS, b, 16, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(1, 4, a, 16, UFFB_F32, UFFB_ROWS, NULL, 16, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(1, 4, a, 15, UFFB_F32, UFFB_ROWS, b, 16, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(1, 4, a, 16, UFFB_F32, UFFB_ROWS, b, 12, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(1, 4, a, 16, UFFB_F32, UFFB_ROWS, b, 16, UFFB_F32, UFFB_PANELS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(1, 4, a, 16, 7, UFFB_ROWS, b, 16, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(1, 4, a, 16, UFFB_F32, -3, b, 16, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(0, 4, a, 0, UFFB_F32, UFFB_ROWS, b, 0, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(-1, -4, a, 16, UFFB_F32, UFFB_ROWS, b, 16, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(INT64_MAX, INT64_MAX, a, 16, UFFB_F32, UFFB_ROWS, b, 16, UFFB_F32, UFFB_ROWS));
+    test_end();
+}
+
+static void test_bad_encodes(const random_model *m, uffb_context *context) {
+    test_begin("bad calls of a context");
+    uffb_context *fresh, *none = NULL;
+    float out[6 * 50];
+    int32_t top[6 * 50];
+    const int64_t positions[] = {0, 4};
+    REFUSED(UFFB_INVALID, uffb_context_new(NULL, 1, NULL, &none));
+    REFUSED(UFFB_INVALID, uffb_context_new(m->model, 1, NULL, NULL));
+    REFUSED(UFFB_INVALID, uffb_context_new(m->model, -1, NULL, &none));
+    REFUSED(UFFB_INVALID, uffb_context_new(m->model, INT32_MAX, NULL, &none));
+    uffb_context_free(NULL);
+    check(strcmp(uffb_context_isa(NULL), "") == 0 && uffb_context_threads(NULL) == 0, "facts about no context");
+
+    fresh = context_new(m, 1, NULL);
+    check(uffb_context_error(fresh)[0] == '\0', "a new context has failed: %s", uffb_context_error(fresh));
+    REFUSED(UFFB_INVALID, uffb_mlm_logits(fresh, 2, positions, out));
+    REFUSED(UFFB_INVALID, uffb_mlm_top_k(fresh, 2, positions, 3, top, out));
+    REFUSED(UFFB_INVALID, uffb_pool(fresh, UFFB_POOL_MEAN, out));
+    REFUSED(UFFB_INVALID, uffb_classify(fresh, out));
+    check(strcmp(uffb_context_error(fresh), uffb_error()) == 0, "the context says \"%s\"", uffb_context_error(fresh));
+    uffb_context_free(fresh);
+
+    static const int64_t starts_late[] = {1, 3, 5}, empty[] = {0, 3, 3}, falls[] = {0, 3, 2}, long_one[] = {0, 7, 8};
+    static const int64_t wild[] = {0, 3, INT64_MAX}, wild_down[] = {0, 3, INT64_MIN};
+    static const int32_t id_high[] = {7, 0, 50, 12, 13}, id_low[] = {7, -1, 49, 12, 13}, type_high[] = {0, 1, 2, 0, 0};
+    static const int32_t type_low[] = {0, 0, 0, 0, -1};
+    REFUSED(UFFB_INVALID, uffb_encode(NULL, 2, offsets, ids, types, NULL));
+    REFUSED(UFFB_INVALID, uffb_encode(context, 2, NULL, ids, types, NULL));
+    REFUSED(UFFB_INVALID, uffb_encode(context, 2, offsets, NULL, types, NULL));
+    REFUSED(UFFB_INVALID, uffb_encode(context, 0, offsets, ids, types, NULL));
+    REFUSED(UFFB_INVALID, uffb_encode(context, -1, offsets, ids, types, NULL));
+    REFUSED(UFFB_INVALID, uffb_encode(context, 2, starts_late, ids, types, NULL));
+    REFUSED(UFFB_INVALID, uffb_encode(context, 2, empty, ids, types, NULL));
+    REFUSED(UFFB_INVALID, uffb_encode(context, 2, falls, ids, types, NULL));
+    REFUSED(UFFB_INVALID, uffb_encode(context, 2, long_one, ids, types, NULL));
+    REFUSED(UFFB_INVALID, uffb_encode(context, 2, wild, ids, types, NULL));
+    REFUSED(UFFB_INVALID, uffb_encode(context, 2, wild_down, ids, types, NULL));
+    REFUSED(UFFB_INVALID, uffb_encode(context, 2, offsets, id_high, types, NULL));
+    REFUSED(UFFB_INVALID, uffb_encode(context, 2, offsets, id_low, types, NULL));
+    REFUSED(UFFB_INVALID, uffb_encode(context, 2, offsets, ids, type_high, NULL));
+    REFUSED(UFFB_INVALID, uffb_encode(context, 2, offsets, ids, type_low, NULL));
+    REFUSED(UFFB_INVALID, uffb_pool(context, UFFB_POOL_MEAN, out)); /* a refused batch leaves no states */
+
+    test_case("sound again");
+    check(uffb_encode(context, 2, offsets, ids, types, NULL) == UFFB_OK, "%s", uffb_error());
+    static const int64_t past[] = {0, 5}, negative[] = {-1, 0};
+    REFUSED(UFFB_INVALID, uffb_mlm_logits(NULL, 2, positions, out));
+    REFUSED(UFFB_INVALID, uffb_mlm_logits(context, -1, positions, out));
+    REFUSED(UFFB_INVALID, uffb_mlm_logits(context, 2, NULL, out));
+    REFUSED(UFFB_INVALID, uffb_mlm_logits(context, 2, positions, NULL));
+    REFUSED(UFFB_INVALID, uffb_mlm_logits(context, 2, past, out));
+    REFUSED(UFFB_INVALID, uffb_mlm_logits(context, 2, negative, out));
+    REFUSED(UFFB_INVALID, uffb_mlm_top_k(NULL, 2, positions, 3, top, out));
+    REFUSED(UFFB_INVALID, uffb_mlm_top_k(context, 2, NULL, 3, top, out));
+    REFUSED(UFFB_INVALID, uffb_mlm_top_k(context, 2, past, 3, top, out));
+    REFUSED(UFFB_INVALID, uffb_mlm_top_k(context, 2, positions, 0, top, out));
+    REFUSED(UFFB_INVALID, uffb_mlm_top_k(context, 2, positions, -1, top, out));
+    REFUSED(UFFB_INVALID, uffb_mlm_top_k(context, 2, positions, 51, top, out));
+    REFUSED(UFFB_INVALID, uffb_mlm_top_k(context, 2, positions, 3, NULL, out));
+    REFUSED(UFFB_INVALID, uffb_mlm_top_k(context, 2, positions, 3, top, NULL));
+    REFUSED(UFFB_INVALID, uffb_pool(NULL, UFFB_POOL_MEAN, out));
+    REFUSED(UFFB_INVALID, uffb_pool(context, 4, out));
+    REFUSED(UFFB_INVALID, uffb_pool(context, -1, out));
+    REFUSED(UFFB_INVALID, uffb_pool(context, UFFB_POOL_MEAN, NULL));
+    REFUSED(UFFB_INVALID, uffb_classify(NULL, out));
+    REFUSED(UFFB_INVALID, uffb_classify(context, NULL));
+    test_case("no positions");
+    check(uffb_mlm_logits(context, 0, NULL, NULL) == UFFB_OK, "%s", uffb_error());
+    check(uffb_mlm_top_k(context, 0, NULL, 1, NULL, NULL) == UFFB_OK, "%s", uffb_error());
+    test_end();
+}
+
+static void test_absent_heads(void) {
+    test_begin("heads that a model lacks");
+    uffb_arch arch = small;
+    arch.heads_present = 0;
+    arch.token_types = 0;
+    random_model *m = random_model_new(&arch, 1, UFFB_F32, AS_ASKED);
+    uffb_context *context = context_new(m, 1, NULL);
+    float out[100];
+    int32_t top[2];
+    const int64_t position = 0;
+    test_case("encode with types that are not read");
+    check(uffb_encode(context, 2, offsets, ids, types, NULL) == UFFB_OK, "%s", uffb_error());
+    REFUSED(UFFB_INVALID, uffb_mlm_logits(context, 1, &position, out));
+    REFUSED(UFFB_INVALID, uffb_mlm_top_k(context, 1, &position, 1, top, out));
+    REFUSED(UFFB_INVALID, uffb_classify(context, out));
+    uffb_context_free(context);
+    random_model_free(m);
+    test_end();
+}
+
+static void test_bad_taps(uffb_context *context) {
+    test_begin("bad taps");
+    float buffer[5 * 10];
+    uffb_taps *taps = NULL;
+    uffb_taps_free(NULL);
+    check(uffb_taps_new(&taps) == UFFB_OK, "%s", uffb_error());
+    REFUSED(UFFB_INVALID, uffb_taps_add(NULL, UFFB_TAP_FINAL, 0, buffer, 160));
+    REFUSED(UFFB_INVALID, uffb_taps_add(taps, UFFB_TAP_FINAL, 0, NULL, 160));
+    REFUSED(UFFB_INVALID, uffb_taps_add(taps, 5, 0, buffer, 160));
+    REFUSED(UFFB_INVALID, uffb_taps_add(taps, -1, 0, buffer, 160));
+    uffb_taps_free(taps);
+    /* These are known to be wrong only when a batch comes. */
+    static const int64_t late[][3] = {
+        {UFFB_TAP_FINAL, 0, 159},  {UFFB_TAP_FINAL, 0, 164},         {UFFB_TAP_EMBEDDING, 0, 0},    {UFFB_TAP_LAYER, 2, 160},
+        {UFFB_TAP_LAYER, -1, 160}, {UFFB_TAP_LAYER, INT64_MAX, 160}, {UFFB_TAP_LAYER, 0, 156},      {UFFB_TAP_PATH, 0, 196},
+        {UFFB_TAP_PATH, 2, 200},   {UFFB_TAP_PATH_LOGITS, 0, 204},   {UFFB_TAP_PATH_LOGITS, 5, 200}};
+    for (int64_t i = 0; i < COUNT_OF(late); i++) {
+        uffb_taps_new(&taps);
+        test_case("kind %lld, layer %lld, %lld bytes", (long long)late[i][0], (long long)late[i][1], (long long)late[i][2]);
+        check(uffb_taps_add(taps, (int32_t)late[i][0], late[i][1], buffer, (uint64_t)late[i][2]) == UFFB_OK, "%s",
+              uffb_error());
+        REFUSED(UFFB_INVALID, uffb_encode(context, 2, offsets, ids, types, taps));
+        uffb_taps_free(taps);
+    }
+    uffb_taps_new(&taps);
+    uffb_arch dense = small;
+    dense.feedforward = UFFB_FFN_DENSE;
+    dense.width = 4;
+    random_model *m = random_model_new(&dense, 1, UFFB_F32, AS_ASKED);
+    uffb_context *treeless = context_new(m, 1, NULL);
+    uffb_taps_add(taps, UFFB_TAP_PATH, 0, buffer, 200);
+    REFUSED(UFFB_INVALID, uffb_encode(treeless, 2, offsets, ids, types, taps));
+    uffb_context_free(treeless);
+    random_model_free(m);
+    uffb_taps_free(taps);
+    test_end();
+}
+
+/* --- threads: messages, cancelling ---------------------------------------------------------------------------------------- */
+
+static void *fail_elsewhere(void *arg) {
+    check_refused(uffb_encode(arg, 0, NULL, NULL, NULL, NULL), UFFB_INVALID);
+    return NULL;
+}
+
+static void *encode_until_refused(void *arg) {
+    int32_t status = UFFB_OK;
+    while (status == UFFB_OK) status = uffb_encode(arg, 2, offsets, ids, types, NULL);
+    return status == UFFB_CANCELLED ? NULL : arg;
+}
+
+static void test_cancel(uffb_context *context) {
+    test_begin("cancelling, and messages across threads");
+    float out[16];
+    pthread_t thread;
+    void *failed;
+    REFUSED(UFFB_INVALID, uffb_context_cancel(NULL));
+    check(uffb_context_cancel(context) == UFFB_OK, "%s", uffb_error());
+    REFUSED(UFFB_CANCELLED, uffb_encode(context, 2, offsets, ids, types, NULL));
+    REFUSED(UFFB_INVALID, uffb_pool(context, UFFB_POOL_MEAN, out));
+    test_case("after a cancelled call");
+    check(uffb_encode(context, 2, offsets, ids, types, NULL) == UFFB_OK, "%s", uffb_error());
+
+    test_case("from another thread");
+    for (int i = 0; i < 20; i++) {
+        pthread_create(&thread, NULL, encode_until_refused, context);
+        uffb_context_cancel(context);
+        pthread_join(thread, &failed);
+        check(failed == NULL, "%s", uffb_context_error(context));
+    }
+
+    test_case("a failure on another thread");
+    uffb_taps_new(NULL);
+    strncpy(before, uffb_error(), sizeof before - 1);
+    pthread_create(&thread, NULL, fail_elsewhere, context);
+    pthread_join(thread, NULL);
+    check(strcmp(uffb_error(), before) == 0, "this thread's message is \"%s\"", uffb_error());
+    check(strstr(uffb_context_error(context), "uffb_encode") != NULL, "the context says \"%s\"", uffb_context_error(context));
+    test_end();
+}
+
+/* --- the instruction set -------------------------------------------------------------------------------------------------- */
+
+static void check_isa(const random_model *m, const char *environment, const char *argument, const char *expected) {
+    test_case("UFFB_ISA \"%s\", argument \"%s\"", environment ? environment : "(none)", argument ? argument : "(none)");
+    environment ? setenv("UFFB_ISA", environment, 1) : unsetenv("UFFB_ISA");
+    uffb_taps_new(NULL);
+    strncpy(before, uffb_error(), sizeof before - 1);
+    uffb_context *context = NULL;
+    int32_t status = uffb_context_new(m->model, 1, argument, &context);
+    if (expected) {
+        if (!check(status == UFFB_OK, "%s", uffb_error())) return;
+        check(strcmp(uffb_context_isa(context), expected) == 0, "%s, not %s", uffb_context_isa(context), expected);
+        uffb_context_free(context);
+    } else {
+        check_refused(status, UFFB_UNSUPPORTED);
+        check(context == NULL, "a context all the same");
+        NAMES(argument ? argument : environment);
+        for (int i = 0; isa_name(i); i++) NAMES(isa_name(i));
+    }
+}
+
+static void test_isa(const random_model *m) {
+    test_begin("choice of the instruction set");
+    const char *kept = getenv("UFFB_ISA"), *best = isa_name(0);
+    char *own = kept ? strdup(kept) : NULL;
+    check_isa(m, NULL, NULL, best);
+    check_isa(m, "", NULL, best);
+    check_isa(m, "sse9", NULL, NULL);
+    check_isa(m, "generi", NULL, NULL);
+    check_isa(m, NULL, "AVX2 ", NULL);
+    for (int i = 0; isa_name(i); i++) {
+        check_isa(m, isa_name(i), NULL, isa_name(i));
+        check_isa(m, NULL, isa_name(i), isa_name(i));
+        check_isa(m, "generic", isa_name(i), isa_name(i));
+    }
+    static const char *const known[] = {"generic", "neon", "avx2", "avx512"};
+    int absent = 0;
+    for (int64_t k = 0; k < COUNT_OF(known); k++) {
+        int present = 0;
+        for (int i = 0; isa_name(i); i++) present |= strcmp(isa_name(i), known[k]) == 0;
+        if (present) continue;
+        check_isa(m, known[k], NULL, NULL);
+        check_isa(m, NULL, known[k], NULL);
+        absent++;
+    }
+    check(absent > 0, "no machine runs them all");
+    own ? setenv("UFFB_ISA", own, 1) : unsetenv("UFFB_ISA");
+    free(own);
+    test_end();
+}
+
+void test_misuse(void) {
+    test_library();
+    test_bad_arch();
+    test_bad_tensors();
+    test_bad_conversions();
+    test_absent_heads();
+    random_model *m = random_model_new(&small, 1, UFFB_F32, AS_ASKED);
+    uffb_context *context = context_new(m, 2, NULL);
+    batch *b = batch_new(&small, 2, (const int64_t[]){3, 2});
+    test_begin("a context that was misused");
+    run *sound = run_batch(m, context, b, 1);
+    test_end();
+    test_bad_encodes(m, context);
+    test_bad_taps(context);
+    test_cancel(context);
+    test_begin("a misused context works as before");
+    test_case("same batch");
+    run *again = run_batch(m, context, b, 1);
+    for (int64_t s = 0; s < b->sequences; s++) run_check_same(sound, b, s, again, b, s);
+    test_end();
+    test_isa(m);
+    run_free(sound);
+    run_free(again);
+    batch_free(b);
+    uffb_context_free(context);
+    random_model_free(m);
+}

@@ -1,0 +1,269 @@
+/* The encoder and its heads as the papers state them, one token at a time, in double precision. The
+ * feedforward trees are walked along the paths that the engine took; each of its branches must be right
+ * unless the logit is too near 0 to tell. */
+#include "engine_test.h"
+#include "check.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Largest error of a tensor, relative to its largest element, after a whole encoder in f32. */
+#define TOLERANCE 1e-5
+
+static double *doubles(int64_t count) {
+    double *data = calloc((size_t)count, sizeof *data);
+    if (!data) abort();
+    return data;
+}
+
+static double activation(int32_t kind, double x) {
+    switch (kind) {
+    case UFFB_GELU: return 0.5 * x * erfc(-x / sqrt(2));
+    case UFFB_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+    case UFFB_RELU: return fmax(x, 0);
+    case UFFB_TANH: return tanh(x);
+    default: return x;
+    }
+}
+
+/* y [rows] = w [rows, cols] x + b */
+static void linear(int64_t rows, int64_t cols, const float *w, const float *b, const double *x, double *y) {
+    for (int64_t r = 0; r < rows; r++) {
+        y[r] = b ? b[r] : 0;
+        for (int64_t c = 0; c < cols; c++) y[r] += w[r * cols + c] * x[c];
+    }
+}
+
+static void norm(const random_model *m, const float *weight, const float *bias, const double *x, double *y) {
+    int64_t n = m->arch.hidden;
+    double mean = 0, variance = 0;
+    for (int64_t i = 0; i < n; i++) mean += x[i] / (double)n;
+    for (int64_t i = 0; i < n; i++) variance += (x[i] - mean) * (x[i] - mean) / (double)n;
+    for (int64_t i = 0; i < n; i++) {
+        y[i] = (x[i] - mean) / sqrt(variance + m->arch.norm_eps) * weight[i] + (bias ? bias[i] : 0);
+    }
+}
+
+static void check_rows(const output *o, int64_t first, int64_t rows, const double *expected) {
+    double largest = 0, worst = 0;
+    for (int64_t i = 0; i < rows * o->cols; i++) {
+        double error = fabs(output_row(o, first)[i] - expected[i]);
+        largest = fmax(largest, fabs(expected[i]));
+        worst = error > worst || isnan(error) ? error : worst;
+    }
+    check(worst <= TOLERANCE * largest, "%s, rows from %lld: off by %g of the largest", o->name, (long long)first,
+          worst / largest);
+}
+
+static void embed(const random_model *m, int64_t position, int32_t id, int32_t type, double *x) {
+    const uffb_arch *arch = &m->arch;
+    int64_t n = arch->hidden;
+    const float *scale = tensor_of(m, "embed.position.scale"), *learned = tensor_of(m, "embed.position");
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = tensor_of(m, "embed.word")[id * n + i];
+        if (arch->positions == UFFB_LEARNED) {
+            x[i] += learned[(position + arch->position_offset) * n + i];
+        } else {
+            double angle = (double)position * exp(-(double)(i / 2 * 2) * log(10000) / (double)n);
+            x[i] += (scale ? scale[0] : 1) * (i % 2 ? cos(angle) : sin(angle));
+        }
+        if (arch->token_types) x[i] += tensor_of(m, "embed.type")[type * n + i];
+    }
+    if (arch->embed_norm) norm(m, tensor_of(m, "embed.norm.weight"), tensor_of(m, "embed.norm.bias"), x, x);
+}
+
+/* y = Wo attention(x) for the tokens of one sequence */
+static void attention(const random_model *m, int64_t layer, int64_t tokens, const double *x, double *y) {
+    int64_t n = m->arch.hidden, heads = m->arch.heads, size = n / heads;
+    const float *scale = layer_tensor(m, layer, "attn.scale");
+    double factor = scale ? scale[0] : 1 / sqrt((double)size);
+    double *qkv = doubles(tokens * 3 * n), *mixed = doubles(tokens * n), *share = doubles(tokens);
+    for (int64_t t = 0; t < tokens; t++) {
+        linear(3 * n, n, layer_tensor(m, layer, "attn.qkv.weight"), layer_tensor(m, layer, "attn.qkv.bias"), x + t * n,
+               qkv + t * 3 * n);
+    }
+    for (int64_t h = 0; h < heads; h++) {
+        const double *q = qkv + h * 3 * size, *k = q + size, *v = k + size;
+        for (int64_t t = 0; t < tokens; t++) {
+            double top = -INFINITY, sum = 0;
+            for (int64_t s = 0; s < tokens; s++) {
+                share[s] = 0;
+                for (int64_t i = 0; i < size; i++) share[s] += q[t * 3 * n + i] * k[s * 3 * n + i] * factor;
+                top = fmax(top, share[s]);
+            }
+            for (int64_t s = 0; s < tokens; s++) sum += share[s] = exp(share[s] - top);
+            for (int64_t s = 0; s < tokens; s++) {
+                for (int64_t i = 0; i < size; i++) mixed[t * n + h * size + i] += share[s] / sum * v[s * 3 * n + i];
+            }
+        }
+    }
+    for (int64_t t = 0; t < tokens; t++) {
+        linear(n, n, layer_tensor(m, layer, "attn.out.weight"), layer_tensor(m, layer, "attn.out.bias"), mixed + t * n,
+               y + t * n);
+    }
+    free(qkv);
+    free(mixed);
+    free(share);
+}
+
+static void dense(const random_model *m, int64_t layer, const double *x, double *y) {
+    const uffb_arch *arch = &m->arch;
+    int64_t n = arch->hidden, glu = arch->feedforward == UFFB_FFN_GLU, half = glu ? arch->width / 2 : arch->width;
+    double *h = doubles(arch->width);
+    linear(arch->width, n, layer_tensor(m, layer, "ffn.in.weight"), layer_tensor(m, layer, "ffn.in.bias"), x, h);
+    for (int64_t i = 0; i < half; i++) {
+        h[i] = glu ? h[i] * activation(arch->activation, h[half + i]) : activation(arch->activation, h[i]);
+    }
+    linear(n, half, layer_tensor(m, layer, "ffn.out.weight"), layer_tensor(m, layer, "ffn.out.bias"), h, y);
+    free(h);
+}
+
+/* Whether `fff.out` is stored as one row per node; for shallow trees it is one column per node. */
+static int node_major(const random_model *m) {
+    for (int64_t i = 0; i < m->count; i++) {
+        if (strcmp(m->infos[i].name, "layer.0.fff.out.weight") == 0) return m->infos[i].layout == UFFB_ROWS;
+    }
+    return 0;
+}
+
+/* The trees for one token, along `path`; `logits` are the engine's. Returns the near-ties met. */
+static int64_t forest(const random_model *m, int64_t layer, const double *x, const int32_t *path, const float *logits,
+                      double *y) {
+    int64_t n = m->arch.hidden, levels = m->arch.depth + 1, nodes = ((int64_t)2 << m->arch.depth) - 1, ties = 0;
+    int64_t row = node_major(m) ? n : 1, step = node_major(m) ? 1 : m->arch.trees * nodes;
+    const float *in = layer_tensor(m, layer, "fff.in.weight"), *bias = layer_tensor(m, layer, "fff.in.bias");
+    const float *out = layer_tensor(m, layer, "fff.out.weight");
+    memset(y, 0, (size_t)n * sizeof *y);
+    for (int64_t p = 0, expected = 0; p < m->arch.trees * levels; p++) {
+        if (p % levels == 0) expected = 0;
+        if (!check(path[p] == expected, "layer %lld, step %lld: node %d, not %lld", (long long)layer, (long long)p, path[p],
+                   (long long)expected)) {
+            return ties;
+        }
+        int64_t node = p / levels * nodes + path[p];
+        double logit = bias ? bias[node] : 0, magnitude = fabs(logit);
+        for (int64_t i = 0; i < n; i++) {
+            logit += in[node * n + i] * x[i];
+            magnitude += fabs(in[node * n + i] * x[i]);
+        }
+        double error = fabs(logits[p] - logit), bound = TOLERANCE * magnitude, factor = activation(m->arch.activation, logit);
+        check(error <= bound, "layer %lld, step %lld: logit %g off by %g", (long long)layer, (long long)p, logit, error);
+        for (int64_t i = 0; i < n; i++) y[i] += factor * out[node * row + i * step];
+        ties += p % levels + 1 < levels && fabs(logit) <= bound;
+        expected = 2 * expected + 1 + (logits[p] > 0);
+    }
+    return ties;
+}
+
+/* x += f(norm(x)) or x = norm(x + f(x)): adds `y`, the result of f, for one token. */
+static void add_residual(const random_model *m, const float *weight, const float *bias, const double *y, double *x) {
+    for (int64_t i = 0; i < m->arch.hidden; i++) x[i] += y[i];
+    if (m->arch.norm_position == UFFB_POST_NORM) norm(m, weight, bias, x, x);
+}
+
+static int64_t run_layer(const random_model *m, int64_t layer, int64_t first, int64_t tokens, const run *r, double *x) {
+    const uffb_arch *arch = &m->arch;
+    int64_t n = arch->hidden, pre = arch->norm_position == UFFB_PRE_NORM, ties = 0;
+    const float *w1 = layer_tensor(m, layer, "norm1.weight"), *b1 = layer_tensor(m, layer, "norm1.bias");
+    const float *w2 = layer_tensor(m, layer, "norm2.weight"), *b2 = layer_tensor(m, layer, "norm2.bias");
+    double *z = doubles(tokens * n), *y = doubles(tokens * n);
+    memcpy(z, x, (size_t)(tokens * n) * sizeof *z);
+    for (int64_t t = 0; pre && t < tokens; t++) norm(m, w1, b1, x + t * n, z + t * n);
+    attention(m, layer, tokens, z, y);
+    for (int64_t t = 0; t < tokens; t++) {
+        add_residual(m, w1, b1, y + t * n, x + t * n);
+        memcpy(z, x + t * n, (size_t)n * sizeof *z);
+        if (pre) norm(m, w2, b2, x + t * n, z);
+        if (arch->feedforward == UFFB_FFN_FFF) {
+            const output *paths = run_output(r, LAYER(layer, 1)), *logits = run_output(r, LAYER(layer, 2));
+            ties +=
+                forest(m, layer, z, (const int32_t *)paths->data + (first + t) * paths->cols, output_row(logits, first + t), y);
+        } else {
+            dense(m, layer, z, y);
+        }
+        add_residual(m, w2, b2, y, x + t * n);
+    }
+    free(z);
+    free(y);
+    return ties;
+}
+
+/* --- heads, from the final states of one sequence ------------------------------------------------------------------------- */
+
+static void check_mlm(const random_model *m, int64_t first, int64_t tokens, const run *r, const double *final) {
+    const uffb_arch *arch = &m->arch;
+    int64_t n = arch->hidden;
+    const float *decoder = tensor_of(m, arch->tied ? "embed.word" : "head.mlm.decoder.weight");
+    double *h = doubles(n), *logits = doubles(tokens * arch->vocab);
+    for (int64_t t = 0; t < tokens; t++) {
+        memcpy(h, final + t * n, (size_t)n * sizeof *h);
+        if (arch->mlm_transform) {
+            linear(n, n, tensor_of(m, "head.mlm.dense.weight"), tensor_of(m, "head.mlm.dense.bias"), final + t * n, h);
+            for (int64_t i = 0; i < n; i++) h[i] = activation(arch->activation, h[i]);
+            norm(m, tensor_of(m, "head.mlm.norm.weight"), tensor_of(m, "head.mlm.norm.bias"), h, h);
+        }
+        linear(arch->vocab, n, decoder, tensor_of(m, "head.mlm.decoder.bias"), h, logits + t * arch->vocab);
+    }
+    check_rows(run_output(r, MLM), first, tokens, logits);
+    free(h);
+    free(logits);
+}
+
+static void pool(int32_t pooling, int64_t tokens, int64_t n, const double *x, double *y) {
+    for (int64_t i = 0; i < n; i++) {
+        double sum = 0, top = -INFINITY, exponentials = 0;
+        for (int64_t t = 0; t < tokens; t++) {
+            sum += x[t * n + i];
+            top = fmax(top, x[t * n + i]);
+        }
+        for (int64_t t = 0; t < tokens; t++) exponentials += exp(x[t * n + i] - top);
+        const double by_kind[] = {x[i], sum / (double)tokens, top, top + log(exponentials)};
+        y[i] = by_kind[pooling];
+    }
+}
+
+static void check_classes(const random_model *m, int64_t sequence, int64_t tokens, const run *r, const double *final) {
+    const uffb_arch *arch = &m->arch;
+    int64_t n = arch->hidden, width = arch->pool_width ? arch->pool_width : n;
+    double *pooled = doubles(n), *h = doubles(width), *logits = doubles(arch->labels);
+    pool(arch->pooling, tokens, n, final, pooled);
+    memcpy(h, pooled, (size_t)(width < n ? width : n) * sizeof *h);
+    if (arch->pool_width) {
+        linear(width, n, tensor_of(m, "head.pool.dense.weight"), tensor_of(m, "head.pool.dense.bias"), pooled, h);
+    }
+    for (int64_t i = 0; i < width; i++) h[i] = activation(arch->pool_activation, h[i]);
+    linear(arch->labels, width, tensor_of(m, "head.class.weight"), tensor_of(m, "head.class.bias"), h, logits);
+    check_rows(run_output(r, CLASSES), sequence, 1, logits);
+    free(pooled);
+    free(h);
+    free(logits);
+}
+
+int64_t check_against_reference(const random_model *m, const batch *b, const run *r) {
+    const uffb_arch *arch = &m->arch;
+    int64_t n = arch->hidden, ties = 0;
+    for (int64_t s = 0; s < b->sequences; s++) {
+        int64_t first = b->offsets[s], tokens = b->offsets[s + 1] - first;
+        double *x = doubles(tokens * n), *vector = doubles(n);
+        for (int64_t t = 0; t < tokens; t++) embed(m, t, b->ids[first + t], b->types[first + t], x + t * n);
+        check_rows(run_output(r, EMBEDDING), first, tokens, x);
+        for (int64_t l = 0; l < arch->layers; l++) {
+            ties += run_layer(m, l, first, tokens, r, x);
+            check_rows(run_output(r, LAYER(l, 0)), first, tokens, x);
+        }
+        for (int64_t t = 0; arch->final_norm && t < tokens; t++) {
+            norm(m, tensor_of(m, "final_norm.weight"), tensor_of(m, "final_norm.bias"), x + t * n, x + t * n);
+        }
+        check_rows(run_output(r, FINAL), first, tokens, x);
+        if (arch->heads_present & UFFB_HEAD_MLM) check_mlm(m, first, tokens, r, x);
+        if (arch->heads_present & UFFB_HEAD_CLASS) check_classes(m, s, tokens, r, x);
+        for (int32_t p = UFFB_POOL_FIRST; p <= UFFB_POOL_LSE; p++) {
+            pool(p, tokens, n, x, vector);
+            check_rows(run_output(r, POOL_FIRST + p), s, 1, vector);
+        }
+        free(x);
+        free(vector);
+    }
+    return ties;
+}

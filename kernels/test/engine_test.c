@@ -1,0 +1,357 @@
+/* Tests the engine through its public ABI: models of every kind, every ISA of this machine, any threads, any
+ * batch. */
+#include "engine_test.h"
+#include "check.h"
+
+#include <float.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_LENGTH 40
+
+/* What differs from `base` in each model. */
+static const uffb_arch base = {.layers = 2,
+                               .hidden = 48,
+                               .heads = 3,
+                               .vocab = 101,
+                               .max_length = MAX_LENGTH,
+                               .trees = 1,
+                               .depth = 5,
+                               .norm_eps = 1e-12,
+                               .feedforward = UFFB_FFN_FFF,
+                               .embed_norm = 1,
+                               .final_norm = 1,
+                               .heads_present = UFFB_HEAD_MLM,
+                               .tied = 1};
+
+typedef struct config {
+    const char *name;
+    int optional; /* with biases and scales */
+    uffb_arch arch;
+} config;
+
+static uffb_arch fff(int64_t trees, int64_t depth, int64_t hidden, int64_t heads) {
+    uffb_arch arch = base;
+    arch.trees = trees;
+    arch.depth = depth;
+    arch.hidden = hidden;
+    arch.heads = heads;
+    return arch;
+}
+
+static uffb_arch dense(int32_t feedforward, int64_t width, int32_t activation) {
+    uffb_arch arch = base;
+    arch.feedforward = feedforward;
+    arch.trees = arch.depth = 0;
+    arch.width = width;
+    arch.activation = activation;
+    return arch;
+}
+
+/* BERT: post-norm, learned positions from an offset, two token types, an MLM head with its own decoder. */
+static uffb_arch bert(int64_t pool_width) {
+    uffb_arch arch = dense(UFFB_FFN_DENSE, 160, UFFB_GELU);
+    arch.norm_position = UFFB_POST_NORM;
+    arch.positions = UFFB_LEARNED;
+    arch.position_offset = 2;
+    arch.token_types = 2;
+    arch.final_norm = arch.tied = 0;
+    arch.mlm_transform = 1;
+    arch.heads_present = UFFB_HEAD_MLM | UFFB_HEAD_CLASS;
+    arch.pool_width = pool_width;
+    arch.pool_activation = UFFB_TANH;
+    arch.labels = 3;
+    return arch;
+}
+
+static uffb_arch classifier(int32_t pooling, int64_t pool_width, int32_t pool_activation, int64_t labels) {
+    uffb_arch arch = base;
+    arch.heads_present = UFFB_HEAD_CLASS;
+    arch.pooling = pooling;
+    arch.pool_width = pool_width;
+    arch.pool_activation = pool_activation;
+    arch.labels = labels;
+    arch.tied = 0;
+    return arch;
+}
+
+static config *configs(int64_t *count) {
+    static config list[64];
+    int64_t n = 0;
+#define CONFIG(text, with, ...)                                                                                                \
+    list[n++] = (config) { text, with, __VA_ARGS__ }
+    /* Shallow trees (one GEMM over all nodes) and deep ones (a walk). */
+    for (int64_t depth = 0; depth <= 6; depth++) {
+        static char names[7][40];
+        snprintf(names[depth], sizeof names[depth], "fff 1x%lld", (long long)depth);
+        CONFIG(names[depth], depth % 2, fff(1, depth, 48, 3));
+    }
+    CONFIG("fff 1x16, hidden 8", 1, fff(1, 16, 8, 2));
+    CONFIG("fff 1x4, hidden 256", 1, fff(1, 4, 256, 4));
+    /* Large enough for the whole batch, but not for its pieces, to be sorted by subtree. */
+    CONFIG("fff 1x11, hidden 64, sorted", 1, fff(1, 11, 64, 4));
+    CONFIG("fff 1x9, hidden 104, sorted", 1, fff(1, 9, 104, 4));
+    CONFIG("fff 2x7, hidden 200, sorted", 0, fff(2, 7, 200, 4));
+    CONFIG("fff 2x6, hidden 40", 1, fff(2, 6, 40, 5));
+    CONFIG("fff 3x2, hidden 49", 1, fff(3, 2, 49, 7));
+    CONFIG("fff 3x4, hidden 1", 1, fff(3, 4, 1, 1));
+    CONFIG("fff 9x5, hidden 5", 0, fff(9, 5, 5, 1));
+    CONFIG("fff 9x1", 1, fff(9, 1, 48, 3));
+    CONFIG("fff 128x3", 1, fff(128, 3, 48, 3));
+    CONFIG("fff 128x4", 0, fff(128, 4, 16, 1));
+    CONFIG("fff 3072x0", 1, fff(3072, 0, 16, 2));
+    CONFIG("fff 1536x1", 0, fff(1536, 1, 16, 2));
+    CONFIG("dense gelu", 1, dense(UFFB_FFN_DENSE, 160, UFFB_GELU));
+    CONFIG("dense relu, no biases", 0, dense(UFFB_FFN_DENSE, 7, UFFB_RELU));
+    CONFIG("dense identity", 1, dense(UFFB_FFN_DENSE, 48, UFFB_IDENTITY));
+    CONFIG("glu gelu_tanh", 1, dense(UFFB_FFN_GLU, 96, UFFB_GELU_TANH));
+    CONFIG("glu tanh, no biases", 0, dense(UFFB_FFN_GLU, 34, UFFB_TANH));
+    CONFIG("bert", 1, bert(48));
+    CONFIG("bert, no pool layer", 1, bert(0));
+    CONFIG("classifier, first", 1, classifier(UFFB_POOL_FIRST, 64, UFFB_TANH, 2));
+    CONFIG("classifier, mean, no pool layer", 1, classifier(UFFB_POOL_MEAN, 0, UFFB_TANH, 17));
+    CONFIG("classifier, max, no biases", 0, classifier(UFFB_POOL_MAX, 33, UFFB_GELU, 1));
+    CONFIG("classifier, lse", 1, classifier(UFFB_POOL_LSE, 48, UFFB_IDENTITY, 5));
+    uffb_arch odd = fff(2, 4, 48, 3);
+    odd.activation = UFFB_RELU;
+    odd.norm_position = UFFB_POST_NORM;
+    odd.positions = UFFB_LEARNED;
+    odd.embed_norm = odd.final_norm = odd.tied = 0;
+    odd.norm_eps = 1e-5;
+    odd.layers = 3;
+    CONFIG("fff relu, post-norm, learned, untied", 0, odd);
+    odd = fff(1, 4, 48, 3);
+    odd.layers = 0;
+    CONFIG("no layers", 1, odd);
+#undef CONFIG
+    *count = n;
+    return list;
+}
+
+static int64_t all_near_ties, all_turned;
+
+static const int64_t lengths[] = {1, 7, 16, 17, MAX_LENGTH, 3, 2, 33};
+
+/* --- one model, every ISA ------------------------------------------------------------------------------------------------- */
+
+static void test_threads_and_batches(const random_model *m, const char *isa, const batch *b, const run *whole) {
+    static const int32_t thread_counts[] = {1, 2, 7};
+    static const int64_t pieces[][5] = {{4}, {0}, {7, 6, 5}, {2, 2, 4, 0, 2}, {3, 1}};
+    static const int64_t piece_sizes[] = {1, 1, 3, 5, 2};
+    for (int64_t i = 0; i < COUNT_OF(thread_counts); i++) {
+        uffb_context *context = context_new(m, thread_counts[i], isa);
+        test_case("%d threads, whole batch", thread_counts[i]);
+        check(uffb_context_threads(context) == thread_counts[i], "%d threads", uffb_context_threads(context));
+        run *again = run_batch(m, context, b, i != 0);
+        for (int64_t s = 0; s < b->sequences; s++) run_check_same(again, b, s, whole, b, s);
+        run_free(again);
+        for (int64_t p = 0; p < COUNT_OF(pieces); p++) {
+            test_case("%d threads, %lld sequences from %lld", thread_counts[i], (long long)piece_sizes[p],
+                      (long long)pieces[p][0]);
+            batch *piece = batch_pick(b, piece_sizes[p], pieces[p]);
+            run *part = run_batch(m, context, piece, 1);
+            for (int64_t s = 0; s < piece->sequences; s++) run_check_same(part, piece, s, whole, b, pieces[p][s]);
+            run_free(part);
+            batch_free(piece);
+        }
+        uffb_context_free(context);
+    }
+}
+
+/* However a tensor is given, the model is the same. */
+static void test_layouts(const config *c, const char *isa, const batch *b, const run *whole) {
+    static const int32_t given[][2] = {{UFFB_F32, UFFB_ROWS},
+                                       {UFFB_F32, UFFB_COLUMNS},
+                                       {UFFB_F32, UFFB_PANELS},
+                                       {UFFB_F64, UFFB_ROWS},
+                                       {UFFB_F32, AS_ASKED_UNALIGNED}};
+    for (int64_t i = 0; i < COUNT_OF(given); i++) {
+        test_case("tensors given as dtype %d, layout %d", given[i][0], given[i][1]);
+        random_model *m = random_model_new(&c->arch, c->optional, given[i][0], given[i][1]);
+        uffb_context *context = context_new(m, 1, isa);
+        run *r = run_batch(m, context, b, 1);
+        for (int64_t s = 0; s < b->sequences; s++) run_check_same(r, b, s, whole, b, s);
+        run_free(r);
+        uffb_context_free(context);
+        random_model_free(m);
+    }
+}
+
+static int64_t compare(const void *a, const void *b, const float *logits) {
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return logits[x] != logits[y] ? (logits[x] > logits[y] ? -1 : 1) : x - y;
+}
+
+/* The top k must be those of the logits, best first, equal ones by id, with their share of the softmax. */
+static void test_top_k(const random_model *m, uffb_context *context, const batch *b, const run *whole) {
+    int64_t vocab = m->arch.vocab, ks[] = {1, 5, VOCAB_PERIOD + 1, vocab};
+    int32_t *ids = malloc((size_t)(3 * vocab) * 4), *order = malloc((size_t)vocab * 4);
+    float *shares = malloc((size_t)(3 * vocab) * 4);
+    int64_t positions[] = {b->tokens - 1, 0, b->tokens / 2};
+    for (int64_t i = 0; i < COUNT_OF(ks); i++) {
+        int64_t k = ks[i];
+        test_case("top %lld", (long long)k);
+        if (!check(uffb_mlm_top_k(context, 3, positions, k, ids, shares) == UFFB_OK, "%s", uffb_error())) continue;
+        for (int64_t p = 0; p < 3; p++) {
+            const float *logits = output_row(run_output(whole, MLM), positions[p]);
+            double sum = 0, top = -INFINITY;
+            for (int64_t v = 0; v < vocab; v++) top = fmax(top, logits[v]);
+            for (int32_t v = 0; v < vocab; v++) {
+                sum += exp(logits[v] - top);
+                int64_t at = v;
+                for (; at > 0 && compare(&order[at - 1], &v, logits) > 0; at--) order[at] = order[at - 1];
+                order[at] = v;
+            }
+            for (int64_t j = 0; j < k; j++) {
+                double share = exp(logits[order[j]] - top) / sum;
+                check(ids[p * k + j] == order[j], "position %lld, rank %lld: id %d, not %d", (long long)positions[p],
+                      (long long)j, ids[p * k + j], order[j]);
+                double bound = ((double)vocab + 16) * ROUNDING * share + 4 * FLT_MIN, error = fabs(shares[p * k + j] - share);
+                check(error <= bound, "rank %lld: probability is off by %g, bound %g", (long long)j, error, bound);
+            }
+        }
+    }
+    free(ids);
+    free(order);
+    free(shares);
+}
+
+/* The largest difference between two outputs over some rows, in parts of the largest element. */
+static double difference(const output *x, const output *y, int64_t first, int64_t end) {
+    double largest = 0, worst = 0;
+    for (int64_t i = first * x->cols; i < end * x->cols; i++) {
+        double a = output_row(x, 0)[i], b = output_row(y, 0)[i];
+        largest = fmax(largest, fabs(a));
+        worst = fmax(worst, fabs(a - b));
+    }
+    return worst / largest;
+}
+
+/* Branches of a layer, over some tokens, where two runs part; the logit there must be too near 0 to tell. */
+static int64_t turned_branches(const run *x, const run *y, int64_t layer, int64_t first, int64_t end) {
+    const output *paths = run_output(x, LAYER(layer, 1)), *logits = run_output(x, LAYER(layer, 2));
+    const int32_t *p = paths->data, *q = run_output(y, LAYER(layer, 1))->data;
+    double largest = 0;
+    int64_t turned = 0;
+    for (int64_t i = 0; i < paths->rows * paths->cols; i++) largest = fmax(largest, fabs(output_row(logits, 0)[i]));
+    for (int64_t i = first * paths->cols + 1; paths->rows && i < end * paths->cols; i++) {
+        if (p[i] == q[i] || p[i - 1] != q[i - 1]) continue;
+        double logit = fabs(output_row(logits, 0)[i - 1]);
+        check(logit <= 1e-5 * largest, "path.%lld: node %d or %d, logit %g", (long long)layer, p[i], q[i], logit);
+        turned++;
+    }
+    return turned;
+}
+
+/* Two ISAs must take the same paths but where a logit is too near 0 to tell; up to the first such branch of a sequence their
+ * states agree. Returns the branches that turned. */
+static int64_t compare_isas(const random_model *m, const batch *b, const run *x, const run *y) {
+    int64_t all = 0;
+    for (int64_t s = 0; s < b->sequences; s++) {
+        for (int64_t l = 0, turned = 0; l < m->arch.layers && !turned; l++) {
+            int64_t first = b->offsets[s], end = b->offsets[s + 1];
+            all += turned = turned_branches(x, y, l, first, end);
+            double parts = turned ? 0 : difference(run_output(x, LAYER(l, 0)), run_output(y, LAYER(l, 0)), first, end);
+            check(parts <= 2e-5, "layer.%lld of sequence %lld: off by %g of the largest", (long long)l, (long long)s, parts);
+        }
+    }
+    return all;
+}
+
+static void test_model(const config *c) {
+    random_model *m = random_model_new(&c->arch, c->optional, UFFB_F32, AS_ASKED);
+    batch *b = batch_new(&c->arch, COUNT_OF(lengths), lengths);
+    run *first = NULL;
+    for (int i = 0; isa_name(i); i++) {
+        const char *isa = isa_name(i);
+        test_begin("engine %s: %s", isa, c->name);
+        uffb_context *context = context_new(m, 1, isa);
+        test_case("against the reference");
+        check(strcmp(uffb_context_isa(context), isa) == 0, "context on %s", uffb_context_isa(context));
+        run *whole = run_batch(m, context, b, 1);
+        int64_t ties = check_against_reference(m, b, whole), turned = 0;
+        if (first) {
+            test_case("against %s", isa_name(0));
+            turned = compare_isas(m, b, first, whole);
+        }
+        if (c->arch.heads_present & UFFB_HEAD_MLM) test_top_k(m, context, b, whole);
+        uffb_context_free(context);
+        test_threads_and_batches(m, isa, b, whole);
+        if (!first) test_layouts(c, isa, b, whole);
+        all_near_ties += ties;
+        all_turned += turned;
+        test_note("%lld near-ties, %lld turned", (long long)ties, (long long)turned);
+        test_end();
+        if (first)
+            run_free(whole);
+        else
+            first = whole;
+    }
+    run_free(first);
+    batch_free(b);
+    random_model_free(m);
+}
+
+/* --- several contexts at once --------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const random_model *m;
+    const batch *b;
+    uffb_context *context;
+    run *result;
+} job;
+
+static void *encode_often(void *arg) {
+    job *j = arg;
+    const int64_t *offsets = j->b->offsets;
+    for (int i = 0; i < 20; i++) {
+        if (uffb_encode(j->context, j->b->sequences, offsets, j->b->ids, NULL, NULL) != UFFB_OK) return arg;
+        if (uffb_pool(j->context, UFFB_POOL_MEAN, run_output(j->result, POOL_MEAN)->data) != UFFB_OK) return arg;
+    }
+    return NULL;
+}
+
+static void test_contexts(void) {
+    test_begin("several contexts over one model, each on its own thread");
+    random_model *m = random_model_new(&base, 1, UFFB_F32, AS_ASKED);
+    batch *b = batch_new(&base, COUNT_OF(lengths), lengths);
+    uffb_context *alone = context_new(m, 1, NULL);
+    run *expected = run_batch(m, alone, b, 0);
+    job jobs[3];
+    pthread_t threads[3];
+    for (int i = 0; i < 3; i++) {
+        jobs[i] = (job){m, b, context_new(m, i + 1, NULL), NULL};
+        jobs[i].result = run_batch(m, jobs[i].context, b, 0);
+        memset(run_output(jobs[i].result, POOL_MEAN)->data, 0, (size_t)(b->sequences * base.hidden) * 4);
+    }
+    for (int i = 0; i < 3; i++) pthread_create(&threads[i], NULL, encode_often, &jobs[i]);
+    for (int i = 0; i < 3; i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        test_case("context %d", i);
+        check(failed == NULL, "%s", uffb_context_error(jobs[i].context));
+        for (int64_t s = 0; s < b->sequences; s++) run_check_same(jobs[i].result, b, s, expected, b, s);
+        run_free(jobs[i].result);
+        uffb_context_free(jobs[i].context);
+    }
+    run_free(expected);
+    uffb_context_free(alone);
+    batch_free(b);
+    random_model_free(m);
+    test_end();
+}
+
+int main(void) {
+    int64_t count;
+    const config *list = configs(&count);
+    for (int64_t i = 0; i < count; i++) test_model(&list[i]);
+    test_contexts();
+    test_convert();
+    test_misuse();
+    printf("      %lld near-ties, of which %lld turned between instruction sets\n", (long long)all_near_ties,
+           (long long)all_turned);
+    return test_report();
+}

@@ -1,0 +1,268 @@
+/* Tests of the fast feedforward network: the walk down a tree and the weighted sum of the rows it met. Rounding may turn a
+ * branch whose logit is nearly 0, so the walk is judged along the kernel's own path: each logit must be right for the node that
+ * the kernel names, and each next node must follow from the logit that the kernel gives. */
+#include "ops_test.h"
+#include "check.h"
+#include "view.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { X, WEIGHT, BIAS, NODES, LOGITS, PART_NODES, PART_LOGITS, Y };
+
+static const int64_t tree_counts[] = {1, 2, 3, 9, 128, 3072};
+static const int64_t hidden_sizes[] = {1, 5, 48, 64, 256, 768};
+static const int64_t token_counts[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33};
+#define MOST_ROWS 67
+
+/* How far branches were from turning, over a test. */
+static int64_t branches, near_ties;
+
+static int64_t nodes_of(int64_t depth) { return ((int64_t)2 << depth) - 1; }
+
+static int32_t *node_row(view nodes, int64_t row) { return (int32_t *)nodes.data + row * nodes.ld; }
+
+/* --- rows in order, or some rows in any order -------------------------------------------------------------------------- */
+
+/* `order` becomes a shuffle of `rows` rows; the first `tokens` of it are used. */
+static void shuffle(int32_t *order, int64_t rows) {
+    for (int64_t i = 0; i < rows; i++) {
+        int64_t j = random_below(i + 1);
+        order[i] = order[j];
+        order[j] = (int32_t)i;
+    }
+}
+
+/* --- walk --------------------------------------------------------------------------------------------------------------- */
+
+/* Of w . x + b: the value, and the worst that f32 rounding makes of it. */
+static double reference_logit(const uffb_tree *tree, int64_t node, const float *x, double *bound) {
+    const float *w = tree->in + node * tree->hidden;
+    double sum = tree->bias ? tree->bias[node] : 0, magnitude = fabs(sum);
+    for (int64_t i = 0; i < tree->hidden; i++) {
+        sum += (double)w[i] * x[i];
+        magnitude += fabs((double)w[i] * x[i]);
+    }
+    *bound = (double)(tree->hidden + 2) * ROUNDING * magnitude;
+    return sum;
+}
+
+static void check_walk(const uffb_tree *tree, const float *x, const int32_t *nodes, const float *logits) {
+    int64_t node = 0;
+    for (int64_t level = 0; level <= tree->depth; level++) {
+        if (!check(nodes[level] == node, "level %lld: node %d, not %lld", (long long)level, nodes[level], (long long)node))
+            return;
+        double bound, logit = reference_logit(tree, node, x, &bound), error = fabs(logits[level] - logit);
+        check(error <= bound, "level %lld: logit is off by %g, bound %g", (long long)level, error, bound);
+        branches++;
+        near_ties += fabs(logit) <= bound;
+        node = 2 * node + 1 + (logits[level] > 0);
+    }
+}
+
+/* The generic walk must take the same path until a logit is too near 0 to tell. */
+static void check_against_generic(const uffb_tree *tree, const float *x, const int32_t *nodes) {
+    int32_t expected[UFFB_MAX_DEPTH + 1];
+    float logits[UFFB_MAX_DEPTH + 1];
+    uffb_ops_of(UFFB_ISA_generic)
+        ->fff_walk(tree, 0, tree->depth + 1, (uffb_rows){1, NULL}, x, tree->hidden, expected, logits, UFFB_MAX_DEPTH + 1);
+    for (int64_t level = 1; level <= tree->depth; level++) {
+        double bound, logit = reference_logit(tree, expected[level - 1], x, &bound);
+        if (fabs(logit) <= bound) return;
+        int holds = nodes[level] == expected[level];
+        check(holds, "level %lld: node %d, generic %d", (long long)level, nodes[level], expected[level]);
+    }
+}
+
+/* The same walk in pieces of rows, in reverse, and in two stages: to level `cut`, then on from there. */
+static void walk_in_pieces(const uffb_ops *ops, const uffb_tree *tree, int64_t cut, int64_t step, uffb_rows rows, view x,
+                           view nodes, view logits) {
+    int32_t order[MOST_ROWS];
+    for (int64_t i = 0; i < rows.count; i++) {
+        int64_t from_end = rows.count - 1 - i;
+        order[i] = rows.order ? rows.order[from_end] : (int32_t)from_end;
+    }
+    for (int64_t i = 0; i < rows.count; i += step) {
+        uffb_rows some = {rows.count - i < step ? rows.count - i : step, order + i};
+        if (cut > 0) {
+            ops->fff_walk(tree, 0, cut, some, x.data, x.ld, nodes.data, logits.data, nodes.ld);
+            for (int64_t j = 0; j < some.count; j++) {
+                check(view_untouched(nodes, some.order[j], cut + 1), "a walk to level %lld goes on: nodes", (long long)cut);
+                check(view_untouched(logits, some.order[j], cut), "a walk to level %lld goes on: logits", (long long)cut);
+            }
+        }
+        ops->fff_walk(tree, cut, tree->depth + 1, some, x.data, x.ld, nodes.data, logits.data, nodes.ld);
+    }
+}
+
+static void walk_case(const uffb_ops *ops, int64_t depth, int64_t hidden, int64_t tokens, int variant) {
+    int64_t shift = variant & 1, gap = variant & 2 ? 3 : 0, ordered = variant >> 2 & 1, levels = depth + 1;
+    int64_t all = ordered ? 2 * tokens + 1 : tokens, cut = random_below(levels);
+    test_case("depth %lld, hidden %lld, tokens %lld%s%s, cut at %lld", (long long)depth, (long long)hidden, (long long)tokens,
+              shift ? ", bias" : "", ordered ? ", in another order" : "", (long long)cut);
+    view x = view_new(X, all, hidden, 1 + shift, shift), bias = view_new(BIAS, 1, nodes_of(depth), 0, shift);
+    view nodes = view_new(NODES, all, levels, gap, shift), logits = view_new(LOGITS, all, levels, gap, 1 - shift);
+    view part_nodes = view_new(PART_NODES, all, levels, 2, 0), part_logits = view_new(PART_LOGITS, all, levels, 2, 1);
+    view_fill(bias, -0.1f, 0.1f);
+    uffb_tree tree = {depth, hidden, view_tail(WEIGHT, nodes_of(depth) * hidden), shift ? bias.data : NULL,
+                      view_tail(WEIGHT, nodes_of(depth) * hidden)};
+    int32_t order[MOST_ROWS];
+    shuffle(order, all);
+    uffb_rows rows = {tokens, ordered ? order : NULL};
+    for (int64_t i = 0; i < tokens; i++) { /* the other rows stay NaN */
+        for (int64_t h = 0; h < hidden; h++) view_row(x, ordered ? order[i] : i)[h] = random_between(-1, 1);
+    }
+
+    ops->fff_walk(&tree, 0, levels, rows, x.data, x.ld, nodes.data, logits.data, nodes.ld);
+    view_check_canaries(nodes, "nodes");
+    view_check_canaries(logits, "logits");
+    for (int64_t i = 0; i < tokens; i++) {
+        int64_t t = ordered ? order[i] : i;
+        check_walk(&tree, view_row(x, t), node_row(nodes, t), view_row(logits, t));
+        check_against_generic(&tree, view_row(x, t), node_row(nodes, t));
+    }
+    for (int64_t i = tokens; i < all; i++) {
+        int untouched = view_untouched(nodes, order[i], 0) && view_untouched(logits, order[i], 0);
+        check(untouched, "row %d was not asked for, but is written", order[i]);
+    }
+    walk_in_pieces(ops, &tree, cut, 1 + random_below(tokens + 1), rows, x, part_nodes, part_logits);
+    view_check_same(part_nodes, nodes, "nodes in pieces");
+    view_check_same(part_logits, logits, "logits in pieces");
+}
+
+/* Several trees write side by side. */
+static void forest_case(const uffb_ops *ops, int64_t trees, int64_t depth, int64_t hidden, int64_t tokens) {
+    int64_t count = nodes_of(depth) * hidden, levels = depth + 1;
+    test_case("trees %lld, depth %lld, hidden %lld, tokens %lld", (long long)trees, (long long)depth, (long long)hidden,
+              (long long)tokens);
+    view x = view_new(X, tokens, hidden, 0, 1);
+    view nodes = view_new(NODES, tokens, trees * levels, 1, 0), logits = view_new(LOGITS, tokens, trees * levels, 1, 0);
+    view_fill(x, -1, 1);
+    for (int64_t k = 0; k < trees; k++) {
+        uffb_tree tree = {depth, hidden, view_tail(WEIGHT, (trees - k) * count), NULL, view_tail(WEIGHT, count)};
+        ops->fff_walk(&tree, 0, levels, (uffb_rows){tokens, NULL}, x.data, x.ld, node_row(nodes, 0) + k * levels,
+                      view_row(logits, 0) + k * levels, nodes.ld);
+    }
+    view_check_canaries(nodes, "nodes");
+    view_check_canaries(logits, "logits");
+    for (int64_t k = 0; k < trees; k++) {
+        uffb_tree tree = {depth, hidden, view_tail(WEIGHT, (trees - k) * count), NULL, view_tail(WEIGHT, count)};
+        for (int64_t t = 0; t < tokens; t++) {
+            check_walk(&tree, view_row(x, t), node_row(nodes, t) + k * levels, view_row(logits, t) + k * levels);
+        }
+    }
+}
+
+/* A logit of exactly 0 goes left, whatever its sign. */
+static void walk_zeros(const uffb_ops *ops, int64_t hidden) {
+    test_case("x = 0, hidden %lld", (long long)hidden);
+    uffb_tree tree = {5, hidden, view_tail(WEIGHT, 63 * hidden), NULL, view_tail(WEIGHT, 63 * hidden)};
+    view x = view_new(X, 2, hidden, 0, 0), nodes = view_new(NODES, 2, 6, 0, 0), logits = view_new(LOGITS, 2, 6, 0, 0);
+    for (int64_t i = 0; i < hidden; i++) {
+        view_row(x, 0)[i] = 0.0f;
+        view_row(x, 1)[i] = -0.0f;
+    }
+    ops->fff_walk(&tree, 0, 6, (uffb_rows){2, NULL}, x.data, x.ld, nodes.data, logits.data, nodes.ld);
+    for (int64_t t = 0; t < 2; t++) {
+        for (int level = 0; level <= 5; level++) {
+            int node = node_row(nodes, t)[level];
+            check(node == (1 << level) - 1, "level %d: node %d is not the leftmost", level, node);
+        }
+    }
+}
+
+static void fill_weights(void) { view_fill(view_new(WEIGHT, 1, VIEW_FLOATS, 0, 0), -1, 1); }
+
+void test_fff_walk(const uffb_ops *ops, const char *isa) {
+    test_begin("fff_walk %s", isa);
+    fill_weights();
+    branches = near_ties = 0;
+    int variant = 0;
+    for (int64_t i = 0; i < COUNT_OF(hidden_sizes); i++) {
+        walk_zeros(ops, hidden_sizes[i]);
+        for (int64_t depth = 0; depth <= 16; depth++) {
+            if (nodes_of(depth) * hidden_sizes[i] > VIEW_FLOATS) continue;
+            for (int64_t j = 0; j < COUNT_OF(token_counts); j++) {
+                walk_case(ops, depth, hidden_sizes[i], token_counts[j], variant++);
+            }
+        }
+    }
+    for (int64_t i = 0; i < COUNT_OF(tree_counts); i++) {
+        for (int64_t depth = 0; depth <= 3; depth++) {
+            forest_case(ops, tree_counts[i], depth, 5, 11);
+            forest_case(ops, tree_counts[i], depth, 64, 3);
+        }
+    }
+    test_note("%lld branches, %lld near-ties", (long long)branches, (long long)near_ties);
+    test_end();
+}
+
+/* --- sum ---------------------------------------------------------------------------------------------------------------- */
+
+/* y must be `old` plus the terms, each off by what the activation and the rounding of a sum may make of it. */
+static void check_sum(const uffb_tree *tree, int32_t kind, const int32_t *nodes, const float *logits, const float *old,
+                      const float *y) {
+    for (int64_t h = 0; h < tree->hidden; h++) {
+        double expected = old[h], magnitude = fabs(expected), inexact = 0;
+        for (int64_t p = 0; p <= tree->depth; p++) {
+            double weight = tree->out[nodes[p] * tree->hidden + h], term = exact_activation(kind, logits[p]) * weight;
+            expected += term;
+            magnitude += fabs(term);
+            inexact += activation_bound(kind, logits[p]) * fabs(weight);
+        }
+        double bound = (double)(tree->depth + 4) * ROUNDING * (magnitude + inexact) + inexact, error = fabs(y[h] - expected);
+        check(error <= bound, "column %lld is off by %g, bound %g", (long long)h, error, bound);
+    }
+}
+
+static void sum_case(const uffb_ops *ops, int64_t depth, int64_t hidden, int64_t tokens, int variant) {
+    int64_t shift = variant & 1, gap = variant & 2 ? 3 : 0, ordered = variant >> 2 & 1, levels = depth + 1;
+    int64_t all = ordered ? 2 * tokens + 1 : tokens;
+    int32_t kind = variant % (UFFB_IDENTITY + 1);
+    test_case("depth %lld, hidden %lld, tokens %lld, activation %d%s", (long long)depth, (long long)hidden, (long long)tokens,
+              kind, ordered ? ", in another order" : "");
+    view nodes = view_new(NODES, all, levels, gap, shift), logits = view_new(LOGITS, all, levels, gap, 1 - shift);
+    view y = view_new(Y, all, hidden, 1 + shift, shift), old = view_new(X, all, hidden, 0, 0);
+    view parts = view_new(PART_LOGITS, all, hidden, 0, 1);
+    uffb_tree tree = {depth, hidden, NULL, NULL, view_tail(WEIGHT, nodes_of(depth) * hidden)};
+    int32_t order[MOST_ROWS];
+    shuffle(order, all);
+    view_fill(logits, -3, 3);
+    view_fill(old, -1, 1);
+    view_copy(y, old);
+    view_copy(parts, old);
+    for (int64_t t = 0; t < all; t++) {
+        for (int64_t p = 0; p < levels; p++) node_row(nodes, t)[p] = (int32_t)random_below(nodes_of(depth));
+    }
+    uffb_rows rows = {tokens, ordered ? order : NULL};
+    ops->fff_sum(&tree, kind, rows, nodes.data, logits.data, nodes.ld, y.data, y.ld);
+    view_check_canaries(y, "y");
+    for (int64_t i = 0; i < all; i++) {
+        int64_t t = ordered ? order[i] : i;
+        if (i >= tokens) {
+            int same = memcmp(view_row(y, t), view_row(old, t), (size_t)hidden * sizeof(float)) == 0;
+            check(same, "row %lld was not asked for, but is written", (long long)t);
+            continue;
+        }
+        check_sum(&tree, kind, node_row(nodes, t), view_row(logits, t), view_row(old, t), view_row(y, t));
+        ops->fff_sum(&tree, kind, (uffb_rows){1, NULL}, node_row(nodes, t), view_row(logits, t), nodes.ld, view_row(parts, t),
+                     parts.ld);
+    }
+    view_check_same(parts, y, "y token by token");
+}
+
+void test_fff_sum(const uffb_ops *ops, const char *isa) {
+    test_begin("fff_sum %s", isa);
+    fill_weights();
+    int variant = 0;
+    for (int64_t i = 0; i < COUNT_OF(hidden_sizes); i++) {
+        for (int64_t depth = 0; depth <= 16; depth++) {
+            if (nodes_of(depth) * hidden_sizes[i] > VIEW_FLOATS) continue;
+            for (int64_t j = 0; j < COUNT_OF(token_counts); j++) {
+                sum_case(ops, depth, hidden_sizes[i], token_counts[j], variant++);
+            }
+        }
+    }
+    for (int64_t i = 0; i < COUNT_OF(ops_lengths); i++) sum_case(ops, 5, ops_lengths[i], 5, variant++);
+    test_end();
+}

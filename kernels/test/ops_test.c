@@ -1,0 +1,43 @@
+/* Tests every kernel: each op, each ISA that this CPU can run. */
+#include "ops_test.h"
+#include "check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const int64_t ops_lengths[15] = {1, 3, 15, 16, 17, 31, 32, 33, 47, 48, 64, 255, 256, 257, 768};
+
+int64_t ops_rows(int64_t index) {
+    static const int64_t above[] = {111, 112, 113, 127, 128, 129};
+    return index < 30 ? index : above[index - 30];
+}
+
+static void test_dispatch(void) {
+    test_begin("dispatch");
+    test_case("generic");
+    check(uffb_isa_available(UFFB_ISA_generic), "not available");
+    for (int isa = 0; isa < UFFB_ISA_COUNT; isa++) {
+        test_case("%s", uffb_isa_names[isa]);
+        if (!uffb_isa_available((uffb_isa)isa)) continue;
+        const uffb_ops *ops = uffb_ops_of((uffb_isa)isa);
+#define UFFB_OP(op) check(ops->op != NULL, "no " #op);
+#include "../ops/oplist.inc"
+#undef UFFB_OP
+    }
+    test_end();
+}
+
+int main(void) {
+    test_dispatch();
+    for (int isa = 0; isa < UFFB_ISA_COUNT; isa++) {
+        if (!uffb_isa_available((uffb_isa)isa)) {
+            printf("      (this CPU or build cannot run %s)\n", uffb_isa_names[isa]);
+            continue;
+        }
+        const uffb_ops *ops = uffb_ops_of((uffb_isa)isa);
+#define UFFB_OP(op) test_##op(ops, uffb_isa_names[isa]);
+#include "../ops/oplist.inc"
+#undef UFFB_OP
+    }
+    return test_report();
+}
