@@ -157,7 +157,6 @@ export interface TensorInfo {
   reserved: number;
 }
 
-/**  */
 export interface BenchShape {
   hidden: number;
   /** FFF when > 0 */
@@ -174,7 +173,6 @@ export interface BenchShape {
   threads: number;
 }
 
-/**  */
 export interface Contender {
   name: string;
   /** 1: for FFF layers, 0: for dense ones */

@@ -160,7 +160,7 @@ export function generate(header: string): string {
     out.push(`export const ${name} = ${value};`);
   }
   for (const { name, fields, doc } of structs) {
-    out.push("", ...docstring(doc, ""), `export interface ${pascal(name)} {`);
+    out.push("", ...(doc === "" ? [] : docstring(doc, "")), `export interface ${pascal(name)} {`);
     for (const field of fields) {
       if (field.doc !== "") out.push(...docstring(field.doc, "  "));
       out.push(`  ${camel(field.name)}: ${field.length > 0 ? "string" : SCALARS[field.type]};`);

@@ -1,5 +1,5 @@
 import { type ArgsDef, type CommandDef, defineCommand, renderUsage } from "citty";
-import type { Arg, Args, Positional, Values } from "./args.ts";
+import { type Arg, type Args, flagName, type Positional, type Values } from "./args.ts";
 import { parse } from "./parse.ts";
 import { hasColor, print } from "./terminal.ts";
 
@@ -71,14 +71,23 @@ async function help<A extends Args>(definition: Definition<A>, args: Args): Prom
     meta: definition.meta,
     args: cittyArgs(args, definition.positionals ?? []),
   });
-  const sections = [(await renderUsage(cittyCommand, { meta: { name: "uffb" } })).trimEnd()];
-  if (definition.examples?.length) {
-    sections.push(`EXAMPLES\n\n${definition.examples.map((line) => `  ${line}`).join("\n")}`);
-  }
   const codes = Object.entries({ ...EXIT_CODES, ...definition.exitCodes });
-  sections.push(`EXIT CODES\n\n${codes.map(([code, text]) => `  ${code.padStart(3)}  ${text}`).join("\n")}`);
-  const text = `${sections.join("\n\n")}\n`;
+  const text = [
+    (await renderUsage(cittyCommand, { meta: { name: "uffb" } })).replace(/ +$/gm, "").trimEnd(),
+    ...section("EXAMPLES", definition.examples ?? []),
+    ...section(
+      "EXIT CODES",
+      codes.map(([code, meaning]) => `${code.padStart(3)}  ${meaning}`),
+    ),
+    "",
+  ].join("\n");
   return hasColor(1) ? text : Bun.stripANSI(text);
+}
+
+/** A part of the help in citty's style. */
+function section(title: string, lines: readonly string[]): string[] {
+  if (lines.length === 0) return [];
+  return ["", `\u001b[4m\u001b[1m${title}\u001b[22m\u001b[24m`, "", ...lines.map((line) => `  ${line}`)];
 }
 
 /** Our table in citty's terms, for its usage text alone. */
@@ -88,8 +97,7 @@ function cittyArgs(args: Args, positionals: readonly Positional[]): ArgsDef {
     out[multiple ? `${name}...` : name] = { type: "positional", description, required: required ?? false };
   }
   for (const [key, arg] of Object.entries(args)) {
-    const flag = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    out[flag] = cittyArg(arg);
+    out[flagName(key)] = cittyArg(arg);
   }
   return out;
 }
