@@ -16,9 +16,17 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     description: "Show the tokens that a model sees, and their ids",
     load: () => import("./tokenize.ts"),
   },
+  convert: {
+    description: "Pack a model's folder into one file that opens in milliseconds",
+    load: () => import("./convert.ts"),
+  },
   download: {
     description: "Download a model or data set to the cache that Python shares",
     load: () => import("./download.ts"),
+  },
+  glue: {
+    description: "Evaluate a fine-tuned checkpoint on GLUE and SuperGLUE, or compare two",
+    load: () => import("./glue.ts"),
   },
 };
 

@@ -16,7 +16,8 @@ export function matrixBytes(rows: number, cols: number, { dtype, layout }: Form)
 }
 
 /**
- * Rewrites a [rows, cols] matrix in another dtype and layout, bit-exactly when both dtypes are the same.
+ * Rewrites a [rows, cols] matrix in another dtype and layout, bit-exactly when both dtypes are the same, and returns `target`, which is
+ * new memory unless it is given.
  * Errors: InvalidError when the size of `data` does not fit.
  */
 export function convertMatrix(
@@ -25,8 +26,8 @@ export function convertMatrix(
   data: ArrayBufferView,
   from: Form,
   to: Form,
+  target: Uint8Array = new Uint8Array(matrixBytes(rows, cols, to)),
 ): Uint8Array {
-  const target = new Uint8Array(matrixBytes(rows, cols, to));
   checked((library) =>
     library.uffb_tensor_convert(
       rows,

@@ -1,0 +1,138 @@
+/** A model's files as they come: a folder, a file with config.json beside it, or a packed file that holds everything. */
+import { existsSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { UffbError } from "./errors.ts";
+import { isPacked, type PackedFile, packedFiles } from "./packed/format.ts";
+import { mapFile, openSafetensors, openTensorFile, printable, type StoredTensor } from "./safetensors.ts";
+
+export interface Checkpoint {
+  /** Its path, for messages. */
+  source: string;
+  /** Of a packed file; undefined for others. */
+  packed: PackedFile | undefined;
+  /** By the file's own names: the engine's in a packed file, else those of the model's code. */
+  tensors: Map<string, StoredTensor>;
+  /** A file that belongs to the model (config.json, tokenizer.json, ...), or undefined when it has none of this name. */
+  file(name: string): ModelFile | undefined;
+}
+
+export interface ModelFile {
+  text: string;
+  /** Its name in messages. */
+  source: string;
+}
+
+/** Largest text file read, in bytes; a large vocabulary's tokenizer.json has some 35 million. */
+const MAX_TEXT = 128 * 2 ** 20;
+const MAX_SHARDS = 1000;
+
+/** How checkpoints are stored in a folder, the best first. A large one is in shards that an index names. */
+const FORMATS = [
+  {
+    file: "model.safetensors",
+    index: "model.safetensors.index.json",
+    shard: /^[\w-][\w.-]*\.safetensors$/,
+    open: openSafetensors,
+  },
+] as const;
+
+type Format = (typeof FORMATS)[number];
+
+/** Errors: UffbError when there is no model at `path` or a file of it is not sound. */
+export function openCheckpoint(path: string): Checkpoint {
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status === undefined) throw new UffbError(`${path}: no such file or folder`);
+  if (!status.isDirectory()) {
+    const file = openTensorFile(path);
+    if (isPacked(file)) return openPacked(packedFiles(file, path), path);
+    return { source: path, packed: undefined, tensors: file.tensors, file: readBeside(dirname(path)) };
+  }
+  for (const format of FORMATS) {
+    const file = join(path, format.file);
+    const index = join(path, format.index);
+    if (!existsSync(file) && !existsSync(index)) continue;
+    const tensors = existsSync(file) ? format.open(file) : openShards(index, format);
+    return { source: path, packed: undefined, tensors, file: readBeside(path) };
+  }
+  throw new UffbError(
+    `${path}: holds no ${FORMATS.map(({ file }) => file).join(" or ")}; is it a model's folder?`,
+  );
+}
+
+export function openPacked(packed: PackedFile, source: string): Checkpoint {
+  const file = (name: string) => {
+    const bytes = packed.files.get(name);
+    return bytes && { text: decode(bytes, `${source}, ${name}`), source: `${source}, ${name}` };
+  };
+  return { source, packed, tensors: packed.tensors, file };
+}
+
+function readBeside(folder: string): Checkpoint["file"] {
+  return (name) => {
+    const path = join(folder, name);
+    if (!existsSync(path)) return undefined;
+    return { text: readText(path), source: path };
+  };
+}
+
+function readText(path: string): string {
+  const bytes = mapFile(path);
+  if (bytes.length > MAX_TEXT)
+    throw new UffbError(`${path}: has ${bytes.length} bytes; at most ${MAX_TEXT} are read`);
+  return decode(bytes, path);
+}
+
+function decode(bytes: Uint8Array, source: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new UffbError(`${source}: is not UTF-8 text; get the file again`, { cause: error });
+  }
+}
+
+/** The tensors of all shards that an index names. Index and shards must agree on what lies where. */
+function openShards(index: string, format: Format): Map<string, StoredTensor> {
+  const places = readIndex(index);
+  const shards = new Set(places.values());
+  if (shards.size > MAX_SHARDS) throw new UffbError(`${index}: names more than ${MAX_SHARDS} files`);
+  const tensors = new Map<string, StoredTensor>();
+  for (const shard of shards) {
+    // A name with a folder in it could lead anywhere.
+    if (!format.shard.test(shard))
+      throw new UffbError(`${index}: ${printable(shard)} is not the name of a file beside it`);
+    for (const [name, tensor] of format.open(join(dirname(index), shard))) {
+      const place = places.get(name);
+      if (place !== shard) {
+        const expected = place === undefined ? "nowhere" : `in ${place}`;
+        throw new UffbError(`${index}: tensor ${printable(name)} is in ${shard}, but should be ${expected}`);
+      }
+      tensors.set(name, tensor);
+    }
+  }
+  for (const [name, shard] of places) {
+    if (!tensors.has(name)) throw new UffbError(`${index}: tensor ${printable(name)} is not in ${shard}`);
+  }
+  return tensors;
+}
+
+/** Tensor name -> file name. */
+function readIndex(path: string): Map<string, string> {
+  let index: unknown;
+  try {
+    index = JSON.parse(readText(path));
+  } catch (error) {
+    if (error instanceof UffbError) throw error;
+    throw new UffbError(`${path}: is not JSON: ${(error as Error).message}`, { cause: error });
+  }
+  const map = (index as { weight_map?: unknown } | null)?.weight_map;
+  if (typeof map !== "object" || map === null || Array.isArray(map)) {
+    throw new UffbError(`${path}: has no weight_map; get the file again`);
+  }
+  const places = new Map<string, string>();
+  for (const [name, file] of Object.entries(map)) {
+    if (typeof file !== "string")
+      throw new UffbError(`${path}: weight_map of ${printable(name)} is not a file's name`);
+    places.set(name, file);
+  }
+  return places;
+}

@@ -1,0 +1,40 @@
+import type { Arch } from "../../ffi/bindings.ts";
+import type { Section } from "../config/section.ts";
+
+/** Most classes a head can have. */
+export const MAX_LABELS = 100_000;
+
+/** What one kind of model calls its settings and tensors. The engine is the same for all; a family is data. */
+export interface Family {
+  /** `model_type` in config.json. */
+  modelType: string;
+  /** Reads the whole config.json. */
+  read(config: Section): Settings;
+  roles: readonly Role[];
+  /** Tensors that carry nothing the engine needs: buffers that follow from the config. */
+  ignored: readonly RegExp[];
+}
+
+/** Tensors that a config switches on or off, beyond those that follow from the engine's architecture. */
+export type Switch = "bias" | "qkvBias" | "decoderBias" | "positionScale";
+
+export interface Settings {
+  arch: Arch;
+  switches: ReadonlySet<Switch>;
+  /** The checkpoint may hold the decoder once, as the word embedding. */
+  mayTie: boolean;
+}
+
+/** A tensor's name here and there; `L` stands for a layer's number. */
+export interface Role {
+  /** In the engine and in packed files. */
+  engine: string;
+  /** In the checkpoint. */
+  stored: string;
+  /** Only with this switch; without it the checkpoint must not have it. */
+  when?: Switch;
+  /** The engine has a default for it. */
+  optional?: true;
+  /** The checkpoint has nodes in columns. The engine wants them in rows, except where it multiplies by the whole matrix (panels). */
+  nodesInColumns?: true;
+}

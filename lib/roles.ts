@@ -1,0 +1,234 @@
+/** Gives each of a checkpoint's tensors its place in the engine, and refuses what does not fit: nothing is guessed or left out. */
+import {
+  UFFB_BF16,
+  UFFB_COLUMNS,
+  UFFB_F16,
+  UFFB_F32,
+  UFFB_F64,
+  UFFB_HEAD_CLASS,
+  UFFB_HEAD_MLM,
+  UFFB_ROWS,
+} from "../ffi/bindings.ts";
+import { NativeModel, type Tensor } from "../ffi/model.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { type Config, classifierTask, nameLabels } from "./config.ts";
+import { UffbError } from "./errors.ts";
+import { type Family, MAX_LABELS, type Role } from "./families/family.ts";
+import { packedShape } from "./packed/format.ts";
+import { printable, type StoredTensor } from "./safetensors.ts";
+
+/** One tensor of the engine and the one of the checkpoint that it is made of. */
+export interface Binding {
+  /** What the engine wants. */
+  wanted: Tensor;
+  /** The checkpoint's name for it. */
+  name: string;
+  tensor: StoredTensor;
+  /** UFFB_F32 and so on. */
+  dtype: number;
+  /** UFFB_ROWS and so on: how the checkpoint's bytes represent the engine's [rows, cols]. */
+  layout: number;
+}
+
+export interface Bound {
+  /** The config with what only the tensors tell: heads, number of labels, whether the decoder is tied. */
+  config: Config;
+  /** Not filled yet. */
+  native: NativeModel;
+  bindings: Binding[];
+}
+
+/** Element types a weight can have, in safetensors' and in the engine's terms. */
+export const WEIGHT_DTYPES: Readonly<Record<string, number>> = {
+  F32: UFFB_F32,
+  F16: UFFB_F16,
+  BF16: UFFB_BF16,
+  F64: UFFB_F64,
+};
+
+/** Names in a message before the rest is only counted. */
+const MAX_NAMES = 40;
+
+/** A tensor and its name in the file. */
+interface Entry {
+  name: string;
+  tensor: StoredTensor;
+}
+
+/**
+ * Binds every tensor of a checkpoint.
+ * Errors: UffbError that lists missing and unexpected tensors, or names one whose dtype or shape is not what the config asks for.
+ */
+export function bindTensors(config: Config, checkpoint: Checkpoint): Bound {
+  const { source } = checkpoint;
+  const packed = checkpoint.packed !== undefined;
+  const names = new Names(config.family, packed);
+  const found = packed ? new Map(entries(checkpoint)) : byPlainName(checkpoint);
+  const settled = settle(config, source, (engine) => found.get(names.of(engine))?.tensor, packed);
+  const used = new Set<string>();
+  if (settled.arch.tied) shareDecoder(found, names, used);
+
+  const native = newNative(settled, source);
+  try {
+    const pairs: { wanted: Tensor; role: Role; entry: Entry }[] = [];
+    const missing: string[] = [];
+    for (const wanted of native.tensors()) {
+      const role = names.role(wanted.name);
+      if (role === undefined || (role.when && !settled.switches.has(role.when))) continue;
+      const name = names.of(wanted.name);
+      const entry = found.get(name);
+      used.add(name);
+      if (entry) pairs.push({ wanted, role, entry });
+      else if (!role.optional) missing.push(name);
+    }
+    const ignored = packed ? [] : config.family.ignored;
+    const unexpected = [...found].filter(
+      ([name]) => !used.has(name) && !ignored.some((rule) => rule.test(name)),
+    );
+    if (missing.length > 0 || unexpected.length > 0) {
+      throw misfit(
+        missing,
+        unexpected.map(([, { name }]) => name),
+        source,
+      );
+    }
+    const bindings = pairs.map(({ wanted, role, entry }) => bind(wanted, role, entry, packed));
+    const labels = settled.task === "mlm" ? [] : nameLabels(settled.names, settled.arch.labels);
+    return { config: { ...settled, labels }, native, bindings };
+  } catch (error) {
+    native[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** A family's names for the engine's tensors. */
+class Names {
+  readonly #roles: ReadonlyMap<string, Role>;
+
+  constructor(
+    family: Family,
+    readonly packed: boolean,
+  ) {
+    this.#roles = new Map(family.roles.map((role) => [role.engine, role]));
+  }
+
+  role(engine: string): Role | undefined {
+    return this.#roles.get(engine.replace(/^layer\.\d+\./, "layer.L."));
+  }
+
+  /** The checkpoint's name of the engine's tensor. */
+  of(engine: string): string {
+    if (this.packed) return engine;
+    const layer = /^layer\.(\d+)\./.exec(engine)?.[1] ?? "";
+    return this.role(engine)?.stored.replace(".L.", `.${layer}.`) ?? engine;
+  }
+}
+
+function entries({ tensors }: Checkpoint): [string, Entry][] {
+  return [...tensors].map(([name, tensor]) => [name, { name, tensor }]);
+}
+
+/** Tensors by the name that the model's own code gives them, without what wrappers for training put into it. */
+function byPlainName(checkpoint: Checkpoint): Map<string, Entry> {
+  const found = new Map<string, Entry>();
+  for (const [name, entry] of entries(checkpoint)) {
+    const plain = name.replace(/^(?:(?:module|_orig_mod)\.)+/, "").replaceAll("._orig_mod.", ".");
+    const other = found.get(plain);
+    if (other) {
+      const both = `${printable(other.name)} and ${printable(name)}`;
+      throw new UffbError(`${checkpoint.source}: ${both} are the same tensor of the model; remove one`);
+    }
+    found.set(plain, entry);
+  }
+  return found;
+}
+
+/** Lets the tensors decide what they know better than the config. */
+function settle(
+  config: Config,
+  source: string,
+  find: (engine: string) => StoredTensor | undefined,
+  packed: boolean,
+): Config {
+  const { arch } = config;
+  if (config.task === "mlm" && find("head.class.weight") === undefined) {
+    const tied = isTied(find("embed.word"), find("head.mlm.decoder.weight"), config.mayTie, packed);
+    return { ...config, arch: { ...arch, labels: 0, headsPresent: UFFB_HEAD_MLM, tied: Number(tied) } };
+  }
+  // The weight has a row a label, but in panels, so that its rows cannot be counted.
+  const labels = find("head.class.bias")?.shape[0] ?? Math.max(arch.labels, 1);
+  if (labels < 1 || labels > MAX_LABELS) throw new UffbError(`${source}: cannot have ${labels} labels`);
+  return {
+    ...config,
+    arch: { ...arch, labels, headsPresent: UFFB_HEAD_CLASS, tied: 0 },
+    task: classifierTask(labels),
+  };
+}
+
+/** Whether the decoder is the word embedding: it was left out, or stored a second time with the same bits. */
+function isTied(
+  word: StoredTensor | undefined,
+  decoder: StoredTensor | undefined,
+  mayTie: boolean,
+  packed: boolean,
+): boolean {
+  if (packed) return decoder === undefined;
+  if (!word || !decoder) return mayTie;
+  return (
+    word.dtype === decoder.dtype &&
+    word.shape.join() === decoder.shape.join() &&
+    Buffer.from(word.data.buffer, word.data.byteOffset, word.data.length).equals(decoder.data)
+  );
+}
+
+/** Tools that store shared tensors once keep the first name of the alphabet, which is the decoder's. */
+function shareDecoder(found: Map<string, Entry>, names: Names, used: Set<string>): void {
+  const decoder = names.of("head.mlm.decoder.weight");
+  const word = names.of("embed.word");
+  const entry = found.get(decoder);
+  if (entry && !found.has(word)) found.set(word, entry);
+  used.add(decoder);
+}
+
+function newNative({ arch }: Config, source: string): NativeModel {
+  try {
+    return new NativeModel(arch);
+  } catch (error) {
+    if (error instanceof UffbError) throw new UffbError(`${source}: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+function bind(wanted: Tensor, role: Role, { name, tensor }: Entry, packed: boolean): Binding {
+  const { rows, cols } = wanted;
+  const label = `${tensor.file}: tensor ${printable(name)} is ${tensor.dtype} [${tensor.shape.join(", ")}]`;
+  const dtype = WEIGHT_DTYPES[tensor.dtype];
+  if (dtype === undefined)
+    throw new UffbError(`${label}; weights can be ${Object.keys(WEIGHT_DTYPES).join(", ")}`);
+  const inColumns = !packed && role.nodesInColumns === true && wanted.layout === UFFB_ROWS;
+  const shape = packed ? packedShape(wanted) : inColumns ? [cols, rows] : rows === 1 ? [cols] : [rows, cols];
+  if (withoutLeadingOnes(shape) !== withoutLeadingOnes(tensor.shape)) {
+    throw new UffbError(`${label}, but config.json asks for [${shape.join(", ")}]; do they belong together?`);
+  }
+  const layout = packed ? wanted.layout : inColumns ? UFFB_COLUMNS : UFFB_ROWS;
+  return { wanted, name, tensor, dtype, layout };
+}
+
+/** [1, 64] is as good a vector as [64], and [] as good a number as [1]. */
+function withoutLeadingOnes(shape: readonly number[]): string {
+  const first = shape.findIndex((size) => size !== 1);
+  return first < 0 ? "" : shape.slice(first).join();
+}
+
+function misfit(missing: readonly string[], unexpected: readonly string[], source: string): UffbError {
+  const parts: string[] = [];
+  if (missing.length > 0) parts.push(`lacks the ${list(missing)}`);
+  if (unexpected.length > 0) parts.push(`has the unexpected ${list(unexpected)}`);
+  return new UffbError(`${source}: ${parts.join(", and ")}; does config.json belong to this checkpoint?`);
+}
+
+function list(names: readonly string[]): string {
+  const shown = names.slice(0, MAX_NAMES).map(printable).join(", ");
+  const more = names.length > MAX_NAMES ? ` and ${names.length - MAX_NAMES} more` : "";
+  return `tensor${names.length > 1 ? "s" : ""} ${shown}${more}`;
+}
