@@ -83,6 +83,33 @@ describe("output", () => {
   });
 });
 
+describe("--tokenizer", () => {
+  const text = "The film was [MASK] by Steven.";
+  const packed = `${root}fixtures/model/model-tiny.uffb.safetensors`;
+
+  test("takes a folder, a tokenizer.json, a packed model; the built-in model is the default", async () => {
+    const { stdout } = await tokenize([text]);
+    for (const args of [["--tokenizer", `${folder}/tokenizer.json`], ["--tokenizer", packed], []]) {
+      expect(await uffb([...args, text])).toEqual({ stdout, stderr: "", exitCode: 0 });
+    }
+  });
+
+  test("that is none is named", async () => {
+    for (const [path, message] of [
+      [`${root}nowhere`, "no such file or folder"],
+      [`${root}cmd`, "holds no tokenizer.json"],
+      [`${root}package.json`, "model must be an object"],
+      [`${root}LICENSE`, "LICENSE: "],
+    ] as const) {
+      const { stdout, stderr, exitCode } = await uffb(["--tokenizer", path, text]);
+      expect([stdout, exitCode]).toEqual(["", 1]);
+      expect(stderr).toStartWith(`error: ${path}`);
+      expect(stderr).toContain(message);
+      expect(stderr.indexOf("\n")).toBe(stderr.length - 1);
+    }
+  });
+});
+
 describe("input that cannot be used", () => {
   test("is named with its line, and the rest comes out; exit 1", async () => {
     const stdin = Buffer.concat([Buffer.from("a\n\nb\n"), Buffer.from([0xff, 10]), Buffer.from("c")]);
@@ -113,12 +140,6 @@ describe("input that cannot be used", () => {
     expect(stderr).toContain("no text");
     expect((await tokenize(["--ids", "--pair", "a", "1"])).exitCode).toBe(2);
     expect((await tokenize(["--max-length", "0", "a"])).exitCode).toBe(2);
-  });
-
-  test("a tokenizer that is not there", async () => {
-    const { stderr, exitCode } = await uffb(["--tokenizer", `${root}nowhere`, "a"]);
-    expect(stderr).toBe(`error: ${root}nowhere: no such file or folder\n`);
-    expect(exitCode).toBe(1);
   });
 });
 

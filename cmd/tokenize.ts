@@ -38,7 +38,7 @@ export default command({
   exitCodes: { 1: "failure, or an input could not be read" },
 
   async run({ args, positionals }) {
-    const tokenizer = await open(args.tokenizer);
+    const tokenizer = await openTokenizer(args.tokenizer);
     const write = args.jsonl ? writeJson : isTerminal(1) ? writeTable : writeTabs;
     const { maxLength } = args;
     let bad = 0;
@@ -66,11 +66,6 @@ export default command({
     return bad > 0 ? 1 : 0;
   },
 });
-
-function open(path: string | undefined): Promise<Tokenizer> {
-  if (path === undefined) throw new UffbError("there is no built-in model; give --tokenizer");
-  return openTokenizer(path);
-}
 
 function encode(
   item: Item | BadItem,

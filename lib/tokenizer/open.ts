@@ -12,18 +12,20 @@ const MAX_FILE = 128 * 1024 * 1024;
 const BESIDE = ["tokenizer_config.json", "special_tokens_map.json"];
 
 /**
- * Opens the tokenizer of a model folder, or a tokenizer.json by its path.
+ * Opens the tokenizer of a model folder, of a packed file or of the built-in model (no path), or a tokenizer.json by its path.
  *
  * @throws UffbError when there is none, or it is damaged or not supported
  */
-export async function openTokenizer(path: string): Promise<Tokenizer> {
+export async function openTokenizer(path?: string): Promise<Tokenizer> {
+  if (path === undefined) return openOfModel();
   const kind = statSync(path, { throwIfNoEntry: false });
   if (!kind) throw new UffbError(`${path}: no such file or folder`);
+  if (!kind.isDirectory() && !path.endsWith(".json")) return openOfModel(path);
   const file = kind.isDirectory() ? join(path, "tokenizer.json") : path;
   const json = await readText(file);
   if (json === undefined) {
     throw new UffbError(
-      `${path}: holds no tokenizer.json; get the one that the model was trained with, or give --tokenizer`,
+      `${path}: holds no tokenizer.json; add the one that the model was trained with, or give another --tokenizer`,
     );
   }
   const folder = dirname(file);
@@ -34,6 +36,20 @@ export async function openTokenizer(path: string): Promise<Tokenizer> {
     if (text !== undefined) beside.push(parse(text, join(folder, name)));
   }
   return Tokenizer.parse(json, file, beside);
+}
+
+/** Of a packed file, or of the built-in model; what reads those is loaded only then. */
+async function openOfModel(path?: string): Promise<Tokenizer> {
+  const [{ openCheckpoint }, { loadTokenizer }] = await Promise.all([
+    import("../checkpoint.ts"),
+    import("../model.ts"),
+  ]);
+  const checkpoint =
+    path === undefined ? (await import("../builtin.ts")).openBuiltin() : openCheckpoint(path);
+  const tokenizer = loadTokenizer(checkpoint);
+  if (!tokenizer)
+    throw new UffbError(`${checkpoint.source}: has no tokenizer.json; give another --tokenizer`);
+  return tokenizer;
 }
 
 function parse(text: string, source: string): JsonObject {
