@@ -20,6 +20,11 @@ export interface Dataset {
   warnings: string[];
 }
 
+/** The data of a task are in none of the places where they were looked for. */
+export class MissingData extends UffbError {
+  override name = "MissingData";
+}
+
 export interface DataOptions {
   /** A folder with the benchmark's own folders in it, or that of one task; the Hugging Face cache when absent. */
   data?: string | undefined;
@@ -58,7 +63,7 @@ async function locate(task: Task, split: Split, options: DataOptions): Promise<F
   if (data !== undefined) {
     const found = await findInFolder(task, split, data);
     if (found) return found;
-    throw new UffbError(`${data}: no ${what} data; it should hold one of ${expectedPlaces(task, split)}`);
+    throw new MissingData(`${data}: no ${what} data; it should hold one of ${expectedPlaces(task, split)}`);
   }
   const repository = REPOSITORIES[task.suite];
   const both = `give --data FOLDER with ${expectedPlaces(task, split)}, or run "uffb download --dataset ${repository}" where there is a network`;
@@ -67,11 +72,11 @@ async function locate(task: Task, split: Split, options: DataOptions): Promise<F
     try {
       await download(task, split);
     } catch (error) {
-      throw new UffbError(`no ${what} data: ${(error as Error).message}; ${both}`);
+      throw new MissingData(`no ${what} data: ${(error as Error).message}; ${both}`);
     }
     found = await findInCache(task, split, cacheDir);
   }
-  if (found === undefined) throw new UffbError(`no ${what} data in the cache; ${both}`);
+  if (found === undefined) throw new MissingData(`no ${what} data in the cache; ${both}`);
   return found;
 }
 

@@ -100,6 +100,11 @@ export async function findInCache(task: Task, split: Split, cacheDir?: string): 
   return undefined;
 }
 
+/** Patterns of the hub's files of a split. */
+export function hubFiles(task: Task, split: Split): string[] {
+  return [`${task.configs[0]}/${stems(task, split).at(-1)}-*.parquet`];
+}
+
 /** Where a split lies, for the message that it does not. */
 export function expectedPlaces(task: Task, split: Split): string {
   const [own, hub] = [stems(task, split)[0]!, stems(task, split).at(-1)!];

@@ -18,12 +18,16 @@ export function predict(logits: readonly number[]): number {
   return logits.length === 1 ? logits[0]! : logits.indexOf(Math.max(...logits));
 }
 
-/** One JSON object a line: index, label, prediction, logits. A number that is none becomes null. */
+/**
+ * One JSON object a line: index, label, prediction, logits. Nine digits identify the model's f32; a number that is none becomes null.
+ */
 export function predictionLines(predictions: readonly Prediction[]): string {
+  const nine = (value: number) => Number(value.toPrecision(9));
   return predictions
-    .map(
-      ({ index, label, prediction, logits }) => `${JSON.stringify({ index, label, prediction, logits })}\n`,
-    )
+    .map(({ index, label, prediction, logits }) => {
+      const line = { index, label, prediction: nine(prediction), logits: logits.map(nine) };
+      return `${JSON.stringify(line)}\n`;
+    })
     .join("");
 }
 

@@ -1,0 +1,124 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
+const FIXTURES = fileURLToPath(new URL("../fixtures/glue", import.meta.url));
+const SHARED = fileURLToPath(new URL("../../shared", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "uffb-glue-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+async function uffb(...line: string[]): Promise<{ code: number; out: string; err: string }> {
+  const env = { ...process.env, HF_HUB_CACHE: join(folder, "no-cache"), HF_HUB_OFFLINE: "1" };
+  const child = Bun.spawn([process.execPath, MAIN, "glue", ...line], { env, stdout: "pipe", stderr: "pipe" });
+  const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  return { code: await child.exited, out, err };
+}
+
+function file(name: string, predictions: readonly number[]): string {
+  const path = join(folder, name);
+  const line = (prediction: number, index: number) =>
+    JSON.stringify({ index, label: index % 2, prediction, logits: [0, 0] });
+  writeFileSync(path, predictions.map((prediction, index) => `${line(prediction, index)}\n`).join(""));
+  return path;
+}
+
+describe("uffb glue compare", () => {
+  const a = file("a.jsonl", [0, 1, 0, 1, 0, 1]);
+  const b = file("b.jsonl", [0, 1, 0, 1, 1, 0]);
+
+  test("prints a table, or JSON", async () => {
+    const { code, out, err } = await uffb("compare", a, b);
+    expect([code, err]).toEqual([0, ""]);
+    expect(out).toContain(`A: ${a}\nB: ${b}\n6 examples`);
+    expect(out).toContain("right in A alone: 2, in B alone: 0; McNemar's exact test: p = 0.500\n");
+    const json = JSON.parse((await uffb("compare", a, b, "--json")).out);
+    expect([json.a, json.b, json.examples, json.metrics[0].b]).toEqual([a, b, 6, 4 / 6]);
+  });
+
+  test.each([
+    [["compare", a], 2, "compare takes two files"],
+    [["compare", a, b, "--model", "x"], 2, "compare reads predictions; leave --model out"],
+    [["compare", a, join(folder, "none")], 1, "cannot be read (ENOENT)"],
+  ] as const)("refuses %j", async (line, status, message) => {
+    const { code, out, err } = await uffb(...line);
+    expect([code, out]).toEqual([status, ""]);
+    expect(err).toContain(message);
+    expect(err.trim().split("\n").length).toBe(1);
+  });
+});
+
+describe("uffb glue", () => {
+  test.each([
+    [[], 2, "TASK is missing"],
+    [["mrpc"], 2, "give --model"],
+    [["mrcp", "--model", "x"], 2, '"mrcp" is no task'],
+    [["all", "--model", "x"], 2, "--model 'folder/{task}'"],
+    [["mrpc", "rte", "--model", "x", "--predictions", "p"], 2, "--predictions 'folder/{task}.jsonl'"],
+    [["mrpc", "--model", "x", "--instances", "2", "--threads", "2"], 2, "leave --threads out"],
+    [["mrpc", "--model", "x", "--ladder", "--fixed-length"], 2, "leave --fixed-length out"],
+    [["mrpc", "--model", join(folder, "none")], 1, "none"],
+  ] as const)("refuses %j", async (line, status, message) => {
+    const { code, out, err } = await uffb(...line);
+    expect([code, out]).toEqual([status, ""]);
+    expect(err).toContain(message);
+  });
+
+  describe.skipIf(!existsSync(SHARED))("with a fine-tuned model", () => {
+    const model = join(SHARED, "model-tiny-{task}");
+
+    test("data on stdout, warnings on stderr, predictions in a file", async () => {
+      const predictions = join(folder, "{task}.jsonl");
+      const { code, out, err } = await uffb(
+        "mrpc",
+        "SST-2",
+        "--model",
+        model,
+        "--data",
+        FIXTURES,
+        "--json",
+        "--predictions",
+        predictions,
+      );
+      expect(code).toBe(0);
+      expect(
+        JSON.parse(out).tasks.map(({ task, examples }: { task: string; examples: number }) => [
+          task,
+          examples,
+        ]),
+      ).toEqual([
+        ["mrpc", 2],
+        ["sst2", 2],
+      ]);
+      expect(
+        err
+          .trim()
+          .split("\n")
+          .map((line) => line.replace(/.*: /, "")),
+      ).toEqual(["2 rows, where MRPC dev has 408", "2 rows, where SST-2 dev has 872"]);
+      expect((await Bun.file(join(folder, "sst2.jsonl")).text()).split("\n").length).toBe(3);
+    });
+
+    test("the ladder gives the same logits on every rung, and three speeds", async () => {
+      const { code, out } = await uffb("mrpc", "--model", model, "--data", FIXTURES, "--ladder");
+      expect(code).toBe(0);
+      const names = out.split("\n").map((line) => line.split("  ")[0]!.replace(/\d+ instances/, "instances"));
+      expect(names).toEqual([
+        "MRPC, 2 examples",
+        "fixed length 128",
+        "dynamic length",
+        "dynamic length, instances",
+        "",
+      ]);
+    });
+
+    test("offline with nothing cached, the error names both ways", async () => {
+      const { code, out, err } = await uffb("mrpc", "--model", model);
+      expect([code, out]).toEqual([1, ""]);
+      expect(err).toContain("give --data FOLDER");
+      expect(err).toContain('run "uffb download --dataset nyu-mll/glue"');
+    });
+  });
+});

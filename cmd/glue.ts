@@ -1,0 +1,193 @@
+import { readFile } from "node:fs/promises";
+import { UffbError, UsageError } from "../lib/errors.ts";
+import { compare } from "../lib/glue/compare.ts";
+import { glue, glueLadders, type TaskOptions } from "../lib/glue/glue.ts";
+import { parsePredictions } from "../lib/glue/predictions.ts";
+import { comparisonText } from "../lib/glue/report/compare.ts";
+import { ladderJson, ladderText } from "../lib/glue/report/ladder.ts";
+import { toJson, toText } from "../lib/glue/report/tasks.ts";
+import { findTasks, TASK_NAMES } from "../lib/glue/tasks.ts";
+import { Progress } from "../lib/hub/progress.ts";
+import { flagName } from "./cli/args.ts";
+import { command } from "./cli/command.ts";
+import { messages } from "./cli/messages.ts";
+import { print, showsProgress } from "./cli/terminal.ts";
+
+const args = {
+  model: {
+    type: "string",
+    valueHint: "path",
+    description: "Fine-tuned checkpoint, a folder or a packed model; {task} in it stands for the task's name",
+  },
+  data: {
+    type: "string",
+    valueHint: "folder",
+    description:
+      "Folder with GLUE's or SuperGLUE's own folders in it, or that of one task; default: the Hugging Face cache, else a download",
+  },
+  threads: {
+    type: "number",
+    integer: true,
+    min: 0,
+    max: 1024,
+    description: "CPU threads; default: all that may be used",
+  },
+  instances: {
+    type: "number",
+    integer: true,
+    min: 1,
+    max: 1024,
+    description: "Engines over the one model, each on a thread of its own, instead of one on all threads",
+  },
+  batchTokens: {
+    type: "number",
+    integer: true,
+    min: 1,
+    max: 1_000_000,
+    description: "Most tokens in a batch; changes speed, never a result",
+  },
+  fixedLength: {
+    type: "boolean",
+    description: "Pad every input to the maximum, to show what dynamic length is worth",
+  },
+  ladder: {
+    type: "boolean",
+    description:
+      "Time fixed length, dynamic length, and an instance a core, in one table, instead of scoring",
+  },
+  json: { type: "boolean", description: "Write one JSON object" },
+  predictions: {
+    type: "string",
+    valueHint: "file",
+    description: "Write each example's prediction as a JSON line; {task} for several tasks",
+  },
+  errors: {
+    type: "number",
+    integer: true,
+    min: 1,
+    max: 1_000_000,
+    valueHint: "count",
+    description: "Show the worst examples of each task",
+  },
+  submission: {
+    type: "string",
+    valueHint: "folder",
+    description: "Predict the test sets, too, and write the GLUE server's files here",
+  },
+} as const;
+
+export default command({
+  meta: {
+    name: "glue",
+    description: "Evaluate a fine-tuned checkpoint on GLUE and SuperGLUE, or compare two",
+  },
+  positionals: [
+    {
+      name: "task",
+      description: `Tasks: ${TASK_NAMES.join(", ")}; or "compare" and two files that --predictions wrote`,
+      required: true,
+      multiple: true,
+    },
+  ],
+  args,
+  examples: [
+    "uffb glue sst2 --model checkpoints/sst2",
+    "uffb glue all --model 'checkpoints/{task}' --data glue_data",
+    "uffb glue mrpc --model a --predictions a.jsonl --errors 10",
+    "uffb glue compare a.jsonl b.jsonl",
+    "uffb glue mrpc --model a --ladder",
+    "uffb glue all --model 'checkpoints/{task}' --submission upload",
+  ],
+
+  async run({ args, positionals }) {
+    if (positionals[0] === "compare") {
+      only(["json"], args, "compare reads predictions");
+      return compareFiles(positionals.slice(1), args.json);
+    }
+    const tasks = findTasks(positionals);
+    const { model, predictions, json } = args;
+    const all = positionals.some((name) => name.toLowerCase() === "all");
+    if (model === undefined)
+      throw new UsageError("give --model a checkpoint that is fine-tuned for the task");
+    if (all && !model.includes("{task}")) {
+      throw new UsageError("every task of all needs its own checkpoint: --model 'folder/{task}'");
+    }
+    if (tasks.length > 1 && predictions !== undefined && !predictions.includes("{task}")) {
+      throw new UsageError("several tasks need several files: --predictions 'folder/{task}.jsonl'");
+    }
+    if (args.instances !== undefined && args.threads !== undefined) {
+      throw new UsageError("--instances have one thread each; leave --threads out");
+    }
+    const { clear, ...show } = display();
+    const options = { ...args, ...show, model, lenient: all };
+    try {
+      if (args.ladder) {
+        only(["ladder", "model", "data", "batchTokens", "json"], args, "--ladder times its own settings");
+        const reports = await glueLadders(tasks, options);
+        clear();
+        print(json ? ladderJson(reports) : ladderText(reports));
+      } else {
+        const reports = await glue(tasks, options);
+        clear();
+        print(json ? toJson(reports) : toText(reports));
+      }
+    } finally {
+      clear();
+    }
+  },
+});
+
+/** @throws UsageError when a flag is given that is none of these, nor one that every command has */
+function only(keys: readonly string[], args: Record<string, unknown>, why: string): void {
+  const meant = [...keys, "verbose"];
+  const other = Object.keys(args).find(
+    (key) => !meant.includes(key) && args[key] !== undefined && args[key] !== false,
+  );
+  if (other !== undefined) throw new UsageError(`${why}; leave --${flagName(other)} out`);
+}
+
+/** Shows, on a terminal, how far things are; `clear` takes it off the screen. */
+function display(): Pick<TaskOptions, "onWarning" | "onProgress" | "onDownload"> & { clear(): void } {
+  const columns = showsProgress() ? (process.stderr.columns ?? 80) : undefined;
+  const write = (text: string) => void process.stderr.write(text);
+  const downloads = new Progress({ write, columns });
+  const bar = (text: string) => {
+    if (columns !== undefined) write(`\r\x1b[K${text.slice(0, columns - 1)}`);
+  };
+  const clear = () => {
+    downloads.clear();
+    bar("");
+  };
+  return {
+    clear,
+    onDownload: downloads.show,
+    onProgress: ({ title }, split, done, total) => {
+      if (done === total) bar("");
+      else bar(`${title} ${split}  ${meter(done / total)}  ${done} of ${total}`);
+    },
+    onWarning: (text) => {
+      clear();
+      messages.warn(text);
+    },
+  };
+}
+
+function meter(share: number): string {
+  const width = 30;
+  const filled = Math.floor(width * share);
+  return "█".repeat(filled) + "░".repeat(width - filled);
+}
+
+async function compareFiles(files: readonly string[], json: boolean): Promise<void> {
+  const [a, b, more] = files;
+  if (a === undefined || b === undefined || more !== undefined)
+    throw new UsageError("compare takes two files of predictions");
+  const read = async (path: string) => {
+    const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+      throw new UffbError(`${path}: cannot be read (${error.code}); write it with uffb glue --predictions`);
+    });
+    return parsePredictions(bytes, path);
+  };
+  const comparison = compare(await read(a), await read(b), [a, b]);
+  print(json ? `${JSON.stringify({ a, b, ...comparison }, null, 2)}\n` : comparisonText(comparison, [a, b]));
+}

@@ -1,0 +1,48 @@
+import type { Ladder } from "../ladder.ts";
+import type { Task } from "../tasks.ts";
+import { align, engine, whole } from "./table.ts";
+
+/** The steps of one task. */
+export interface LadderReport {
+  task: Task;
+  model: string;
+  ladder: Ladder;
+}
+
+/** What `uffb glue --ladder` prints for people: a table a task. */
+export function ladderText(reports: readonly LadderReport[]): string {
+  return reports.map(ladderTable).join("\n");
+}
+
+function ladderTable({ task, ladder: { rungs, examples } }: LadderReport): string {
+  const slowest = rungs[0]!.run.seconds;
+  const rows = rungs.map(({ name, run }) => [
+    name,
+    engine(run),
+    (examples / run.seconds).toFixed(1),
+    whole(run.tokens / run.seconds),
+    `${(slowest / run.seconds).toFixed(2)}x`,
+    run.isa,
+  ]);
+  const title = `${task.title}, ${whole(examples)} examples`;
+  return align([title, "engine", "examples/s", "tokens/s", "speed-up", "ISA"], rows);
+}
+
+/** What `uffb glue --ladder --json` prints: the same numbers; padding does not count as tokens. */
+export function ladderJson(reports: readonly LadderReport[]): string {
+  const ladders = reports.map(({ task, model, ladder: { rungs, examples, fixedLength, warnings } }) => ({
+    task: task.name,
+    model,
+    examples,
+    fixed_length: fixedLength,
+    rungs: rungs.map(({ name, run }) => ({
+      name,
+      ...run,
+      examples_per_second: examples / run.seconds,
+      tokens_per_second: run.tokens / run.seconds,
+      speed_up: rungs[0]!.run.seconds / run.seconds,
+    })),
+    warnings,
+  }));
+  return `${JSON.stringify({ ladders }, null, 2)}\n`;
+}
