@@ -88,6 +88,15 @@ describe.skipIf(!existsSync(BUILT))("dist/uffb", () => {
     expect(libraries(home)).toHaveLength(2);
   });
 
+  test("runs nothing and reads no settings from the folder it is started in", () => {
+    const cwd = emptyFolder();
+    writeFileSync(join(cwd, "bunfig.toml"), 'preload = ["./preload.ts"]\n');
+    writeFileSync(join(cwd, "preload.ts"), 'console.log("preloaded"); process.exit(9);\n');
+    writeFileSync(join(cwd, ".env"), "UFFB_ISA=mmx\n");
+    writeFileSync(join(cwd, "package.json"), '{ "name": "other", "version": "9.9.9" }\n');
+    expectAnswer(spawn([binary, ...QUESTION], { HOME: emptyFolder() }, cwd));
+  });
+
   test.skipIf(!canMount)("answers with the checkout gone", () => {
     const gone = `mount -t tmpfs none '${CHECKOUT}' && ! test -e '${CHECKOUT}package.json'`;
     expectAnswer(spawnIn(gone, emptyFolder(), { HOME: emptyFolder() }));
