@@ -148,7 +148,7 @@ function only(keys: readonly string[], args: Record<string, unknown>, why: strin
 
 /** Shows, on a terminal, how far things are; `clear` takes it off the screen. */
 function display(): Pick<TaskOptions, "onWarning" | "onProgress" | "onDownload"> & { clear(): void } {
-  const columns = showsProgress() ? (process.stderr.columns ?? 80) : undefined;
+  const columns = showsProgress() ? process.stderr.columns || 80 : undefined;
   const write = (text: string) => void process.stderr.write(text);
   const downloads = new Progress({ write, columns });
   const bar = (text: string) => {

@@ -1,6 +1,6 @@
 import { UffbError } from "../errors.ts";
 import { type DownloadEvent, download, planDownload } from "../hub/download.ts";
-import { hubEnvironment } from "../hub/environment.ts";
+import { type HubEnvironment, hubEnvironment } from "../hub/environment.ts";
 import { parseRepo } from "../hub/names.ts";
 import { hubFiles, REPOSITORIES } from "./find.ts";
 import type { Split, Task } from "./tasks.ts";
@@ -12,8 +12,8 @@ export async function fetchSplit(
   task: Task,
   split: Split,
   onEvent: (event: DownloadEvent) => void,
+  environment: HubEnvironment = hubEnvironment(),
 ): Promise<void> {
-  const environment = hubEnvironment();
   if (environment.offline) throw new UffbError("the network is switched off by HF_HUB_OFFLINE");
   const repo = parseRepo(REPOSITORIES[task.suite], "dataset");
   const options = { repo, environment, include: hubFiles(task, split), onEvent };
