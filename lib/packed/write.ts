@@ -49,7 +49,8 @@ export function writePacked(checkpoint: Checkpoint, path: string, dtype: PackedD
     const data = new TextEncoder().encode(file.text);
     tensors.push({ name, dtype: "U8", shape: [data.length], data: () => data });
   }
-  return { bytes: writeSafetensors(path, metadata, tensors), tensors: bindings.length, notFinite };
+  const bytes = writeSafetensors(path, metadata, tensors, { aligned: true });
+  return { bytes, tensors: bindings.length, notFinite };
 }
 
 /** Memory for one tensor after another: garbage is not collected fast enough for tensors of 100 MB. */

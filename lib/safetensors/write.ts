@@ -4,8 +4,8 @@ import { basename, dirname, join } from "node:path";
 import { UffbError } from "../errors.ts";
 import { byteCount } from "../safetensors.ts";
 
-/** Where tensors begin: a cache line, the widest vector register. */
-export const ALIGNMENT = 64;
+/** Where the data begins, and each tensor if asked for: a cache line, the widest vector register. */
+const ALIGNMENT = 64;
 
 /** A tensor to write. `data` is called once, in order, and its result used before the next one's call. */
 export interface TensorSource {
@@ -16,14 +16,15 @@ export interface TensorSource {
 }
 
 /**
- * Writes a file, tensor after tensor, each beginning at a multiple of 64 bytes: `pad.N` tensors fill the gaps, which the format does
- * not allow to stay empty. The file appears under its name only once it is complete and on disk; on failure nothing is left behind.
+ * Writes a file, tensor after tensor. With `aligned`, each begins at a multiple of 64 bytes: `pad.N` tensors fill the gaps, which the
+ * format does not allow to stay empty. The file appears under its name only once it is complete and on disk; on failure nothing is left behind.
  * Returns its size in bytes.
  */
 export function writeSafetensors(
   path: string,
   metadata: Record<string, string>,
   tensors: readonly TensorSource[],
+  { aligned = false } = {},
 ): number {
   const header: [string, unknown][] = [["__metadata__", metadata]];
   const pieces: TensorSource[] = [];
@@ -42,7 +43,7 @@ export function writeSafetensors(
     offset += bytes;
   };
   for (const tensor of tensors) {
-    const gap = -offset & (ALIGNMENT - 1);
+    const gap = aligned ? -offset & (ALIGNMENT - 1) : 0;
     if (gap > 0)
       place({ name: `pad.${pieces.length}`, dtype: "U8", shape: [gap], data: () => new Uint8Array(gap) });
     place(tensor);
