@@ -54,7 +54,8 @@ export function parseConfig(json: string, source: string): Config {
   const { labels } = settings.arch;
   const classifies = isClassifier(config, labels);
   const problem = config.get("problem_type");
-  if (classifies && problem === "multi_label_classification") {
+  const severalScores = problem === "regression" && labels > 1;
+  if (classifies && (problem === "multi_label_classification" || severalScores)) {
     throw config.bad(
       "problem_type",
       "supported: single_label_classification, and regression with one output",
