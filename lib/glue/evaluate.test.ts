@@ -95,6 +95,7 @@ describe("run", () => {
     ["all in one batch", { batchTokens: 1_000_000 }],
     ["one thread", { threads: 1 }],
     ["three threads", { threads: 3 }],
+    ["one instance", { instances: 1 }],
     ["three instances, some without work", { instances: 3, batchTokens: 600 }],
     ["more instances than batches", { instances: 5, batchTokens: 1_000_000 }],
     ["padded to the maximum", { padTo: 40 }],
@@ -110,6 +111,7 @@ describe("run", () => {
     expect(new Set(logits).size).toBe(60);
     expect(rest.tokens).toBe(inputs.reduce((sum, { ids }) => sum + ids.length, 0));
     expect(rest.instances).toBe(options.instances ?? 1);
+    if (options.instances !== undefined) expect(rest.threads).toBe(1);
     expect(seen.at(-1)).toBe(30);
     expect(seen).toEqual(seen.toSorted((a, b) => a - b));
   });

@@ -9,9 +9,9 @@ export interface Input {
 }
 
 export interface RunOptions {
-  /** CPU threads of the one engine; 0 for all that this process may use. Several instances have one thread each. */
+  /** CPU threads of the one engine; 0 for all that this process may use. Instances have one each. */
   threads?: number | undefined;
-  /** Engines over the one model, each on a thread of its own with its own batches. */
+  /** Engines over the one model, each on a thread of its own with its own batches; one on all `threads` when absent. */
   instances?: number | undefined;
   /** Most tokens in a batch. It changes speed, never a result. */
   batchTokens?: number | undefined;
@@ -21,7 +21,6 @@ export interface RunOptions {
    * a little less of it, since pads and tokens do not meet), and results stay the same.
    */
   padTo?: number | undefined;
-  isa?: string | undefined;
   /** Called after each batch with the number of examples that are done. */
   onProgress?: ((done: number) => void) | undefined;
 }
@@ -46,16 +45,17 @@ const BATCH_TOKENS = 2048;
  * @param model with a classification head
  */
 export async function run(model: Model, inputs: readonly Input[], options: RunOptions = {}): Promise<Run> {
-  const { instances = 1, batchTokens = BATCH_TOKENS, padTo, isa, onProgress } = options;
+  const { batchTokens = BATCH_TOKENS, padTo, onProgress } = options;
+  const instances = options.instances ?? 1;
+  const threads = options.instances === undefined ? (options.threads ?? 0) : 1;
   const { labels } = model.config.arch;
   const logits = new Float32Array(inputs.length * labels);
   const padding =
     padTo === undefined ? undefined : new Int32Array(padTo).fill(model.tokenizer().specials.pad?.id ?? 0);
   const queue = batchesOf(inputs, batchTokens, padTo).values();
-  const threads = instances > 1 ? 1 : (options.threads ?? 0);
   using owned = new DisposableStack();
   const contexts = Array.from({ length: instances }, () =>
-    owned.use(new NativeContext(model.native, { threads, isa })),
+    owned.use(new NativeContext(model.native, { threads })),
   );
   let done = 0;
   let failed = false;

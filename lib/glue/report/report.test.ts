@@ -67,6 +67,7 @@ describe("report", () => {
       { metric: "f1", value: 0.5, interval: [0.4, 0.6] },
       { metric: "accuracy", value: null, interval: [0.4, 0.6] },
     ]);
+    expect(one.tasks[0].unreadable).toEqual([]);
     expect([one.tasks[0].score, one.tasks[0].examples_per_second, one.average]).toEqual([0.5, 6, null]);
     const all = findTasks(["all"]).map(({ name }) => ({
       evaluation: evaluation(name, SIX, name === "cola" ? 0 : 0.8),

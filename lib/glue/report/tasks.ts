@@ -15,7 +15,8 @@ export interface TaskReport {
  *
  *     tasks      array    one object a task:
  *       task, split, model, files
- *       examples, unreadable         number   rows that were read, rows that were not
+ *       examples                     number   rows that were read
+ *       unreadable                   array    { line, error, file } of each row that was not
  *       metrics                      array    { metric, value, interval }, the task's score first; value and the 95% bounds are null
  *                                             where they are not defined
  *       score                        number   value of the first
@@ -39,7 +40,7 @@ export function toJson(reports: readonly TaskReport[]): string {
       model: evaluation.model,
       files: dataset.files,
       examples: predictions.length,
-      unreadable: dataset.bad.length,
+      unreadable: dataset.bad,
       metrics,
       score: metrics[0]!.value,
       seconds,
