@@ -21,6 +21,8 @@ export const UFFB_F32 = 0;
 export const UFFB_F16 = 1;
 export const UFFB_BF16 = 2;
 export const UFFB_F64 = 3;
+/** integers with a scale a row; made by uffb_tensor_quantise, in UFFB_PANELS_I8 alone */
+export const UFFB_I8 = 4;
 
 // How bytes represent a logical [rows, cols] matrix.
 /** row-major */
@@ -29,6 +31,8 @@ export const UFFB_ROWS = 0;
 export const UFFB_COLUMNS = 1;
 /** GEMM panels: [ceil(rows/16)][cols][16], rows padded with zeros; the one layout of every CPU ISA */
 export const UFFB_PANELS = 2;
+/** of UFFB_I8: [ceil(rows/16)][ceil(cols/4)][16][4], padded with zeros */
+export const UFFB_PANELS_I8 = 3;
 
 // Activations.
 /** exact, with erf */
@@ -261,6 +265,8 @@ export const PROTOTYPES = {
   uffb_tensor_bytes: "uint64_t uffb_tensor_bytes(int64_t rows, int64_t cols, int32_t dtype, int32_t layout)",
   uffb_tensor_convert:
     "int32_t uffb_tensor_convert(int64_t rows, int64_t cols, const void *source, uint64_t source_bytes, int32_t source_dtype, int32_t source_layout, void *target, uint64_t target_bytes, int32_t target_dtype, int32_t target_layout)",
+  uffb_tensor_quantise:
+    "int32_t uffb_tensor_quantise(int64_t rows, int64_t cols, const void *source, uint64_t source_bytes, int32_t source_dtype, int32_t source_layout, void *panels, uint64_t panels_bytes, float *scale)",
   uffb_context_new:
     "int32_t uffb_context_new(const uffb_model *model, int32_t threads, const char *isa, _Out_ uffb_context **context)",
   uffb_context_free: "void uffb_context_free(uffb_context *context)",
@@ -324,7 +330,9 @@ export interface Functions {
   /**
    * Gives the tensor `name` as `bytes` bytes of `dtype` in `layout`, any of the ones above. F32 data in the
    * layout that uffb_model_tensor_info asks for is used in place and must outlive the model; anything else is
-   * converted into memory of the model. `bytes` must match the shape exactly.
+   * converted into memory of the model. `bytes` must match the shape exactly. A tensor wanted in panels
+   * (projections, a tied embedding) may also be given as UFFB_I8 in UFFB_PANELS_I8, used in place; its scales
+   * [rows] are then the tensor `name`.scale, and activations are quantised token by token.
    */
   uffb_model_tensor_set(
     model: Handle | null,
@@ -355,6 +363,22 @@ export interface Functions {
     targetBytes: number,
     targetDtype: number,
     targetLayout: number,
+  ): number;
+  /**
+   * A [rows, cols] matrix as 8-bit integers: per row, scale = max|w| / 127 and q = round(w / scale), to
+   * nearest, ties to even. `panels` has uffb_tensor_bytes(rows, cols, UFFB_I8, UFFB_PANELS_I8) bytes, `scale`
+   * [rows].
+   */
+  uffb_tensor_quantise(
+    rows: number,
+    cols: number,
+    source: ArrayBufferView | null,
+    sourceBytes: number,
+    sourceDtype: number,
+    sourceLayout: number,
+    panels: ArrayBufferView | null,
+    panelsBytes: number,
+    scale: Float32Array | null,
   ): number;
   /**
    * `threads`: 0 for uffb_cpu_count(). `isa`: one of uffb_isas(), or NULL for the environment's UFFB_ISA,

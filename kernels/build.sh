@@ -31,15 +31,17 @@ mkdir -p "$objects"
 # No contraction: where a multiply-add is fused is decided in the source, so that every compiler gives the same bits.
 flags="-std=c11 -O3 -fPIC -pthread -fvisibility=hidden -ffp-contract=off -fno-math-errno -Wall -Wextra -Werror ${CFLAGS:-}"
 
+# simd: ISAs that ops/simd is compiled for; own: ISAs with kernels of their own, in ops/ISA.
 case "$("$compiler" ${CFLAGS:-} -dumpmachine)" in
-x86_64*) simd="avx2 avx512" ;;
-aarch64* | arm64*) simd="neon" ;;
-*) simd="" ;;
+x86_64*) simd="avx2 avx512" own="avx2 avx512vnni" ;;
+aarch64* | arm64*) simd="neon" own="" ;;
+*) simd="" own="" ;;
 esac
-simd_flags() {
+isa_flags() {
     case $1 in
     avx2) echo "-mavx2 -mfma" ;;
     avx512) echo "-mavx512f -mavx2 -mfma -mprefer-vector-width=512" ;;
+    avx512vnni) echo "-mavx512f -mavx512vnni -mavx2 -mfma -mprefer-vector-width=512" ;;
     esac
 }
 
@@ -56,7 +58,13 @@ for source in kernels/ops/generic/*.c; do compile "$(basename "$source" .c)-gene
 for isa in $simd; do
     for source in kernels/ops/simd/*.c; do
         # shellcheck disable=SC2046
-        compile "$(basename "$source" .c)-$isa.o" "$source" $(simd_flags "$isa") "-DUFFB_TARGET=$isa"
+        compile "$(basename "$source" .c)-$isa.o" "$source" $(isa_flags "$isa") "-DUFFB_TARGET=$isa"
+    done
+done
+for isa in $own; do
+    for source in kernels/ops/"$isa"/*.c; do
+        # shellcheck disable=SC2046
+        compile "$(basename "$source" .c)-own-$isa.o" "$source" $(isa_flags "$isa")
     done
 done
 failed=0

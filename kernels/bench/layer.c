@@ -194,8 +194,8 @@ static int32_t share_weights(uffb_bench *b) {
         memcpy(b->out_copies + i * n, b->out_copies, (size_t)n * sizeof *b->out);
     }
     b->layer.fff_bias = b->bias;
-    b->layer.ffn_in = (uffb_linear){b->rows, h, NULL, b->bias};
-    b->layer.ffn_out = (uffb_linear){h, b->rows, NULL, NULL};
+    b->layer.ffn_in = (uffb_linear){.rows = b->rows, .cols = h, .bias = b->bias};
+    b->layer.ffn_out = (uffb_linear){.rows = h, .cols = b->rows};
     if (uffb_fff_walks(&b->model.arch)) return UFFB_OK;
     int32_t status = repack(b->rows, h, b->in_copies, UFFB_ROWS, b->shape.copies, &b->in_panels);
     return status ? status : repack(h, b->rows, b->out_copies, UFFB_COLUMNS, b->shape.copies, &b->out_panels);

@@ -87,6 +87,8 @@ void uffb_context_free(uffb_context *c) {
     free(c->x);
     free(c->normed);
     free(c->wide);
+    free(c->quantised);
+    free(c->quantised_scale);
     free(c->scratch);
     free(c->head);
     free(c);
@@ -113,6 +115,16 @@ static int regrow(float **buffer, int64_t rows, int64_t cols) {
     return *buffer != NULL;
 }
 
+static int reserve_quantised(uffb_context *c, int64_t rows) {
+    const uffb_arch *a = &c->model->arch;
+    const int64_t widest = (larger(uffb_wide(a), a->pool_width) + 3) / 4 * 4;
+    free(c->quantised);
+    free(c->quantised_scale);
+    c->quantised = uffb_allocate((uint64_t)(rows * widest));
+    c->quantised_scale = uffb_allocate((uint64_t)rows * sizeof *c->quantised_scale);
+    return c->quantised && c->quantised_scale;
+}
+
 int32_t uffb_context_reserve(uffb_context *c, int64_t sequences, int64_t tokens, int64_t longest) {
     const uffb_arch *a = &c->model->arch;
     if (sequences > c->sequence_capacity) {
@@ -124,6 +136,9 @@ int32_t uffb_context_reserve(uffb_context *c, int64_t sequences, int64_t tokens,
     }
     if (tokens > c->capacity) {
         c->capacity = 0;
+        if (c->model->has_i8 && !reserve_quantised(c, larger(tokens, UFFB_HEAD_ROWS))) {
+            return uffb_fail(UFFB_NO_MEMORY, "no memory for a batch of %lld tokens", (long long)tokens);
+        }
         if (!regrow(&c->x, tokens, a->hidden) || !regrow(&c->normed, tokens, a->hidden) ||
             !regrow(&c->wide, tokens, uffb_wide(a))) {
             return uffb_fail(UFFB_NO_MEMORY, "no memory for a batch of %lld tokens", (long long)tokens);

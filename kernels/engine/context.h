@@ -29,6 +29,10 @@ struct uffb_context {
     float *normed; /* [T, hidden] input of a sublayer, and its attention output */
     float *wide;   /* [T, uffb_wide(arch)] q, k, v; then feedforward hidden units, or paths */
 
+    /* Inputs of 8-bit projections, for `capacity` rows but at least UFFB_HEAD_ROWS; only where the model has such. */
+    uint8_t *quantised; /* [rows, widest input, a multiple of 4] */
+    float *quantised_scale;
+
     /* Scratch of each thread. */
     int64_t scratch_size; /* floats a thread */
     float *scratch;
@@ -37,6 +41,9 @@ struct uffb_context {
     int64_t head_size;
     float *head;
 };
+
+/* Rows that the MLM head works on at once. */
+#define UFFB_HEAD_ROWS 64
 
 /* Floats a token needs in `wide`. */
 int64_t uffb_wide(const uffb_arch *arch);

@@ -33,6 +33,17 @@ static void add_row(int64_t n, const float *row, int64_t step, float *x) {
     for (int64_t i = 0; i < n; i++) x[i] += row[i * step];
 }
 
+/* The same of a row of a tied decoder. */
+static void add_tied_row(const uffb_linear *decoder, int64_t row, float *x) {
+    const int64_t h = decoder->cols, quads = (h + 3) / 4, panel = row / UFFB_PANEL * UFFB_PANEL, lane = row % UFFB_PANEL;
+    if (decoder->weight) {
+        add_row(h, decoder->weight + panel * h + lane, UFFB_PANEL, x);
+        return;
+    }
+    const int8_t *q = decoder->i8.panels + panel * quads * 4 + lane * 4;
+    for (int64_t i = 0; i < h; i++) x[i] += (float)q[i / 4 * 4 * UFFB_PANEL + i % 4] * decoder->i8.scale[row];
+}
+
 /* x [tokens, hidden] = word + position (+ type). */
 static void embed(uffb_context *c, const int32_t *ids, const int32_t *types) {
     const uffb_model *m = c->model;
@@ -41,10 +52,10 @@ static void embed(uffb_context *c, const int32_t *ids, const int32_t *types) {
         for (int64_t t = c->offsets[s]; t < c->offsets[s + 1]; t++) {
             float *x = c->x + t * h;
             memcpy(x, m->position + (m->arch.position_offset + t - c->offsets[s]) * h, (size_t)h * sizeof *x);
-            if (m->arch.tied) {
-                add_row(h, m->word + ids[t] / UFFB_PANEL * UFFB_PANEL * h + ids[t] % UFFB_PANEL, UFFB_PANEL, x);
-            } else {
+            if (m->word) {
                 add_row(h, m->word + ids[t] * h, 1, x);
+            } else {
+                add_tied_row(&m->decoder, ids[t], x);
             }
             if (m->type) add_row(h, m->type + (types ? types[t] : 0) * h, 1, x);
         }

@@ -4,9 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Positions whose logits are held at once. */
-#define MLM_ROWS 64
-
 static int32_t check_head(const uffb_context *c, int32_t head, const char *name) {
     if (!c->final) return uffb_fail(UFFB_INVALID, "%s: nothing was encoded yet", name);
     if (head && !(c->model->arch.heads_present & head)) return uffb_fail(UFFB_INVALID, "%s: the model has no such head", name);
@@ -47,11 +44,12 @@ int32_t uffb_mlm_logits(uffb_context *c, int64_t count, const int64_t *positions
     int32_t status = check_positions(c, count, positions, "uffb_mlm_logits");
     if (!status && count && !logits) status = uffb_fail(UFFB_INVALID, "uffb_mlm_logits: nowhere to put the logits");
     if (status) return uffb_context_fail(c, status);
-    const int64_t rows = count < MLM_ROWS ? count : MLM_ROWS;
+    const int64_t rows = count < UFFB_HEAD_ROWS ? count : UFFB_HEAD_ROWS;
     float *states = uffb_head_scratch(c, 2 * rows * c->model->arch.hidden + 1);
     if (!states) return uffb_context_fail(c, uffb_fail(UFFB_NO_MEMORY, "no memory for the MLM head"));
-    for (int64_t i = 0; i < count; i += MLM_ROWS) {
-        decode(c, count - i < MLM_ROWS ? count - i : MLM_ROWS, positions + i, states, logits + i * c->model->arch.vocab);
+    for (int64_t i = 0; i < count; i += UFFB_HEAD_ROWS) {
+        decode(c, count - i < UFFB_HEAD_ROWS ? count - i : UFFB_HEAD_ROWS, positions + i, states,
+               logits + i * c->model->arch.vocab);
     }
     return UFFB_OK;
 }
@@ -93,12 +91,12 @@ int32_t uffb_mlm_top_k(uffb_context *c, int64_t count, const int64_t *positions,
     if (!status && count && (!ids || !probabilities))
         status = uffb_fail(UFFB_INVALID, "uffb_mlm_top_k: nowhere to put the tokens");
     if (status) return uffb_context_fail(c, status);
-    const int64_t rows = count < MLM_ROWS ? count : MLM_ROWS;
+    const int64_t rows = count < UFFB_HEAD_ROWS ? count : UFFB_HEAD_ROWS;
     float *states = uffb_head_scratch(c, rows * (2 * h + vocab) + 1);
     if (!states) return uffb_context_fail(c, uffb_fail(UFFB_NO_MEMORY, "no memory for the MLM head"));
     float *logits = states + 2 * rows * h;
-    for (int64_t i = 0; i < count; i += MLM_ROWS) {
-        const int64_t n = count - i < MLM_ROWS ? count - i : MLM_ROWS;
+    for (int64_t i = 0; i < count; i += UFFB_HEAD_ROWS) {
+        const int64_t n = count - i < UFFB_HEAD_ROWS ? count - i : UFFB_HEAD_ROWS;
         decode(c, n, positions + i, states, logits);
         selection s = {c, k, logits, ids + i * k, probabilities + i * k};
         uffb_parallel(c->team, n, select_task, &s);

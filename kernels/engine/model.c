@@ -12,7 +12,8 @@
 typedef struct uffb_slot {
     uffb_tensor_info info;
     const float **data;
-    float *owned;
+    void *owned;
+    uffb_weights_i8 *i8; /* where 8-bit weights go, for what is wanted in panels */
 } slot;
 
 int uffb_fff_walks(const uffb_arch *arch) { return arch->feedforward == UFFB_FFN_FFF && arch->depth > 3; }
@@ -85,8 +86,8 @@ static void add(uffb_model *m, slot *table, int64_t layer, const char *format, i
     if (table) {
         slot *s = &table[m->slots];
         if (strchr(format, '%')) {
-            char prefix[32];
-            snprintf(prefix, sizeof prefix, "layer.%lld", (long long)layer);
+            char prefix[20];
+            snprintf(prefix, sizeof prefix, "layer.%d", (int)layer);
             snprintf(s->info.name, sizeof s->info.name, "%s%s", prefix, format + 1);
         } else {
             snprintf(s->info.name, sizeof s->info.name, "%s", format);
@@ -107,9 +108,13 @@ static void add_vector(uffb_model *m, slot *table, int64_t layer, const char *fo
 
 static void add_linear(uffb_model *m, slot *table, int64_t layer, const char *weight, const char *bias, int64_t rows,
                        int64_t cols, uffb_linear *linear) {
+    char scale[40];
     linear->rows = rows;
     linear->cols = cols;
     add(m, table, layer, weight, rows, cols, UFFB_PANELS, REQUIRED, &linear->weight);
+    if (table) table[m->slots - 1].i8 = &linear->i8;
+    snprintf(scale, sizeof scale, "%s.scale", weight);
+    add_vector(m, table, layer, scale, rows, !REQUIRED, &linear->i8.scale);
     if (bias) add_vector(m, table, layer, bias, rows, !REQUIRED, &linear->bias);
 }
 
@@ -139,7 +144,11 @@ static void add_tensors(uffb_model *m, slot *table) {
     const uffb_arch *a = &m->arch;
     const int64_t h = a->hidden;
     m->slots = 0;
-    add(m, table, 0, "embed.word", a->vocab, h, a->tied ? UFFB_PANELS : UFFB_ROWS, REQUIRED, &m->word);
+    if (a->tied) {
+        add_linear(m, table, 0, "embed.word", NULL, a->vocab, h, &m->decoder);
+    } else {
+        add(m, table, 0, "embed.word", a->vocab, h, UFFB_ROWS, REQUIRED, &m->word);
+    }
     if (a->positions == UFFB_LEARNED) {
         add(m, table, 0, "embed.position", a->max_length + a->position_offset, h, UFFB_ROWS, REQUIRED, &m->position);
     } else {
@@ -162,14 +171,7 @@ static void add_tensors(uffb_model *m, slot *table) {
             add_linear(m, table, 0, "head.mlm.dense.weight", "head.mlm.dense.bias", h, h, &m->mlm_dense);
             add_norm(m, table, 0, "head.mlm.norm.weight", "head.mlm.norm.bias", &m->mlm_norm);
         }
-        if (a->tied) {
-            m->decoder.rows = a->vocab;
-            m->decoder.cols = h;
-        } else {
-            add(m, table, 0, "head.mlm.decoder.weight", a->vocab, h, UFFB_PANELS, REQUIRED, &m->decoder.weight);
-            m->decoder.rows = a->vocab;
-            m->decoder.cols = h;
-        }
+        if (!a->tied) add_linear(m, table, 0, "head.mlm.decoder.weight", NULL, a->vocab, h, &m->decoder);
         add_vector(m, table, 0, "head.mlm.decoder.bias", a->vocab, !REQUIRED, &m->decoder.bias);
     }
     if (a->heads_present & UFFB_HEAD_CLASS) {
@@ -220,12 +222,14 @@ void uffb_model_free(uffb_model *m) {
     free(m);
 }
 
+static int is_present(const slot *s) { return *s->data != NULL || (s->i8 && s->i8->panels); }
+
 int64_t uffb_model_tensor_count(const uffb_model *m) { return m ? m->slots : 0; }
 
 int32_t uffb_model_tensor_info(const uffb_model *m, int64_t index, uffb_tensor_info *info) {
     if (!m || !info || index < 0 || index >= m->slots) return uffb_fail(UFFB_INVALID, "uffb_model_tensor_info: no such tensor");
     *info = m->slot[index].info;
-    info->present = *m->slot[index].data != NULL;
+    info->present = is_present(&m->slot[index]);
     return UFFB_OK;
 }
 
@@ -234,6 +238,26 @@ static slot *find(uffb_model *m, const char *name) {
         if (!strcmp(m->slot[i].info.name, name)) return &m->slot[i];
     }
     return NULL;
+}
+
+/* Sums of 255 * 127 over more columns than this could overflow. */
+#define MAX_COLS_I8 65536
+
+static int32_t set_i8(slot *s, const int8_t *panels) {
+    const uffb_tensor_info *info = &s->info;
+    if (!s->i8) return uffb_fail(UFFB_INVALID, "%s cannot be given as 8-bit integers", info->name);
+    if (info->cols > MAX_COLS_I8) return uffb_fail(UFFB_INVALID, "%s has too many columns for 8-bit integers", info->name);
+    int32_t *sums = s->owned = uffb_allocate((uint64_t)info->rows * sizeof *sums);
+    if (!sums) return uffb_fail(UFFB_NO_MEMORY, "no memory for the sums of %s", info->name);
+    const int64_t quads = (info->cols + 3) / 4;
+    for (int64_t row = 0; row < info->rows; row++) {
+        const int8_t *q = panels + row / UFFB_PANEL * quads * 4 * UFFB_PANEL + row % UFFB_PANEL * 4;
+        sums[row] = 0;
+        for (int64_t l = 0; l < quads; l++, q += 4 * UFFB_PANEL) sums[row] += q[0] + q[1] + q[2] + q[3];
+    }
+    s->i8->panels = panels;
+    s->i8->sum = sums;
+    return UFFB_OK;
 }
 
 int32_t uffb_model_tensor_set(uffb_model *m, const char *name, const void *data, uint64_t bytes, int32_t dtype,
@@ -252,16 +276,18 @@ int32_t uffb_model_tensor_set(uffb_model *m, const char *name, const void *data,
     free(s->owned);
     s->owned = NULL;
     *s->data = NULL;
+    if (s->i8) s->i8->panels = NULL;
+    if (dtype == UFFB_I8) return set_i8(s, data);
     if (dtype == UFFB_F32 && layout == info->layout && (uintptr_t)data % sizeof(float) == 0) {
         *s->data = data;
         return UFFB_OK;
     }
     uint64_t size = uffb_tensor_bytes(info->rows, info->cols, UFFB_F32, info->layout);
-    s->owned = uffb_allocate(size);
-    if (!s->owned) return uffb_fail(UFFB_NO_MEMORY, "no memory for %s: %llu bytes", info->name, (unsigned long long)size);
+    float *converted = s->owned = uffb_allocate(size);
+    if (!converted) return uffb_fail(UFFB_NO_MEMORY, "no memory for %s: %llu bytes", info->name, (unsigned long long)size);
     int32_t status =
-        uffb_tensor_convert(info->rows, info->cols, data, bytes, dtype, layout, s->owned, size, UFFB_F32, info->layout);
-    if (!status) *s->data = s->owned;
+        uffb_tensor_convert(info->rows, info->cols, data, bytes, dtype, layout, converted, size, UFFB_F32, info->layout);
+    if (!status) *s->data = converted;
     return status;
 }
 
@@ -286,15 +312,16 @@ int32_t uffb_model_ready(uffb_model *m) {
     if (!m) return uffb_fail(UFFB_INVALID, "uffb_model_ready: no model");
     if (m->ready) return UFFB_OK;
     for (int64_t i = 0; i < m->slots; i++) {
-        if (m->slot[i].info.required && !*m->slot[i].data) {
-            return uffb_fail(UFFB_INVALID, "the model lacks %s", m->slot[i].info.name);
-        }
+        const slot *s = &m->slot[i];
+        if (s->info.required && !is_present(s)) return uffb_fail(UFFB_INVALID, "the model lacks %s", s->info.name);
+        if (!s->i8 || !s->i8->panels) continue;
+        if (!s->i8->scale) return uffb_fail(UFFB_INVALID, "the model lacks %s.scale", s->info.name);
+        m->has_i8 = 1;
     }
     if (m->arch.positions == UFFB_SINUSOIDAL) {
         int32_t status = make_sinusoids(m);
         if (status) return status;
     }
-    if (m->arch.tied) m->decoder.weight = m->word;
     m->ready = 1;
     return UFFB_OK;
 }

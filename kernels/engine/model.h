@@ -2,13 +2,14 @@
 #ifndef UFFB_MODEL_H
 #define UFFB_MODEL_H
 
-#include "../uffb.h"
+#include "../ops/ops.h"
 
 /* A dense projection of [cols] to [rows]: y = weight x + bias. */
 typedef struct uffb_linear {
     int64_t rows, cols;
-    const float *weight; /* panels */
+    const float *weight; /* panels, or NULL when i8 has them */
     const float *bias;   /* [rows] or NULL */
+    uffb_weights_i8 i8;
 } uffb_linear;
 
 typedef struct uffb_affine {
@@ -29,7 +30,8 @@ struct uffb_model {
     uffb_arch arch;
     int64_t nodes; /* of one tree */
     int32_t ready;
-    const float *word;     /* [vocab, hidden]: panels when tied, else rows */
+    int32_t has_i8;        /* some projection has 8-bit weights */
+    const float *word;     /* [vocab, hidden] rows; NULL when tied: then the decoder has them */
     const float *position; /* learned, or the sinusoid table times its scale: [max_length + position_offset, hidden] */
     const float *position_scale, *type;
     float *sinusoids;

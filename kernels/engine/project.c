@@ -3,6 +3,8 @@
 
 /* Rows of one GEMM task: whole register tiles of every ISA, and few enough that they stay in L2 while the panels go by. */
 #define ROW_CHUNK 140
+/* Rows of one task of the cheap stages. */
+#define ROWS_A_TASK 32
 
 typedef struct {
     const uffb_ops *ops;
@@ -11,6 +13,9 @@ typedef struct {
     const float *a;
     float *c;
     int32_t accumulate;
+    uint8_t *q; /* 8-bit inputs [tokens, ldq] and their scales, when the weights are */
+    float *q_scale;
+    int64_t ldq;
 } projection;
 
 static int64_t part(int64_t whole, int64_t parts, int64_t index) { return whole * index / parts; }
@@ -26,13 +31,42 @@ static void project_task(void *arg, int64_t task, int32_t thread) {
     int64_t col = part(pairs, p->panel_chunks, task / p->row_chunks) * 2 * UFFB_PANEL;
     int64_t col_end = part(pairs, p->panel_chunks, task / p->row_chunks + 1) * 2 * UFFB_PANEL;
     if (col_end > w->rows) col_end = w->rows;
-    p->ops->gemm(end - row, col_end - col, w->cols, p->a + row * p->lda, p->lda, w->weight + col * w->cols,
-                 w->bias ? w->bias + col : w->bias, p->c + row * p->ldc + col, p->ldc, p->accumulate);
+    const float *bias = w->bias ? w->bias + col : w->bias;
+    float *c = p->c + row * p->ldc + col;
+    if (w->i8.panels) {
+        const uffb_weights_i8 part = {w->i8.panels + col * p->ldq, w->i8.scale + col, w->i8.sum + col};
+        p->ops->gemm_i8(end - row, col_end - col, w->cols, p->q + row * p->ldq, p->ldq, p->q_scale + row, &part, bias, c,
+                        p->ldc, p->accumulate);
+    } else {
+        p->ops->gemm(end - row, col_end - col, w->cols, p->a + row * p->lda, p->lda, w->weight + col * w->cols, bias, c, p->ldc,
+                     p->accumulate);
+    }
+}
+
+static void quantise_task(void *arg, int64_t task, int32_t thread) {
+    (void)thread;
+    const projection *p = arg;
+    const int64_t first = task * ROWS_A_TASK, left = p->tokens - first;
+    p->ops->quantise(left < ROWS_A_TASK ? left : ROWS_A_TASK, p->linear->cols, p->a + first * p->lda, p->lda,
+                     p->q + first * p->ldq, p->ldq, p->q_scale + first);
 }
 
 void uffb_project(uffb_context *context, int64_t tokens, const uffb_linear *linear, const float *a, int64_t lda, float *c,
                   int64_t ldc, int32_t accumulate) {
-    projection p = {context->ops, tokens, 0, 1, lda, ldc, linear, a, c, accumulate};
+    projection p = {context->ops,
+                    tokens,
+                    0,
+                    1,
+                    lda,
+                    ldc,
+                    linear,
+                    a,
+                    c,
+                    accumulate,
+                    context->quantised,
+                    context->quantised_scale,
+                    (linear->cols + 3) / 4 * 4};
+    if (linear->i8.panels) uffb_parallel(context->team, (tokens + ROWS_A_TASK - 1) / ROWS_A_TASK, quantise_task, &p);
     p.row_chunks = (tokens + ROW_CHUNK - 1) / ROW_CHUNK;
     if (context->threads > 1) {
         int64_t pairs = (linear->rows + 2 * UFFB_PANEL - 1) / (2 * UFFB_PANEL);
@@ -41,9 +75,6 @@ void uffb_project(uffb_context *context, int64_t tokens, const uffb_linear *line
     }
     uffb_parallel(context->team, p.row_chunks * p.panel_chunks, project_task, &p);
 }
-
-/* Rows of one task of the cheap stages. */
-#define ROWS_A_TASK 32
 
 typedef struct {
     uffb_context *context;

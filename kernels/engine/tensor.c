@@ -2,20 +2,23 @@
 #include "error.h"
 #include "../ops/ops.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const uint64_t element_bytes[] = {[UFFB_F32] = 4, [UFFB_F16] = 2, [UFFB_BF16] = 2, [UFFB_F64] = 8};
+static const uint64_t element_bytes[] = {[UFFB_F32] = 4, [UFFB_F16] = 2, [UFFB_BF16] = 2, [UFFB_F64] = 8, [UFFB_I8] = 1};
 
-static int known_dtype(int32_t dtype) { return dtype >= UFFB_F32 && dtype <= UFFB_F64; }
+static int known_dtype(int32_t dtype) { return dtype >= UFFB_F32 && dtype <= UFFB_I8; }
 
-static int64_t stored_rows(int64_t rows, int32_t layout) {
-    return layout == UFFB_PANELS ? (rows + UFFB_PANEL - 1) / UFFB_PANEL * UFFB_PANEL : rows;
-}
+static int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+static int64_t stored_rows(int64_t rows, int32_t layout) { return layout >= UFFB_PANELS ? round_up(rows, UFFB_PANEL) : rows; }
 
 uint64_t uffb_tensor_bytes(int64_t rows, int64_t cols, int32_t dtype, int32_t layout) {
     uint64_t bytes;
-    if (rows < 1 || cols < 1 || rows > INT64_MAX - UFFB_PANEL || !known_dtype(dtype)) return 0;
-    if (layout < UFFB_ROWS || layout > UFFB_PANELS) return 0;
+    if (rows < 1 || cols < 1 || rows > INT64_MAX - UFFB_PANEL || cols > INT64_MAX - 4 || !known_dtype(dtype)) return 0;
+    if (layout < UFFB_ROWS || layout > UFFB_PANELS_I8 || (dtype == UFFB_I8) != (layout == UFFB_PANELS_I8)) return 0;
+    if (dtype == UFFB_I8) cols = round_up(cols, 4);
     if (__builtin_mul_overflow((uint64_t)stored_rows(rows, layout), (uint64_t)cols, &bytes)) return 0;
     if (__builtin_mul_overflow(bytes, element_bytes[dtype], &bytes) || bytes > INT64_MAX) return 0;
     return bytes;
@@ -162,7 +165,7 @@ int32_t uffb_tensor_convert(int64_t rows, int64_t cols, const void *source, uint
     if (!source || !target) return uffb_fail(UFFB_INVALID, "uffb_tensor_convert: no source or no target");
     uint64_t want_source = uffb_tensor_bytes(rows, cols, source_dtype, source_layout);
     uint64_t want_target = uffb_tensor_bytes(rows, cols, target_dtype, target_layout);
-    if (!want_source || !want_target)
+    if (!want_source || !want_target || source_dtype == UFFB_I8 || target_dtype == UFFB_I8)
         return uffb_fail(UFFB_INVALID, "uffb_tensor_convert: shape, dtype or layout is not valid");
     if (want_source != source_bytes || want_target != target_bytes) {
         return uffb_fail(UFFB_INVALID,
@@ -184,5 +187,35 @@ int32_t uffb_tensor_convert(int64_t rows, int64_t cols, const void *source, uint
                     (uint8_t *)target + (uint64_t)row_start(row, cols, target_layout) * element_bytes[target_dtype],
                     target_dtype, row_step(rows, target_layout), cols);
     }
+    return UFFB_OK;
+}
+
+int32_t uffb_tensor_quantise(int64_t rows, int64_t cols, const void *source, uint64_t source_bytes, int32_t source_dtype,
+                             int32_t source_layout, void *panels, uint64_t panels_bytes, float *scale) {
+    if (!source || !panels || !scale) return uffb_fail(UFFB_INVALID, "uffb_tensor_quantise: no source or nowhere to put it");
+    if (source_dtype == UFFB_I8 || uffb_tensor_bytes(rows, cols, source_dtype, source_layout) != source_bytes ||
+        !source_bytes || uffb_tensor_bytes(rows, cols, UFFB_I8, UFFB_PANELS_I8) != panels_bytes || !panels_bytes) {
+        return uffb_fail(UFFB_INVALID, "uffb_tensor_quantise: sizes do not fit a [%lld, %lld] matrix", (long long)rows,
+                         (long long)cols);
+    }
+    float *values = malloc((size_t)cols * sizeof *values);
+    if (!values) return uffb_fail(UFFB_NO_MEMORY, "no memory for a row of %lld weights", (long long)cols);
+    const int64_t quads = round_up(cols, 4) / 4;
+    int8_t *target = panels;
+    memset(target, 0, panels_bytes);
+    for (int64_t row = 0; row < rows; row++) {
+        const uint64_t start = (uint64_t)row_start(row, cols, source_layout) * element_bytes[source_dtype];
+        read_elements(source_dtype, (const uint8_t *)source + start, row_step(rows, source_layout), cols, values);
+        float most = 0;
+        for (int64_t i = 0; i < cols; i++) most = fabsf(values[i]) > most ? fabsf(values[i]) : most;
+        const float inverse = most > 0 && most < INFINITY ? 127.0f / most : 0.0f;
+        scale[row] = most / 127.0f;
+        int8_t *out = target + row / UFFB_PANEL * quads * 4 * UFFB_PANEL + row % UFFB_PANEL * 4;
+        for (int64_t i = 0; i < cols; i++) {
+            const float q = rintf(values[i] * inverse);
+            out[i / 4 * 4 * UFFB_PANEL + i % 4] = (int8_t)(q >= -127 && q <= 127 ? q : 0); /* 0 for NaN */
+        }
+    }
+    free(values);
     return UFFB_OK;
 }

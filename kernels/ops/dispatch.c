@@ -20,6 +20,7 @@ int uffb_isa_available(uffb_isa isa) {
 #ifdef __x86_64__
     case UFFB_ISA_avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     case UFFB_ISA_avx512: return uffb_isa_available(UFFB_ISA_avx2) && __builtin_cpu_supports("avx512f");
+    case UFFB_ISA_avx512vnni: return uffb_isa_available(UFFB_ISA_avx512) && __builtin_cpu_supports("avx512vnni");
 #endif
 #ifdef __aarch64__
     case UFFB_ISA_neon: return 1; /* part of the base architecture */

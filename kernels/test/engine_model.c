@@ -52,6 +52,47 @@ static void draw_values(const uffb_arch *arch, const uffb_tensor_info *info, flo
     for (int64_t i = period; of_vocab && i < count; i++) values[i] = values[i - period];
 }
 
+/* Gives tensor i in `dtype` and `layout`. */
+static void give(random_model *m, int64_t i, int32_t dtype, int32_t layout) {
+    const uffb_tensor_info *info = &m->infos[i];
+    int32_t how = layout < 0 ? info->layout : layout;
+    int64_t count = info->rows * info->cols;
+    uint64_t bytes = uffb_tensor_bytes(info->rows, info->cols, dtype, how);
+    m->values[i] = allocate(count, sizeof(float));
+    m->given[i] = allocate((int64_t)bytes + 1, 1);
+    uint8_t *given = (uint8_t *)m->given[i] + (layout == AS_ASKED_UNALIGNED);
+    draw_values(&m->arch, info, m->values[i]);
+    require(uffb_tensor_convert(info->rows, info->cols, m->values[i], (uint64_t)count * sizeof(float), UFFB_F32, UFFB_ROWS,
+                                given, bytes, dtype, how),
+            "uffb_tensor_convert");
+    require(uffb_model_tensor_set(m->model, info->name, given, bytes, dtype, how), info->name);
+}
+
+/* Gives tensor i as 8-bit integers with their scales where it is wanted in panels, else as f32. */
+static void give_i8(random_model *m, int64_t i) {
+    const uffb_tensor_info *info = &m->infos[i];
+    if (ends_in(info->name, "weight.scale") || ends_in(info->name, "word.scale")) return; /* comes with its weight */
+    if (info->layout != UFFB_PANELS) {
+        give(m, i, UFFB_F32, AS_ASKED);
+        return;
+    }
+    char scale_name[80];
+    uint64_t count = (uint64_t)(info->rows * info->cols),
+             bytes = uffb_tensor_bytes(info->rows, info->cols, UFFB_I8, UFFB_PANELS_I8);
+    float *values = m->values[i] = allocate((int64_t)count, sizeof(float));
+    m->given[i] = allocate((int64_t)bytes + info->rows * (int64_t)sizeof(float), 1);
+    float *scale = m->given[i];
+    int8_t *panels = (int8_t *)(scale + info->rows);
+    draw_values(&m->arch, info, values);
+    require(
+        uffb_tensor_quantise(info->rows, info->cols, values, count * sizeof(float), UFFB_F32, UFFB_ROWS, panels, bytes, scale),
+        "uffb_tensor_quantise");
+    require(uffb_model_tensor_set(m->model, info->name, panels, bytes, UFFB_I8, UFFB_PANELS_I8), info->name);
+    snprintf(scale_name, sizeof scale_name, "%s.scale", info->name);
+    require(uffb_model_tensor_set(m->model, scale_name, scale, (uint64_t)info->rows * sizeof(float), UFFB_F32, UFFB_ROWS),
+            scale_name);
+}
+
 random_model *random_model_new(const uffb_arch *arch, int optional, int32_t dtype, int32_t layout) {
     random_model *m = allocate(1, sizeof *m);
     m->arch = *arch;
@@ -64,17 +105,11 @@ random_model *random_model_new(const uffb_arch *arch, int optional, int32_t dtyp
         uffb_tensor_info *info = &m->infos[i];
         require(uffb_model_tensor_info(m->model, i, info), "uffb_model_tensor_info");
         if (!info->required && !optional) continue;
-        int32_t how = layout < 0 ? info->layout : layout;
-        int64_t count = info->rows * info->cols;
-        uint64_t bytes = uffb_tensor_bytes(info->rows, info->cols, dtype, how);
-        m->values[i] = allocate(count, sizeof(float));
-        m->given[i] = allocate((int64_t)bytes + 1, 1);
-        uint8_t *given = (uint8_t *)m->given[i] + (layout == AS_ASKED_UNALIGNED);
-        draw_values(arch, info, m->values[i]);
-        require(uffb_tensor_convert(info->rows, info->cols, m->values[i], (uint64_t)count * sizeof(float), UFFB_F32, UFFB_ROWS,
-                                    given, bytes, dtype, how),
-                "uffb_tensor_convert");
-        require(uffb_model_tensor_set(m->model, info->name, given, bytes, dtype, how), info->name);
+        if (dtype == UFFB_I8) {
+            give_i8(m, i);
+        } else {
+            give(m, i, dtype, layout);
+        }
     }
     require(uffb_model_ready(m->model), "uffb_model_ready");
     return m;

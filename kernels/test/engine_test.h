@@ -24,6 +24,8 @@ typedef struct random_model {
 #define AS_ASKED (-1)
 #define AS_ASKED_UNALIGNED (-2)
 
+/* UFFB_I8 as the dtype: 8-bit integers for what can be, f32 for the rest. */
+
 /* Builds, fills and readies a model; `optional`: with its biases and scales. Ends the program if that fails.
  */
 random_model *random_model_new(const uffb_arch *arch, int optional, int32_t dtype, int32_t layout);

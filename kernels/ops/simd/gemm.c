@@ -58,29 +58,25 @@ typedef void tile_fn(int64_t cols, int64_t k, const float *a, int64_t lda, const
     }
 #if VEC_TILE_PANELS == 2
 #define TILES(rows) TILE(rows, 1) TILE(rows, 2)
-#define TILE_NAMES(rows)                                                                                                       \
-    { tile_##rows##x1, tile_##rows##x2 }
+#define NAMES(rows) {tile_##rows##x1, tile_##rows##x2},
 #else
 #define TILES(rows) TILE(rows, 1)
-#define TILE_NAMES(rows)                                                                                                       \
-    { tile_##rows##x1 }
+#define NAMES(rows) {tile_##rows##x1},
 #endif
 
-TILES(1)
-TILES(2)
-TILES(3)
-TILES(4) TILES(5) TILES(6)
+/* clang-format off */
+TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
 #if VEC_TILE_ROWS > 6
-    TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
+TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
 #endif
 
-        static tile_fn *const tiles[VEC_TILE_ROWS][VEC_TILE_PANELS] = {
-            TILE_NAMES(1),  TILE_NAMES(2),  TILE_NAMES(3), TILE_NAMES(4),  TILE_NAMES(5),  TILE_NAMES(6),
+static tile_fn *const tiles[VEC_TILE_ROWS][VEC_TILE_PANELS] = {
+    NAMES(1) NAMES(2) NAMES(3) NAMES(4) NAMES(5) NAMES(6)
 #if VEC_TILE_ROWS > 6
-            TILE_NAMES(7),  TILE_NAMES(8),  TILE_NAMES(9), TILE_NAMES(10), TILE_NAMES(11), TILE_NAMES(12),
-            TILE_NAMES(13), TILE_NAMES(14),
+    NAMES(7) NAMES(8) NAMES(9) NAMES(10) NAMES(11) NAMES(12) NAMES(13) NAMES(14)
 #endif
 };
+/* clang-format on */
 
 void KERNEL(gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *w, const float *bias, float *c,
                   int64_t ldc, int32_t accumulate) {
