@@ -12,6 +12,10 @@ interface Entry {
 
 /** Each command is loaded when it is run, so that none pays for another's start. */
 export const COMMANDS: Readonly<Record<string, Entry>> = {
+  infer: {
+    description: "Fill [MASK], classify, score or embed text",
+    load: () => import("./infer.ts"),
+  },
   tokenize: {
     description: "Show the tokens that a model sees, and their ids",
     load: () => import("./tokenize.ts"),
@@ -23,6 +27,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   download: {
     description: "Download a model or data set to the cache that Python shares",
     load: () => import("./download.ts"),
+  },
+  verify: {
+    description: "Compare every stage of a model with what its original code computed",
+    load: () => import("./verify.ts"),
   },
   glue: {
     description: "Evaluate a fine-tuned checkpoint on GLUE and SuperGLUE, or compare two",

@@ -9,6 +9,8 @@ export interface Definition<A extends Args> {
   positionals?: readonly Positional[];
   /** Command lines, as typed; shown by --help. */
   examples?: readonly string[];
+  /** Further parts of the help, by title: what columns and fields mean, for example. */
+  sections?: Readonly<Record<string, readonly string[]>>;
   /** What the exit codes mean beyond the common ones: `{ 1: "a path differs" }`. */
   exitCodes?: Readonly<Record<number, string>>;
   /** Does the work. Resolves to the exit code; nothing means 0. */
@@ -75,6 +77,7 @@ async function help<A extends Args>(definition: Definition<A>, args: Args): Prom
   const text = [
     (await renderUsage(cittyCommand, { meta: { name: "uffb" } })).replace(/ +$/gm, "").trimEnd(),
     ...section("EXAMPLES", definition.examples ?? []),
+    ...Object.entries(definition.sections ?? {}).flatMap(([title, lines]) => section(title, lines)),
     ...section(
       "EXIT CODES",
       codes.map(([code, meaning]) => `${code.padStart(3)}  ${meaning}`),
