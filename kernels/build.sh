@@ -34,7 +34,7 @@ flags="-std=c11 -O3 -fPIC -pthread -fvisibility=hidden -ffp-contract=off -fno-ma
 # simd: ISAs that ops/simd is compiled for; own: ISAs with kernels of their own, in ops/ISA.
 case "$("$compiler" ${CFLAGS:-} -dumpmachine)" in
 x86_64*) simd="avx2 avx512" own="avx2 avx512vnni" ;;
-aarch64* | arm64*) simd="neon" own="" ;;
+aarch64* | arm64*) simd="neon" own="neon" ;;
 *) simd="" own="" ;;
 esac
 isa_flags() {
