@@ -12,7 +12,7 @@ import { hasColor, isTerminal, print } from "./cli/terminal.ts";
 export default command({
   meta: {
     name: "infer",
-    description: "Fill [MASK], classify, score or embed text, whichever the model was trained for",
+    description: "Fill [MASK], classify, score or embed text",
   },
   positionals: inputPositionals,
   args: {

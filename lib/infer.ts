@@ -1,4 +1,5 @@
 import { NativeContext } from "../ffi/context.ts";
+import { CancelledError } from "../ffi/status.ts";
 import { BATCH_TOKENS, batches, ragged } from "./batches.ts";
 import { HEADS, type HeadOptions, type Result, type Task } from "./infer/heads.ts";
 import { type Prepared, prepare } from "./infer/prepare.ts";
@@ -66,6 +67,7 @@ export async function* infer(
       next = groups.next();
       next.catch(() => {}); // its failure is thrown where it is awaited, after this batch's results
       const results = (await running).values();
+      if (signal?.aborted) throw new CancelledError("cancelled"); // between two calls of the engine
       yield group.map((entry) => ("ids" in entry ? results.next().value! : entry));
     }
   } finally {

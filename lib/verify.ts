@@ -1,4 +1,5 @@
 import { NativeContext } from "../ffi/context.ts";
+import { CancelledError } from "../ffi/status.ts";
 import { BATCH_TOKENS } from "./batches.ts";
 import type { Model } from "./model.ts";
 import { compareBatch } from "./verify/batch.ts";
@@ -14,7 +15,7 @@ export interface VerifyOptions {
   isa?: string;
   /** Most tokens in a batch. It changes no result. */
   batchTokens?: number;
-  /** Stops the running batch. */
+  /** Stops the running batch, and then throws CancelledError. */
   signal?: AbortSignal;
 }
 
@@ -52,6 +53,7 @@ export async function verify(model: Model, path: string, options: VerifyOptions 
     }
     for (const sequences of split(expected.sequences, batchTokens)) {
       await compareBatch(model, context, sequences, { values, paths });
+      if (signal?.aborted) throw new CancelledError("cancelled"); // between two calls of the engine
     }
     const tensors = [...expected.stages.keys()]
       .sort((a, b) => order(a) - order(b))

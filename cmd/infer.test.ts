@@ -1,0 +1,203 @@
+import { describe, expect, test } from "bun:test";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+const main = `${root}cmd/main.ts`;
+const reference = (name: string) => `${root}fixtures/reference/${name}`;
+
+function spawn(args: string[], stdin: "pipe" | "ignore" | Blob) {
+  return Bun.spawn([process.execPath, main, "infer", ...args], {
+    stdin,
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { PATH: process.env.PATH, NO_COLOR: "1" },
+  });
+}
+
+async function infer(args: string[], stdin?: string | Uint8Array) {
+  const child = spawn(args, stdin === undefined ? "ignore" : new Blob([stdin as string]));
+  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  return { stdout, stderr, exitCode: await child.exited, maxRSS: child.resourceUsage()!.maxRSS };
+}
+
+const FILM = "The film was [MASK] by Steven Spielberg.";
+const column = (text: string, number: number) =>
+  text
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.split("\t")[number - 1]!);
+
+describe("output", () => {
+  test("six columns for masks when piped", async () => {
+    const { stdout, stderr, exitCode } = await infer([FILM, "--top-k", "2"]);
+    expect([stderr, exitCode]).toEqual(["", 0]);
+    const rows = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.split("\t"));
+    const filled = "The film was directed by Steven Spielberg.";
+    expect(rows).toEqual([
+      ["1", "1", "1", "directed", expect.stringMatching(/^0\.53\d*$/), filled],
+      ["1", "1", "2", "produced", expect.stringMatching(/^0\.05\d*$/), filled],
+    ]);
+  });
+
+  test("--json is one array, --jsonl an object a line with the input's id", async () => {
+    const json = await infer(["--json", FILM, "a [MASK]"]);
+    expect(JSON.parse(json.stdout)).toMatchObject([
+      { line: 1, text: FILM, tokens: 13, filled: "The film was directed by Steven Spielberg." },
+      { line: 2, text: "a [MASK]" },
+    ]);
+    const lines = await infer(
+      ["--jsonl"],
+      `{"id":"x","text":${JSON.stringify(FILM)}}\n{"ids":[112,4,3],"id":7}\n`,
+    );
+    const [first, second] = lines.stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(first).toMatchObject({ line: 1, id: "x", masks: [{ position: 3 }] });
+    expect(first.masks[0].top).toHaveLength(5);
+    expect(second).toMatchObject({ line: 2, id: 7, tokens: 3 });
+  });
+
+  test("what tokenize --jsonl writes, infer reads", async () => {
+    const tokens = Bun.spawnSync([process.execPath, main, "tokenize", "--jsonl", FILM]).stdout.toString();
+    const { masks } = JSON.parse((await infer(["--jsonl"], tokens)).stdout);
+    expect(masks).toEqual(JSON.parse((await infer(["--jsonl", FILM])).stdout).masks);
+  });
+
+  test("a classifier's and a regression's, from token ids alone", async () => {
+    const classes = await infer(["--model", reference("cls-2"), "--ids"], "5 6 7\n8,9\n");
+    expect(classes.stdout).toMatch(
+      /^1\tLABEL_[01]\t0\.\d+\t0\.\d+\t0\.\d+\n2\tLABEL_[01]\t0\.\d+\t0\.\d+\t0\.\d+\n$/,
+    );
+    const score = await infer(["--model", reference("cls-reg"), "--ids", "5 6 7"]);
+    expect(score.stdout).toMatch(/^1\t-?\d+\.\d+\n$/);
+  });
+
+  test("--embed: the vector; --pooling chooses", async () => {
+    const mean = await infer(["--embed", "a b"]);
+    expect(mean.stdout.trimEnd().split("\t")).toHaveLength(257);
+    expect((await infer(["--embed", "a b", "--pooling", "mean"])).stdout).toBe(mean.stdout);
+    expect((await infer(["--embed", "a b", "--pooling", "max"])).stdout).not.toBe(mean.stdout);
+  });
+
+  test("pairs: --pair, or a tab", async () => {
+    const flag = await infer(["a [MASK]", "--pair", "b [MASK]", "--top-k", "1"]);
+    const tab = await infer(["--top-k", "1"], "a [MASK]\tb [MASK]\n");
+    expect(flag.stdout).toBe(tab.stdout);
+    expect(column(flag.stdout, 2)).toEqual(["1", "2"]);
+  });
+});
+
+describe("bad inputs", () => {
+  test("have their number on stderr; the others come out in order; exit 1", async () => {
+    const lines = ["one [MASK]", "", "none", "\xff", "two [MASK]"].map((line) => Buffer.from(line, "latin1"));
+    const input = Buffer.concat(lines.flatMap((line) => [line, Buffer.from("\n")]));
+    const { stdout, stderr, exitCode } = await infer(["--top-k", "1"], input);
+    expect(exitCode).toBe(1);
+    expect(column(stdout, 1)).toEqual(["1", "5"]);
+    expect(stderr.trimEnd().split("\n")).toEqual([
+      "error: line 2: blank line",
+      "error: line 3: no mask to fill; write [MASK] where a word is missing, or use --embed for a sentence vector",
+      "error: line 4: not valid UTF-8",
+    ]);
+  });
+
+  test("bad JSON leaves an array whole", async () => {
+    const { stdout, stderr, exitCode } = await infer(
+      ["--jsonl"],
+      '{"text":"a [MASK]"}\n{oops\n{"text":"b [MASK]"}\n',
+    );
+    expect(exitCode).toBe(1);
+    expect(stdout.trimEnd().split("\n")).toHaveLength(2);
+    expect(stderr).toBe("error: line 2: not valid JSON\n");
+    const only = await infer(["--json", "no mask"]);
+    expect([JSON.parse(only.stdout), only.exitCode]).toEqual([[], 1]);
+    expect(only.stderr).toStartWith("error: argument 1: no mask to fill");
+  });
+
+  test("too long: cut and counted once, or an error", async () => {
+    const long = `[MASK] ${"word ".repeat(200)}`;
+    const cut = await infer(["--top-k", "1", long, "a [MASK]", long]);
+    expect([cut.exitCode, cut.stderr]).toEqual([0, "warning: 2 inputs were cut to the model's 128 tokens\n"]);
+    const refused = await infer(["--top-k", "1", "--no-truncate", long, "a [MASK]"]);
+    expect([refused.exitCode, column(refused.stdout, 1)]).toEqual([1, ["2"]]);
+    expect(refused.stderr).toBe(
+      "error: argument 1: 202 tokens, and the model takes 128; shorten it or drop --no-truncate\n",
+    );
+  });
+
+  test.each([
+    [["--model", "nowhere", "a"], 1, "nowhere: no such file or folder"],
+    [["--model", reference("cls-2"), "a"], 1, "has no tokenizer.json, which reading text needs"],
+    [["--model", reference("fff-1x5"), "--ids", "1 2"], 1, "give --mask-id, or use --embed"],
+    [["--json", "--jsonl", "a [MASK]"], 2, "--json and --jsonl exclude each other"],
+    [["--pooling", "max", "a [MASK]"], 2, "--pooling is for --embed"],
+    [["--embed", "--top-k", "3", "a"], 2, "--top-k is for masks"],
+    [["--top-k", "0", "a [MASK]"], 2, "--top-k is a whole number from 1"],
+    [["--topk", "1", "a [MASK]"], 2, "did you mean --top-k?"],
+    [["--ids", "--pair", "b", "1"], 2, "--ids takes no second text"],
+  ])("%p", async (line, code, message) => {
+    const { stdout, stderr, exitCode } = await infer(line);
+    expect([stdout, exitCode]).toEqual(["", code]);
+    expect(stderr).toContain(message);
+    expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+  });
+});
+
+describe("streams", () => {
+  test("50,000 lines: in order, in the memory that 10,000 need", async () => {
+    const args = ["--model", reference("cls-2"), "--ids", "--threads", "1"];
+    const lines = (count: number) =>
+      Array.from({ length: count }, (_, i) => `${i % 512} ${"7 ".repeat(i % 9)}\n`).join("");
+    const few = await infer(args, lines(10_000));
+    const many = await infer(args, lines(50_000));
+    expect([few.exitCode, many.exitCode]).toEqual([0, 0]);
+    const numbers = column(many.stdout, 1);
+    expect(numbers).toHaveLength(50_000);
+    expect(numbers.every((number, i) => number === String(i + 1))).toBe(true);
+    expect(many.stdout).toStartWith(few.stdout);
+    expect(many.maxRSS / few.maxRSS).toBeLessThan(1.1);
+  }, 30_000);
+
+  test("a line is answered before the next one is there", async () => {
+    const child = spawn(["--top-k", "1"], "pipe");
+    const stdin = child.stdin as Bun.FileSink;
+    const answers = child.stdout.getReader();
+    for (let line = 1; line <= 3; line++) {
+      stdin.write(`line ${line} [MASK]\n`);
+      stdin.flush();
+      const { value } = await answers.read();
+      expect(new TextDecoder().decode(value)).toStartWith(`${line}\t1\t1\t`);
+    }
+    stdin.end();
+    expect(await child.exited).toBe(0);
+  });
+
+  test("end quietly when the reader has gone", async () => {
+    const child = spawn([], new Blob([`${FILM}\n`.repeat(3000)]));
+    const reader = child.stdout.getReader();
+    expect((await reader.read()).done).toBe(false);
+    await reader.cancel();
+    expect(await child.exited).toBe(0);
+    expect(await child.stderr.text()).toBe("");
+  });
+
+  test("exit with 130 when interrupted, also while the engine runs", async () => {
+    const child = spawn(["--top-k", "1"], new Blob([`${"word ".repeat(100)}[MASK]\n`.repeat(20_000)]));
+    await child.stdout.getReader().read();
+    child.kill("SIGINT");
+    expect(await child.exited).toBe(130);
+    expect(await child.stderr.text()).toBe("");
+  });
+});
+
+test("--help documents columns and fields", async () => {
+  const { stdout, exitCode } = await infer(["--help"]);
+  expect(exitCode).toBe(0);
+  for (const part of ["COLUMNS", "FIELDS", "masks: [{position, top: [{token, id, p}]}]", "--no-truncate"]) {
+    expect(stdout).toContain(part);
+  }
+});
