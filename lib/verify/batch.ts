@@ -1,5 +1,4 @@
 import {
-  UFFB_FFN_FFF,
   UFFB_TAP_EMBEDDING,
   UFFB_TAP_FINAL,
   UFFB_TAP_LAYER,
@@ -116,7 +115,7 @@ export async function compareBatch(
 
 /** Buffers for every stage that the engine shows on its way; a path's own logits are under the path's name in `floats`. */
 function tap(model: Model, tokens: number, { values, paths }: Comparisons) {
-  const { layers, hidden, feedforward } = model.config.arch;
+  const { layers, hidden } = model.config.arch;
   const taps = new NativeTaps();
   const floats = new Map<string, Float32Array>();
   const nodes = new Map<string, Int32Array>();
@@ -131,7 +130,7 @@ function tap(model: Model, tokens: number, { values, paths }: Comparisons) {
     add(`layer.${layer}`, UFFB_TAP_LAYER, layer);
     const name = `path.${layer}`;
     const path = paths.get(name);
-    if (!path || feedforward !== UFFB_FFN_FFF) continue;
+    if (!path) continue;
     const visited = new Int32Array(tokens * path.stage.width);
     const logits = new Float32Array(visited.length);
     nodes.set(name, visited);
