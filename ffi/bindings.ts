@@ -394,7 +394,10 @@ export interface Functions {
   uffb_context_error(context: Handle | null): string;
   uffb_context_isa(context: Handle | null): string;
   uffb_context_threads(context: Handle | null): number;
-  /** Makes the running call, or else the next one, return UFFB_CANCELLED. From any thread. */
+  /**
+   * Makes the running encode or MLM head, or else the next one, return UFFB_CANCELLED, after the layer or the
+   * 64 positions that it is at. From any thread.
+   */
   uffb_context_cancel(context: Handle | null): number;
   /**
    * Encodes a batch to final states, which the context keeps for the heads below until the next uffb_encode.

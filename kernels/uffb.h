@@ -180,7 +180,8 @@ UFFB_API void uffb_context_free(uffb_context *context);
 UFFB_API const char *uffb_context_error(const uffb_context *context);
 UFFB_API const char *uffb_context_isa(const uffb_context *context);
 UFFB_API int32_t uffb_context_threads(const uffb_context *context);
-/* Makes the running call, or else the next one, return UFFB_CANCELLED. From any thread. */
+/* Makes the running encode or MLM head, or else the next one, return UFFB_CANCELLED, after the layer or the 64 positions that
+ * it is at. From any thread. */
 UFFB_API int32_t uffb_context_cancel(uffb_context *context);
 
 /* Encodes a batch to final states, which the context keeps for the heads below until the next uffb_encode.

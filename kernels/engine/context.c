@@ -106,6 +106,10 @@ int32_t uffb_context_cancel(uffb_context *c) {
     return UFFB_OK;
 }
 
+int32_t uffb_check_cancel(uffb_context *c) {
+    return atomic_exchange(&c->cancel, 0) ? uffb_context_fail(c, uffb_fail(UFFB_CANCELLED, "cancelled")) : UFFB_OK;
+}
+
 /* A larger buffer in place of *buffer, its contents not kept. */
 static int regrow(float **buffer, int64_t rows, int64_t cols) {
     uint64_t bytes;

@@ -57,6 +57,9 @@ float *uffb_head_scratch(uffb_context *context, int64_t size);
 /* Keeps the thread's message for uffb_context_error and returns `status`. */
 int32_t uffb_context_fail(uffb_context *context, int32_t status);
 
+/* UFFB_CANCELLED, once, after uffb_context_cancel. */
+int32_t uffb_check_cancel(uffb_context *context);
+
 /* The stages. Each runs over all tokens of the batch, on all threads. */
 
 /* c [tokens, rows] = a [tokens, cols] x weight^T + bias, plus the old c if `accumulate`. */

@@ -94,7 +94,8 @@ static int32_t run_encoder(uffb_context *c, const int32_t *ids, const int32_t *t
     if (m->arch.embed_norm) uffb_normalise(c, c->tokens, &m->embed_norm, c->x, c->x);
     fill_tap(c, taps, UFFB_TAP_EMBEDDING, 0, c->x);
     for (int64_t l = 0; l < m->arch.layers; l++) {
-        if (atomic_exchange(&c->cancel, 0)) return uffb_fail(UFFB_CANCELLED, "cancelled");
+        int32_t status = uffb_check_cancel(c);
+        if (status) return status;
         run_block(c, l, taps);
         fill_tap(c, taps, UFFB_TAP_LAYER, l, c->x);
     }

@@ -48,10 +48,11 @@ int32_t uffb_mlm_logits(uffb_context *c, int64_t count, const int64_t *positions
     float *states = uffb_head_scratch(c, 2 * rows * c->model->arch.hidden + 1);
     if (!states) return uffb_context_fail(c, uffb_fail(UFFB_NO_MEMORY, "no memory for the MLM head"));
     for (int64_t i = 0; i < count; i += UFFB_HEAD_ROWS) {
+        if ((status = uffb_check_cancel(c))) break;
         decode(c, count - i < UFFB_HEAD_ROWS ? count - i : UFFB_HEAD_ROWS, positions + i, states,
                logits + i * c->model->arch.vocab);
     }
-    return UFFB_OK;
+    return status;
 }
 
 typedef struct {
@@ -96,12 +97,13 @@ int32_t uffb_mlm_top_k(uffb_context *c, int64_t count, const int64_t *positions,
     if (!states) return uffb_context_fail(c, uffb_fail(UFFB_NO_MEMORY, "no memory for the MLM head"));
     float *logits = states + 2 * rows * h;
     for (int64_t i = 0; i < count; i += UFFB_HEAD_ROWS) {
+        if ((status = uffb_check_cancel(c))) break;
         const int64_t n = count - i < UFFB_HEAD_ROWS ? count - i : UFFB_HEAD_ROWS;
         decode(c, n, positions + i, states, logits);
         selection s = {c, k, logits, ids + i * k, probabilities + i * k};
         uffb_parallel(c->team, n, select_task, &s);
     }
-    return UFFB_OK;
+    return status;
 }
 
 /* --- one vector a sequence ------------------------------------------------------------------------------------------------ */
