@@ -1,5 +1,6 @@
-import { describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { openCheckpoint } from "./checkpoint.ts";
 import { UffbError } from "./errors.ts";
@@ -12,6 +13,7 @@ import {
   writePlain,
 } from "./test/folders.ts";
 
+const PICKLES = fileURLToPath(new URL("../fixtures/pickle/", import.meta.url));
 const INDEX = "model.safetensors.index.json";
 
 /** A folder with the tensors of fff-3x2 in two shards, every second one in each. */
@@ -53,11 +55,69 @@ test("opens shards, behind symbolic links too", () => {
   }
 });
 
+/** The tensors of a reference model, as the original file has them. */
+function expectSame(tensors: ReturnType<typeof openCheckpoint>["tensors"], model: string, prefix = "") {
+  const original = reference(model).tensors;
+  expect([...tensors.keys()].sort()).toEqual([...original.keys()].map((name) => prefix + name).sort());
+  for (const [name, { dtype, shape, data }] of original) {
+    expect(tensors.get(prefix + name)).toMatchObject({ dtype, shape });
+    expect(Buffer.compare(tensors.get(prefix + name)!.data, data)).toBe(0);
+  }
+}
+
+test("opens pickles: a file of any name, pytorch_model.bin in a folder, and shards", () => {
+  expectSame(openCheckpoint(`${PICKLES}fff-1x5.zip.bin`).tensors, "fff-1x5");
+  expectSame(openCheckpoint(`${PICKLES}cls-2.sharded`).tensors, "cls-2");
+  using folder = new TemporaryFolder();
+  copyFileSync(`${PICKLES}fff-1x5.legacy.bin`, folder.file("pytorch_model.bin"));
+  expectSame(openCheckpoint(folder.path).tensors, "fff-1x5");
+  copyFileSync(`${PICKLES}fff-1x5.legacy.bin`, folder.file("last"));
+  expectSame(openCheckpoint(folder.file("last")).tensors, "fff-1x5");
+  // Where both are, safetensors is the one.
+  writeModel(folder, reference("cls-2"));
+  expectSame(openCheckpoint(folder.path).tensors, "cls-2");
+});
+
+test("tells what a training run left beside the model", () => {
+  expect(openCheckpoint(`${PICKLES}training.bin`).skipped).toEqual(["optimizer", "epoch"]);
+  expect(openCheckpoint(`${PICKLES}module.bin`).skipped).toEqual([]);
+});
+
+describe("a name on the hub", () => {
+  const HUB = process.env.HF_HUB_CACHE;
+  afterEach(() => {
+    if (HUB === undefined) delete process.env.HF_HUB_CACHE;
+    else process.env.HF_HUB_CACHE = HUB;
+  });
+
+  test("is its cached snapshot, or how to download it", () => {
+    using cache = new TemporaryFolder();
+    process.env.HF_HUB_CACHE = cache.path;
+    const commit = "0123456789abcdef0123456789abcdef01234567";
+    const repo = cache.file("models--some-org--fff");
+    mkdirSync(`${repo}/refs`, { recursive: true });
+    mkdirSync(`${repo}/snapshots`);
+    writeFileSync(`${repo}/refs/main`, commit);
+    symlinkSync(`${REFERENCE}fff-3x2`, `${repo}/snapshots/${commit}`);
+    expectSame(openCheckpoint("some-org/fff").tensors, "fff-3x2");
+    expect(() => openCheckpoint("some-org/other")).toThrow(
+      `some-org/other: no such file or folder; some-org/other is not in the cache ${cache.path}; download it first: uffb download some-org/other`,
+    );
+  });
+
+  test.each(["none", "./none/there", "a/b/c", "models/x.safetensors", "models/x.bin"])(
+    "cannot be %s",
+    (path) => {
+      expect(() => openCheckpoint(path)).toThrow(new UffbError(`${path}: no such file or folder`));
+    },
+  );
+});
+
 describe("refuses", () => {
   test("places without a model", () => {
     using folder = new TemporaryFolder();
     expect(() => openCheckpoint(folder.file("none"))).toThrow("none: no such file or folder");
-    expect(() => openCheckpoint(folder.path)).toThrow("holds no model.safetensors");
+    expect(() => openCheckpoint(folder.path)).toThrow("holds no model.safetensors or pytorch_model.bin");
     mkdirSync(folder.file("model.safetensors"));
     expect(() => openCheckpoint(folder.path)).toThrow("model.safetensors: is not a file");
   });

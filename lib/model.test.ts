@@ -24,7 +24,8 @@ async function logits(model: Model, name: string): Promise<Float32Array> {
   const first = Int32Array.from({ length }, (_, i) => Number(Buffer.from(ids.data).readBigInt64LE(8 * i)));
   using context = new NativeContext(model.native, { threads: 1 });
   await context.encode({ offsets: BigInt64Array.of(0n, BigInt(length)), ids: first });
-  return model.config.task === "mlm" ? context.mlmLogits([...first.keys()]) : context.classify();
+  // Awaited here: the context is gone after the return.
+  return await (model.config.task === "mlm" ? context.mlmLogits([...first.keys()]) : context.classify());
 }
 
 describe.each(readdirSync(REFERENCE))("%s", (name) => {

@@ -174,6 +174,7 @@ function isTied(
 ): boolean {
   if (packed) return decoder === undefined;
   if (!word || !decoder) return mayTie;
+  if (word.identity !== undefined && word.identity === decoder.identity) return true;
   return (
     word.dtype === decoder.dtype &&
     word.shape.join() === decoder.shape.join() &&

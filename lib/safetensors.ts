@@ -16,6 +16,10 @@ export interface StoredTensor {
   readonly data: Uint8Array;
   /** Where it came from, for messages. */
   readonly file: string;
+  /** Equal for tensors that are one and the same piece of a file (tied weights), where the format can tell. */
+  readonly identity?: string;
+  /** Each reading of `data` makes a copy. */
+  readonly copied?: boolean;
 }
 
 export interface TensorFile {

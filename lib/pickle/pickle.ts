@@ -5,12 +5,8 @@ import { readLegacyCheckpoint, readZipCheckpoint } from "./containers.ts";
 import type { Value } from "./machine.ts";
 import { StridedTensor } from "./tensors.ts";
 
-/**
- * A tensor of a checkpoint. Its `data` is a view of the mapped file where the tensor is contiguous there; otherwise each use makes a
- * copy anew, so read it once and let it go.
- */
+/** A tensor of a checkpoint. Its `data` is a view of the mapped file where the tensor is contiguous there, and else `copied`. */
 export interface PickledTensor extends StoredTensor {
-  /** Equal for tensors that are one and the same piece of a file (tied weights). */
   readonly identity: string;
 }
 
@@ -115,6 +111,7 @@ function describe(tensor: StridedTensor, file: string): PickledTensor {
       return tensor.read();
     },
     file,
+    copied: !tensor.contiguous,
     identity: `${file}#${storage.key}+${offset}[${shape}][${strides}]${dtype}`,
   };
 }
