@@ -19,7 +19,7 @@ test("packs a folder and prints the file's path", async () => {
   using folder = new TemporaryFolder();
   const { exitCode, stdout, stderr } = convert(folder, `${REFERENCE}fff-1x5/`);
   expect([exitCode, stdout]).toEqual([0, "fff-1x5.uffb.safetensors\n"]);
-  expect(stderr).toMatch(/^26 tensors as f32, 0\.\d MB\n$/);
+  expect(stderr).toMatch(/\n26 tensors as f32, 0\.\d MB\n$/);
   using model = await openModel(folder.file("fff-1x5.uffb.safetensors"));
   expect(model.config.arch.depth).toBe(5);
 });

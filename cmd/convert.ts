@@ -1,20 +1,31 @@
-import { basename, resolve } from "node:path";
-import { openCheckpoint } from "../lib/checkpoint.ts";
-import { writePacked } from "../lib/packed/write.ts";
+import { existsSync, realpathSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { type Checkpoint, openCheckpoint } from "../lib/checkpoint.ts";
+import { costOf } from "../lib/convert/cost.ts";
+import { costLines, roleLines } from "../lib/convert/report.ts";
+import { type ConvertOptions, convertModel, convertTensors } from "../lib/convert.ts";
+import { UffbError, UsageError } from "../lib/errors.ts";
+import { openModel } from "../lib/model.ts";
 import { printable } from "../lib/safetensors.ts";
+import { verificationText } from "../lib/verify/report.ts";
+import { TOLERANCE, verify } from "../lib/verify.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
 import { print } from "./cli/terminal.ts";
 
-const DTYPES = { f32: "F32", f16: "F16", bf16: "BF16" } as const;
+const DTYPES = { f32: "F32", f16: "F16", bf16: "BF16", int8: "I8" } as const;
+const SUFFIXES = { packed: ".uffb.safetensors", hf: "-hf", safetensors: ".safetensors" } as const;
 
 export default command({
-  meta: { name: "convert", description: "Pack a model's folder into one file that opens in milliseconds" },
+  meta: {
+    name: "convert",
+    description: "Pack a model into one file that opens in milliseconds, or unpack it",
+  },
   positionals: [
     {
       name: "model",
       description:
-        "Folder with config.json and the checkpoint, a checkpoint's file beside its config.json, or a packed file",
+        "Folder with config.json and the checkpoint (safetensors or pytorch_model.bin), a checkpoint's file beside its config.json, a packed file, or the name of a downloaded model",
       required: true,
     },
   ],
@@ -23,32 +34,119 @@ export default command({
       type: "string",
       alias: "o",
       valueHint: "path",
-      description: "File to write; default: NAME.uffb.safetensors in the current folder",
+      description: "File or folder to write; default: the model's name in the current folder",
+    },
+    to: {
+      type: "enum",
+      options: ["packed", "hf", "safetensors"],
+      default: "packed",
+      description:
+        "packed: for uffb; hf: a folder that the model's own code loads; safetensors: the tensors of a file of any architecture as they are, out of a pickle for instance",
     },
     dtype: {
       type: "enum",
-      options: ["f32", "f16", "bf16"],
-      default: "f32",
-      description: "How weights are stored: f32 opens fastest and is exact, the others take half the space",
+      options: ["f32", "f16", "bf16", "int8"],
+      description:
+        "How matrices are stored; default: f32, which is exact and opens fastest. int8 runs faster, too; the trees stay f32",
+    },
+    ignoreUnknown: {
+      type: "boolean",
+      description: "Leave tensors out that the model does not have, instead of refusing",
+    },
+    verify: {
+      type: "string",
+      valueHint: "expected",
+      description:
+        "Write nothing unless the result reproduces this file of expected tensors; see uffb verify",
+    },
+    tolerance: {
+      type: "number",
+      min: 0,
+      description: `Largest error that --verify allows, relative to its tensor; default: ${TOLERANCE}`,
     },
   },
   examples: [
     "uffb convert models/UltraFastBERT-1x11-long",
-    "uffb convert models/sst2 --dtype f16 -o sst2.uffb.safetensors && uffb infer --model sst2.uffb.safetensors 'A fine film.'",
+    "uffb convert models/sst2 --dtype int8 -o sst2.uffb.safetensors && uffb infer --model sst2.uffb.safetensors 'A fine film.'",
+    "uffb convert pytorch_model.bin --to safetensors -o model.safetensors",
   ],
 
-  run({ args, positionals }) {
+  async run({ args, positionals }) {
     const source = positionals[0]!;
-    const output = args.output ?? `${stem(source)}.uffb.safetensors`;
-    const { bytes, tensors, notFinite } = writePacked(openCheckpoint(source), output, DTYPES[args.dtype]);
-    for (const name of notFinite)
-      messages.warn(`${source}: tensor ${printable(name)} has NaNs or infinities`);
-    messages.info(`${tensors} tensors as ${args.dtype}, ${(bytes / 1e6).toFixed(1)} MB`);
+    const { to, verify: expected, tolerance, ignoreUnknown } = args;
+    const dtype = args.dtype ?? "f32";
+    if (to === "safetensors") {
+      for (const flag of ["dtype", "ignoreUnknown", "verify"] as const) {
+        if (args[flag])
+          throw new UsageError(`--to safetensors keeps every tensor as it is; drop --${kebab(flag)}`);
+      }
+    }
+    if (to === "hf" && dtype === "int8")
+      throw new UsageError("--dtype int8 is for packed files; choose another");
+    if (tolerance !== undefined && expected === undefined)
+      throw new UsageError("--tolerance is for --verify; add that, or drop it");
+    const output = args.output ?? `${stem(source)}${SUFFIXES[to]}`;
+    if (existsSync(output) && existsSync(source) && realpathSync(output) === realpathSync(source)) {
+      throw new UsageError(`${output} is what is to be converted; give another path with -o`);
+    }
+
+    const checkpoint = openCheckpoint(source);
+    const skipped = checkpoint.skipped.map(printable).join(", ");
+    if (skipped !== "") messages.info(`Beside the model, and left out: ${skipped}`);
+    if (to === "safetensors") return await writeTensors(checkpoint, output);
+    const options: ConvertOptions = {
+      to,
+      dtype: DTYPES[dtype],
+      ignoreUnknown,
+      ...(expected !== undefined && { check: (path) => check(path, expected, tolerance) }),
+    };
+    const converted = await convertModel(checkpoint, output, options);
+    for (const line of roleLines(converted)) messages.info(line);
+    for (const { finite, binding } of converted.weights) {
+      if (!finite) messages.warn(`${source}: tensor ${printable(binding.name)} has NaNs or infinities`);
+    }
+    messages.info(`${converted.weights.length} tensors as ${dtype}, ${megabytes(converted.bytes)}`);
+    if (dtype !== "f32") await showCost(checkpoint, output, options, dtype);
     print(`${output}\n`);
   },
 });
 
+async function writeTensors(checkpoint: Checkpoint, output: string): Promise<void> {
+  const { bytes, shared } = await convertTensors(checkpoint, output);
+  for (const [name, first] of shared)
+    messages.info(`${printable(name)} is ${printable(first)}, which is written once`);
+  messages.info(`${checkpoint.tensors.size} tensors as they are, ${megabytes(bytes)}`);
+  print(`${output}\n`);
+}
+
+/** Throws unless the model at `path` computes what the file says. */
+async function check(path: string, expected: string, tolerance = TOLERANCE): Promise<void> {
+  using model = await openModel(path);
+  const verification = await verify(model, expected, { tolerance });
+  messages.info(verificationText(verification).trimEnd());
+  if (!verification.passed)
+    throw new UffbError(`${expected}: the result does not reproduce it; nothing was written`);
+}
+
+/** The file is written and good whether or not its cost can be told. */
+async function showCost(checkpoint: Checkpoint, output: string, options: ConvertOptions, dtype: string) {
+  try {
+    const packed = options.to === "packed" ? output : join(output, "model.safetensors");
+    for (const line of costLines(await costOf(checkpoint, packed, options), dtype)) messages.info(line);
+  } catch (error) {
+    messages.warn(`what ${dtype} changes could not be measured: ${(error as Error).message}`);
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+function kebab(flag: string): string {
+  return flag.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
 /** The folder's or file's own name, without what tells the format. */
 function stem(path: string): string {
-  return basename(resolve(path)).replace(/(\.uffb)?\.safetensors$/, "");
+  return basename(resolve(path)).replace(/(\.uffb)?\.(safetensors|bin|pth?|ckpt)$/, "");
 }

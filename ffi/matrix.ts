@@ -44,3 +44,31 @@ export function convertMatrix(
   );
   return target;
 }
+
+/**
+ * Writes a [rows, cols] matrix as 8-bit integers to `panels` (UFFB_PANELS_I8), with the scale of each row to `scale` [rows].
+ * Errors: InvalidError when a size does not fit.
+ */
+export function quantiseMatrix(
+  rows: number,
+  cols: number,
+  data: ArrayBufferView,
+  { dtype, layout }: Form,
+  panels: Uint8Array,
+  scale: Float32Array,
+): void {
+  if (scale.length !== rows) throw new InvalidError(`${scale.length} scales for ${rows} rows`);
+  checked((library) =>
+    library.uffb_tensor_quantise(
+      rows,
+      cols,
+      data,
+      data.byteLength,
+      dtype,
+      layout,
+      panels,
+      panels.byteLength,
+      scale,
+    ),
+  );
+}

@@ -5,7 +5,14 @@ import { UffbError } from "./errors.ts";
 import { requireSnapshot } from "./hub/cache.ts";
 import { isPacked, type PackedFile, packedFiles } from "./packed/format.ts";
 import { openPickle } from "./pickle/pickle.ts";
-import { mapFile, openSafetensors, parseTensorFile, printable, type StoredTensor } from "./safetensors.ts";
+import {
+  mapFile,
+  namedTensors,
+  openSafetensors,
+  parseTensorFile,
+  printable,
+  type StoredTensor,
+} from "./safetensors.ts";
 
 export interface Checkpoint {
   /** Its path, for messages. */
@@ -94,7 +101,7 @@ function openFile(path: string): Checkpoint {
   if (isPickle(bytes)) return plain(path, dirname(path), (skip) => openPickle(path, skip));
   const file = parseTensorFile(bytes, path);
   if (isPacked(file)) return openPacked(packedFiles(file, path), path);
-  return plain(path, dirname(path), () => file.tensors);
+  return plain(path, dirname(path), () => namedTensors(file));
 }
 
 /** By what it starts with: a ZIP file or a pickle, where safetensors would have a length and an opening brace. */

@@ -2,11 +2,10 @@ import { describe, expect, test } from "bun:test";
 import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { NativeContext } from "../ffi/context.ts";
-import { openCheckpoint } from "./checkpoint.ts";
+import type { WeightDtype } from "./convert.ts";
 import { type Model, openModel } from "./model.ts";
-import { type PackedDtype, writePacked } from "./packed/write.ts";
 import { openSafetensors } from "./safetensors.ts";
-import { REFERENCE, TemporaryFolder } from "./test/folders.ts";
+import { pack, REFERENCE, TemporaryFolder } from "./test/folders.ts";
 
 const SHARED = fileURLToPath(new URL("../../shared/", import.meta.url));
 const BUILTIN = fileURLToPath(new URL("../fixtures/model/model-tiny.uffb.safetensors", import.meta.url));
@@ -35,7 +34,7 @@ describe.each(readdirSync(REFERENCE))("%s", (name) => {
     expect(isComplete(model)).toBe(true);
     expect(model.warnings).toEqual([]);
     const path = folder.file("packed");
-    writePacked(openCheckpoint(REFERENCE + name), path, "F32");
+    await pack(REFERENCE + name, path);
     using packed = await openModel(path);
     const expected = await logits(model, name);
     expect(expected.length).toBeGreaterThan(0);
@@ -57,10 +56,10 @@ describe("the built-in model", () => {
     expect(model.tokenizer()).toBe(model.tokenizer());
   });
 
-  test.skipIf(!existsSync(SHARED))("is what convert makes of ../shared/model-tiny", () => {
+  test.skipIf(!existsSync(SHARED))("is what convert makes of ../shared/model-tiny", async () => {
     using folder = new TemporaryFolder();
     const path = folder.file("out");
-    writePacked(openCheckpoint(`${SHARED}model-tiny`), path, "F16");
+    await pack(`${SHARED}model-tiny`, path, "F16");
     expect(Buffer.compare(readFileSync(path), readFileSync(BUILTIN))).toBe(0);
   });
 });
@@ -91,12 +90,12 @@ describe("a model without tokenizer", () => {
   });
 });
 
-test.each<PackedDtype>(["F32", "F16", "BF16"])(
+test.each<WeightDtype>(["F32", "F16", "BF16"])(
   "a packed %s file brings its tokenizer along",
   async (dtype) => {
     using folder = new TemporaryFolder();
     const path = folder.file("out");
-    writePacked(openCheckpoint(BUILTIN), path, dtype);
+    await pack(BUILTIN, path, dtype);
     using model = await openModel(path);
     expect(model.tokenizer().specials.mask).toEqual({ id: 4, token: "<mask>" });
   },

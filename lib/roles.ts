@@ -7,6 +7,8 @@ import {
   UFFB_F64,
   UFFB_HEAD_CLASS,
   UFFB_HEAD_MLM,
+  UFFB_I8,
+  UFFB_PANELS,
   UFFB_ROWS,
 } from "../ffi/bindings.ts";
 import { NativeModel, type Tensor } from "../ffi/model.ts";
@@ -14,7 +16,7 @@ import type { Checkpoint } from "./checkpoint.ts";
 import { type Config, classifierTask, nameLabels } from "./config.ts";
 import { UffbError } from "./errors.ts";
 import { type Family, MAX_LABELS, type Role } from "./families/family.ts";
-import { packedShape } from "./packed/format.ts";
+import { packedForm } from "./packed/format.ts";
 import { printable, type StoredTensor } from "./safetensors.ts";
 
 /** One tensor of the engine and the one of the checkpoint that it is made of. */
@@ -36,6 +38,19 @@ export interface Bound {
   /** Not filled yet. */
   native: NativeModel;
   bindings: Binding[];
+  unused: Unused[];
+}
+
+/** A tensor of the checkpoint without a place of its own. */
+export interface Unused {
+  name: string;
+  /** It is the word embedding once more, a buffer that follows from the config, or unknown (where that is allowed). */
+  why: "tied" | "buffer" | "unknown";
+}
+
+export interface BindOptions {
+  /** Leave tensors out that the model does not have, instead of refusing the checkpoint. */
+  ignoreUnknown?: boolean;
 }
 
 /** Element types a weight can have, in safetensors' and in the engine's terms. */
@@ -45,6 +60,9 @@ export const WEIGHT_DTYPES: Readonly<Record<string, number>> = {
   BF16: UFFB_BF16,
   F64: UFFB_F64,
 };
+
+/** The scales of a packed tensor in 8 bits. */
+const SCALES: Role = { engine: "", stored: "" };
 
 /** Names in a message before the rest is only counted. */
 const MAX_NAMES = 40;
@@ -59,21 +77,26 @@ interface Entry {
  * Binds every tensor of a checkpoint.
  * Errors: UffbError that lists missing and unexpected tensors, or names one whose dtype or shape is not what the config asks for.
  */
-export function bindTensors(config: Config, checkpoint: Checkpoint): Bound {
+export function bindTensors(
+  config: Config,
+  checkpoint: Checkpoint,
+  { ignoreUnknown = false }: BindOptions = {},
+): Bound {
   const { source } = checkpoint;
   const packed = checkpoint.packed !== undefined;
   const names = new Names(config.family, packed);
   const found = packed ? new Map(entries(checkpoint)) : byPlainName(checkpoint);
   const settled = settle(config, source, (engine) => found.get(names.of(engine))?.tensor, packed);
   const used = new Set<string>();
-  if (settled.arch.tied) shareDecoder(found, names, used);
+  const unused: Unused[] = [];
+  if (settled.arch.tied) unused.push(...shareDecoder(found, names, used));
 
   const native = newNative(settled, source);
   try {
     const pairs: { wanted: Tensor; role: Role; entry: Entry }[] = [];
     const missing: string[] = [];
     for (const wanted of native.tensors()) {
-      const role = names.role(wanted.name);
+      const role = names.role(wanted.name) ?? (packed && isScale(wanted.name, found) ? SCALES : undefined);
       if (role === undefined || (role.when && !settled.switches.has(role.when))) continue;
       const name = names.of(wanted.name);
       const entry = found.get(name);
@@ -82,23 +105,25 @@ export function bindTensors(config: Config, checkpoint: Checkpoint): Bound {
       else if (!role.optional) missing.push(name);
     }
     const ignored = packed ? [] : config.family.ignored;
-    const unexpected = [...found].filter(
-      ([name]) => !used.has(name) && !ignored.some((rule) => rule.test(name)),
-    );
-    if (missing.length > 0 || unexpected.length > 0) {
-      throw misfit(
-        missing,
-        unexpected.map(([, { name }]) => name),
-        source,
-      );
+    for (const [plain, { name }] of found) {
+      if (used.has(plain)) continue;
+      unused.push({ name, why: ignored.some((rule) => rule.test(plain)) ? "buffer" : "unknown" });
+    }
+    const unexpected = unused.filter(({ why }) => why === "unknown").map(({ name }) => name);
+    if (missing.length > 0 || (unexpected.length > 0 && !ignoreUnknown)) {
+      throw misfit(missing, unexpected, source);
     }
     const bindings = pairs.map(({ wanted, role, entry }) => bind(wanted, role, entry, packed));
     const labels = settled.task === "mlm" ? [] : nameLabels(settled.names, settled.arch.labels);
-    return { config: { ...settled, labels }, native, bindings };
+    return { config: { ...settled, labels }, native, bindings, unused };
   } catch (error) {
     native[Symbol.dispose]();
     throw error;
   }
+}
+
+function isScale(name: string, found: Map<string, Entry>): boolean {
+  return name.endsWith(".scale") && found.get(name.slice(0, -".scale".length))?.tensor.dtype === "I8";
 }
 
 /** A family's names for the engine's tensors. */
@@ -174,7 +199,7 @@ function isTied(
 ): boolean {
   if (packed) return decoder === undefined;
   if (!word || !decoder) return mayTie;
-  if (word.identity !== undefined && word.identity === decoder.identity) return true;
+  if (word === decoder || (word.identity !== undefined && word.identity === decoder.identity)) return true;
   return (
     word.dtype === decoder.dtype &&
     word.shape.join() === decoder.shape.join() &&
@@ -183,12 +208,15 @@ function isTied(
 }
 
 /** Tools that store shared tensors once keep the first name of the alphabet, which is the decoder's. */
-function shareDecoder(found: Map<string, Entry>, names: Names, used: Set<string>): void {
+function shareDecoder(found: Map<string, Entry>, names: Names, used: Set<string>): Unused[] {
   const decoder = names.of("head.mlm.decoder.weight");
   const word = names.of("embed.word");
   const entry = found.get(decoder);
-  if (entry && !found.has(word)) found.set(word, entry);
   used.add(decoder);
+  if (!entry) return [];
+  if (found.has(word)) return [{ name: entry.name, why: "tied" }];
+  found.set(word, entry);
+  return [];
 }
 
 function newNative({ arch }: Config, source: string): NativeModel {
@@ -200,18 +228,34 @@ function newNative({ arch }: Config, source: string): NativeModel {
   }
 }
 
+/** How a family's own code stores a tensor, other than in packed files: its name, its shape, and how that represents [rows, cols]. */
+export interface StoredForm {
+  name: string;
+  shape: number[];
+  layout: number;
+}
+
+export function storedForm(family: Family, wanted: Tensor): StoredForm {
+  const names = new Names(family, false);
+  return { name: names.of(wanted.name), ...formOf(wanted, names.role(wanted.name)) };
+}
+
+function formOf({ rows, cols, layout }: Tensor, role: Role | undefined): Omit<StoredForm, "name"> {
+  if (role?.nodesInColumns && layout === UFFB_ROWS) return { shape: [cols, rows], layout: UFFB_COLUMNS };
+  const vector = role?.scalar ? [] : [cols];
+  return { shape: rows === 1 ? vector : [rows, cols], layout: UFFB_ROWS };
+}
+
 function bind(wanted: Tensor, role: Role, { name, tensor }: Entry, packed: boolean): Binding {
-  const { rows, cols } = wanted;
   const label = `${tensor.file}: tensor ${printable(name)} is ${tensor.dtype} [${tensor.shape.join(", ")}]`;
-  const dtype = WEIGHT_DTYPES[tensor.dtype];
+  const inBytes = packed && wanted.layout === UFFB_PANELS && tensor.dtype === "I8";
+  const dtype = inBytes ? UFFB_I8 : WEIGHT_DTYPES[tensor.dtype];
   if (dtype === undefined)
     throw new UffbError(`${label}; weights can be ${Object.keys(WEIGHT_DTYPES).join(", ")}`);
-  const inColumns = !packed && role.nodesInColumns === true && wanted.layout === UFFB_ROWS;
-  const shape = packed ? packedShape(wanted) : inColumns ? [cols, rows] : rows === 1 ? [cols] : [rows, cols];
+  const { shape, layout } = packed ? packedForm(wanted, tensor.dtype) : formOf(wanted, role);
   if (withoutLeadingOnes(shape) !== withoutLeadingOnes(tensor.shape)) {
     throw new UffbError(`${label}, but config.json asks for [${shape.join(", ")}]; do they belong together?`);
   }
-  const layout = packed ? wanted.layout : inColumns ? UFFB_COLUMNS : UFFB_ROWS;
   return { wanted, name, tensor, dtype, layout };
 }
 
@@ -225,7 +269,11 @@ function misfit(missing: readonly string[], unexpected: readonly string[], sourc
   const parts: string[] = [];
   if (missing.length > 0) parts.push(`lacks the ${list(missing)}`);
   if (unexpected.length > 0) parts.push(`has the unexpected ${list(unexpected)}`);
-  return new UffbError(`${source}: ${parts.join(", and ")}; does config.json belong to this checkpoint?`);
+  const hint =
+    missing.length > 0
+      ? "does config.json belong to this checkpoint?"
+      : "uffb convert --ignore-unknown leaves them out, if config.json belongs to this checkpoint";
+  return new UffbError(`${source}: ${parts.join(", and ")}; ${hint}`);
 }
 
 function list(names: readonly string[]): string {

@@ -80,7 +80,20 @@ export function openTensorFile(path: string): TensorFile {
 
 /** The tensors of a file, by name. */
 export function openSafetensors(path: string): Map<string, StoredTensor> {
-  return openTensorFile(path).tensors;
+  return namedTensors(openTensorFile(path));
+}
+
+/**
+ * A file's tensors by all their names: one that goes by several is there once, and the metadata map its other names to that one
+ * (Python's safetensors.torch.save_model does it so).
+ */
+export function namedTensors({ metadata, tensors }: TensorFile): Map<string, StoredTensor> {
+  const all = new Map(tensors);
+  for (const [name, first] of Object.entries(metadata)) {
+    const tensor = tensors.get(first);
+    if (tensor && name !== "format" && !tensors.has(name)) all.set(name, tensor);
+  }
+  return all;
 }
 
 /** Reads a whole file's bytes; the tensors are views of them. `source` is its name in messages. */

@@ -161,6 +161,7 @@ export const crammed: Family = {
       engine: "layer.L.attn.scale",
       stored: "encoder.layers.L.attn.self_attention.norm_factor",
       optional: true,
+      scalar: true,
     },
     { engine: "layer.L.attn.out.weight", stored: "encoder.layers.L.attn.dense.weight" },
     { engine: "layer.L.attn.out.bias", stored: "encoder.layers.L.attn.dense.bias", when: "bias" },
@@ -194,4 +195,16 @@ export const crammed: Family = {
     /^encoder\.embedding\.pos_embedding\.(position_ids|pe)$/,
     /^encoder\.layers\.\d+\.attn\.self_attention\..*inv_freq$/,
   ],
+  buffers({ positions, maxLength }) {
+    if (positions !== UFFB_LEARNED) return [];
+    const ids = BigInt64Array.from({ length: maxLength }, (_, i) => BigInt(i));
+    return [
+      {
+        name: "encoder.embedding.pos_embedding.position_ids",
+        dtype: "I64",
+        shape: [1, maxLength],
+        data: new Uint8Array(ids.buffer),
+      },
+    ];
+  },
 };

@@ -13,6 +13,8 @@ export interface Family {
   roles: readonly Role[];
   /** Tensors that carry nothing the engine needs: buffers that follow from the config. */
   ignored: readonly RegExp[];
+  /** Buffers without which the model's own code does not load a checkpoint, though they follow from the config. */
+  buffers?(arch: Arch): { name: string; dtype: string; shape: number[]; data: Uint8Array }[];
 }
 
 /** Tensors that a config switches on or off, beyond those that follow from the engine's architecture. */
@@ -35,6 +37,8 @@ export interface Role {
   when?: Switch;
   /** The engine has a default for it. */
   optional?: true;
+  /** A number on its own, of shape []. */
+  scalar?: true;
   /** The checkpoint has nodes in columns. The engine wants them in rows, except where it multiplies by the whole matrix (panels). */
   nodesInColumns?: true;
 }

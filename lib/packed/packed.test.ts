@@ -5,13 +5,13 @@ import { UFFB_F32, UFFB_ROWS } from "../../ffi/bindings.ts";
 import { convertMatrix } from "../../ffi/matrix.ts";
 import { openCheckpoint } from "../checkpoint.ts";
 import { loadConfig } from "../config.ts";
+import type { WeightDtype } from "../convert.ts";
 import { UffbError } from "../errors.ts";
 import { openModel } from "../model.ts";
 import { type Binding, bindTensors } from "../roles.ts";
 import { writeSafetensors } from "../safetensors/write.ts";
 import { openTensorFile } from "../safetensors.ts";
-import { REFERENCE, reference, sources, TemporaryFolder, writeModel } from "../test/folders.ts";
-import { type PackedDtype, writePacked } from "./write.ts";
+import { pack, REFERENCE, reference, sources, TemporaryFolder, writeModel } from "../test/folders.ts";
 
 const MODELS = readdirSync(REFERENCE);
 
@@ -25,16 +25,16 @@ function unpacked(path: string): Map<string, Uint8Array> {
   return new Map(bindings.map((binding) => [binding.wanted.name, rows(binding)]));
 }
 
-function packed(folder: TemporaryFolder, model: string, dtype: PackedDtype = "F32"): string {
+async function packed(folder: TemporaryFolder, model: string, dtype: WeightDtype = "F32"): Promise<string> {
   const path = folder.file(`${model}-${dtype}.uffb.safetensors`);
-  writePacked(openCheckpoint(REFERENCE + model), path, dtype);
+  await pack(REFERENCE + model, path, dtype);
   return path;
 }
 
-test.each(MODELS)("packs %s in f32 without changing a bit", (model) => {
+test.each(MODELS)("packs %s in f32 without changing a bit", async (model) => {
   using folder = new TemporaryFolder();
   const before = unpacked(REFERENCE + model);
-  const path = packed(folder, model);
+  const path = await packed(folder, model);
   const after = unpacked(path);
   expect([...after.keys()]).toEqual([...before.keys()]);
   for (const [name, data] of before) expect(Buffer.compare(after.get(name)!, data)).toBe(0);
@@ -42,17 +42,17 @@ test.each(MODELS)("packs %s in f32 without changing a bit", (model) => {
 
   // Packing what is packed already changes nothing at all.
   const again = folder.file("again");
-  writePacked(openCheckpoint(path), again, "F32");
+  await pack(path, again);
   expect(Buffer.compare(readFileSync(again), readFileSync(path))).toBe(0);
 });
 
 test.each([
   ["F16", 2 ** -11],
   ["BF16", 2 ** -8],
-] as const)("packs in %s within its precision, and vectors exactly", (dtype, precision) => {
+] as const)("packs in %s within its precision, and vectors exactly", async (dtype, precision) => {
   using folder = new TemporaryFolder();
   const before = unpacked(`${REFERENCE}fff-1x5`);
-  const path = packed(folder, "fff-1x5", dtype);
+  const path = await packed(folder, "fff-1x5", dtype);
   const { tensors } = openTensorFile(path);
   for (const [name, data] of unpacked(path)) {
     const exact = new Float32Array(before.get(name)!.buffer);
@@ -66,7 +66,7 @@ test.each([
 
 test("lays tensors out for the engine: aligned, in its layout, used in place", async () => {
   using folder = new TemporaryFolder();
-  const path = packed(folder, "fff-1x5");
+  const path = await packed(folder, "fff-1x5");
   const { tensors, metadata } = openTensorFile(path);
   expect(metadata).toEqual({ format: "uffb", version: "1", layout: "panels16" });
   expect(tensors.get("embed.word")).toMatchObject({ dtype: "F32", shape: [32, 64, 16] });
@@ -93,8 +93,9 @@ describe("NaNs and infinities", () => {
     async (value) => {
       using folder = new TemporaryFolder();
       const path = broken(folder, value);
-      const report = writePacked(openCheckpoint(path), folder.file("out"), "F16");
-      expect(report.notFinite).toEqual(["encoder.layers.1.ffn.linear_in.weight"]);
+      const { weights } = await pack(path, folder.file("out"), "F16");
+      const names = weights.filter(({ finite }) => !finite).map(({ binding }) => binding.name);
+      expect(names).toEqual(["encoder.layers.1.ffn.linear_in.weight"]);
       using model = await openModel(path);
       expect(model.warnings).toEqual([
         `${path}: tensor encoder.layers.1.ffn.linear_in.weight has NaNs or infinities; results may be meaningless`,
@@ -103,22 +104,23 @@ describe("NaNs and infinities", () => {
       expect(packedModel.warnings[0]).toContain("tensor layer.1.fff.in.weight has NaNs or infinities");
     },
   );
-  test("a number beyond half precision is an error, not an infinity", () => {
+  test("a number beyond half precision is an error, not an infinity", async () => {
     using folder = new TemporaryFolder();
-    const checkpoint = openCheckpoint(broken(folder, 1e6));
-    expect(() => writePacked(checkpoint, folder.file("out"), "F16")).toThrow(
+    const path = broken(folder, 1e6);
+    await expect(pack(path, folder.file("out"), "F16")).rejects.toThrow(
       "tensor encoder.layers.1.ffn.linear_in.weight has weights beyond the range of f16; use another --dtype",
     );
     expect(existsSync(folder.file("out"))).toBe(false);
-    expect(writePacked(checkpoint, folder.file("out"), "BF16").notFinite).toEqual([]);
+    const { weights } = await pack(path, folder.file("out"), "BF16");
+    expect(weights.every(({ finite }) => finite)).toBe(true);
   });
 });
 
 describe("refuses", () => {
   /** The packed model with other metadata or tensors. */
-  const changed = (folder: TemporaryFolder, change: Parameters<typeof edit>[2]) =>
+  const changed = async (folder: TemporaryFolder, change: Parameters<typeof edit>[2]) =>
     edit(folder, "fff-1x5", change);
-  function edit(
+  async function edit(
     folder: TemporaryFolder,
     model: string,
     change: (file: {
@@ -126,14 +128,14 @@ describe("refuses", () => {
       tensors: ReturnType<typeof reference>["tensors"];
     }) => void,
   ) {
-    const { metadata, tensors } = openTensorFile(packed(folder, model));
+    const { metadata, tensors } = openTensorFile(await packed(folder, model));
     const file = {
       metadata: { ...metadata },
       tensors: new Map([...tensors].filter(([name]) => !name.startsWith("pad."))),
     };
     change(file);
     const path = folder.file("changed");
-    writeSafetensors(path, file.metadata, sources(file.tensors));
+    await writeSafetensors(path, file.metadata, sources(file.tensors));
     return () => openModel(path);
   }
   const f32 = (shape: number[]) => ({
@@ -182,12 +184,12 @@ describe("refuses", () => {
     ],
   ])("%s", async (_, change, message) => {
     using folder = new TemporaryFolder();
-    await expect(changed(folder, change)()).rejects.toThrow(message);
+    await expect((await changed(folder, change))()).rejects.toThrow(message);
   });
 
   test("a file cut short", async () => {
     using folder = new TemporaryFolder();
-    const bytes = readFileSync(packed(folder, "fff-1x5"));
+    const bytes = readFileSync(await packed(folder, "fff-1x5"));
     for (const length of [0, 7, 100, bytes.length - 1]) {
       writeFileSync(folder.file("cut"), bytes.subarray(0, length));
       await expect(openModel(folder.file("cut"))).rejects.toThrow(UffbError);
@@ -197,7 +199,7 @@ describe("refuses", () => {
 
 test("any change of a packed file's start gives a model or one clear error", async () => {
   using folder = new TemporaryFolder();
-  const bytes = readFileSync(packed(folder, "fff-3x2"));
+  const bytes = readFileSync(await packed(folder, "fff-3x2"));
   const length = Number(bytes.readBigUInt64LE(0));
   const header = bytes.subarray(8, 8 + length).toString();
   // Changes that leave it valid JSON reach much deeper than flipped bytes.

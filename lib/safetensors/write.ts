@@ -1,31 +1,28 @@
-/** Writes safetensors files: aligned, whole, or not at all. */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
-import { UffbError } from "../errors.ts";
+/** Writes safetensors files, tensor after tensor. */
+import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
 import { byteCount } from "../safetensors.ts";
 
 /** Where the data begins, and each tensor if asked for: a cache line, the widest vector register. */
 const ALIGNMENT = 64;
 
-/** A tensor to write. `data` is called once, in order, and its result used before the next one's call. */
+/** A tensor to write. `data` is called once, in order; each piece is used before the next is asked for. */
 export interface TensorSource {
   name: string;
   dtype: string;
   shape: readonly number[];
-  data(): Uint8Array;
+  data(): Iterable<Uint8Array>;
 }
 
 /**
- * Writes a file, tensor after tensor. With `aligned`, each begins at a multiple of 64 bytes: `pad.N` tensors fill the gaps, which the
- * format does not allow to stay empty. The file appears under its name only once it is complete and on disk; on failure nothing is left behind.
- * Returns its size in bytes.
+ * Writes a file, and waits until it is on disk. With `aligned`, each tensor begins at a multiple of 64 bytes: `pad.N` tensors fill the
+ * gaps, which the format does not allow to stay empty. Returns its size in bytes.
  */
-export function writeSafetensors(
+export async function writeSafetensors(
   path: string,
   metadata: Record<string, string>,
   tensors: readonly TensorSource[],
   { aligned = false } = {},
-): number {
+): Promise<number> {
   const header: [string, unknown][] = [["__metadata__", metadata]];
   const pieces: TensorSource[] = [];
   let offset = 0;
@@ -45,7 +42,7 @@ export function writeSafetensors(
   for (const tensor of tensors) {
     const gap = aligned ? -offset & (ALIGNMENT - 1) : 0;
     if (gap > 0)
-      place({ name: `pad.${pieces.length}`, dtype: "U8", shape: [gap], data: () => new Uint8Array(gap) });
+      place({ name: `pad.${pieces.length}`, dtype: "U8", shape: [gap], data: () => [new Uint8Array(gap)] });
     place(tensor);
   }
   const text = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
@@ -53,36 +50,27 @@ export function writeSafetensors(
   new DataView(start.buffer).setBigUint64(0, BigInt(start.length - 8), true);
   start.set(text, 8);
 
-  writeWhole(path, (write) => {
-    write(start);
+  const file = openSync(path, "w");
+  try {
+    writeAll(file, start);
     for (const tensor of pieces) {
-      const data = tensor.data();
-      if (data.length !== byteCount(tensor.dtype, tensor.shape))
+      let written = 0;
+      for (const piece of tensor.data()) {
+        writeAll(file, piece);
+        written += piece.length;
+      }
+      await new Promise(setImmediate); // lets an interrupt through
+      if (written !== byteCount(tensor.dtype, tensor.shape)) {
         throw new Error(`${tensor.name}: wrong number of bytes`);
-      write(data);
+      }
     }
-  });
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
   return start.length + offset;
 }
 
-/** Writes a file by way of a temporary one beside it, so that nobody ever sees it half-written. */
-function writeWhole(path: string, fill: (write: (data: Uint8Array) => void) => void): void {
-  const temporary = join(dirname(path), `.${basename(path)}.${crypto.randomUUID()}.tmp`);
-  let file: number | undefined;
-  try {
-    file = openSync(temporary, "wx");
-    const target = file;
-    fill((data) => {
-      for (let done = 0; done < data.length; ) done += writeSync(target, data, done, data.length - done);
-    });
-    fsyncSync(file);
-    closeSync(file);
-    file = undefined;
-    renameSync(temporary, path);
-  } catch (error) {
-    if (file !== undefined) closeSync(file);
-    rmSync(temporary, { force: true });
-    if (error instanceof UffbError || (error as { code?: string }).code === undefined) throw error;
-    throw new UffbError(`${path}: cannot be written: ${(error as Error).message}`, { cause: error });
-  }
+function writeAll(file: number, data: Uint8Array): void {
+  for (let done = 0; done < data.length; ) done += writeSync(file, data, done, data.length - done);
 }

@@ -3,6 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { openCheckpoint } from "../checkpoint.ts";
+import { type Converted, convertModel, type WeightDtype } from "../convert.ts";
 import type { TensorSource } from "../safetensors/write.ts";
 import { openSafetensors, type StoredTensor } from "../safetensors.ts";
 
@@ -31,8 +33,13 @@ export function reference(name: string): { config: Json; tensors: Tensors } {
   return { config, tensors: new Map(openSafetensors(join(REFERENCE, name, "model.safetensors"))) };
 }
 
+/** Packs the model at `source`. */
+export function pack(source: string, path: string, dtype: WeightDtype = "F32"): Promise<Converted> {
+  return convertModel(openCheckpoint(source), path, { to: "packed", dtype });
+}
+
 export function sources(tensors: Tensors): TensorSource[] {
-  return [...tensors].map(([name, { dtype, shape, data }]) => ({ name, dtype, shape, data: () => data }));
+  return [...tensors].map(([name, { dtype, shape, data }]) => ({ name, dtype, shape, data: () => [data] }));
 }
 
 /** Writes config.json and, without the writer's padding tensors, model.safetensors. */

@@ -1,0 +1,145 @@
+import { join } from "node:path";
+import { UFFB_FFN_FFF, UFFB_TAP_PATH } from "../../ffi/bindings.ts";
+import { NativeContext } from "../../ffi/context.ts";
+import { NativeTaps } from "../../ffi/taps.ts";
+import { ragged } from "../batches.ts";
+import { type Checkpoint, openCheckpoint } from "../checkpoint.ts";
+import { type ConvertOptions, convertModel } from "../convert.ts";
+import { type Prepared, prepare } from "../infer/prepare.ts";
+import { type Model, openModel } from "../model.ts";
+import { MASKED_SENTENCES, PLAIN_SENTENCES } from "../sample.ts";
+import { FolderBeside } from "../whole.ts";
+
+/** What a model's narrower weights change, on the built-in sentences. */
+export interface Cost {
+  sentences: number;
+  tokens: number;
+  /** By layer, the share of the tokens' paths (one a tree) that visit another node; [] without trees. */
+  paths: number[];
+  /** Of the logits of masks or labels, absolute; `largest` is the largest logit there is. */
+  error: { max: number; rms: number; largest: number };
+  /** Answers, a mask's best token or a text's best label, and how many of them stay. Regression has none. */
+  answers: number;
+  same: number;
+}
+
+/** Sentences at once: the logits of their masks are some 3 MB for a large vocabulary. */
+const BATCH = 8;
+
+/**
+ * Measures what `output`, a packed file, lost against the checkpoint that it was made of. Both run from f32 or 8-bit files that the engine
+ * uses in place, written beside the output for this where they are not there: weights widened in memory would take as much as the model.
+ * Errors: UffbError when the model has no tokenizer; system errors when there is no room.
+ */
+export async function costOf(
+  checkpoint: Checkpoint,
+  output: string,
+  { dtype, ignoreUnknown = false }: ConvertOptions,
+): Promise<Cost> {
+  using folder = new FolderBeside(output);
+  const widen = async (source: Checkpoint, name: string) => {
+    const path = join(folder.path, name);
+    await convertModel(source, path, { to: "packed", dtype: "F32", ignoreUnknown });
+    return path;
+  };
+  using exact = await openModel(await widen(checkpoint, "exact"));
+  using narrow = await openModel(dtype === "I8" ? output : await widen(openCheckpoint(output), "narrow"));
+  return await measureCost(exact, narrow);
+}
+
+/**
+ * Runs the built-in sentences through a model with its weights in f32 and through the same with narrower ones.
+ * Errors: UffbError when the model has no tokenizer.
+ */
+async function measureCost(exact: Model, narrow: Model): Promise<Cost> {
+  using first = new NativeContext(exact.native);
+  using second = new NativeContext(narrow.native);
+  const { layers } = exact.config.arch;
+  const sentences = await prepareSentences(exact);
+  let tokens = 0;
+  let answers = 0;
+  let same = 0;
+  let [squares, count, max, largest] = [0, 0, 0, 0];
+  const changed = new Array<number>(layers).fill(0);
+  let paths = 0;
+  for (let start = 0; start < sentences.length; start += BATCH) {
+    const batch = sentences.slice(start, start + BATCH);
+    const a = await run(exact, first, batch);
+    const b = await run(narrow, second, batch);
+    for (const { ids } of batch) tokens += ids.length;
+    a.paths.forEach((nodes, layer) => {
+      changed[layer]! += differentRows(nodes, b.paths[layer]!, exact.config.arch.depth + 1);
+    });
+    paths += (a.paths[0]?.length ?? 0) / (exact.config.arch.depth + 1);
+    for (let i = 0; i < a.logits.length; i++) {
+      const error = Math.abs(a.logits[i]! - b.logits[i]!);
+      max = Math.max(max, error);
+      squares += error * error;
+      largest = Math.max(largest, Math.abs(a.logits[i]!));
+    }
+    count += a.logits.length;
+    if (a.width === 1) continue;
+    for (let row = 0; row < a.logits.length; row += a.width) {
+      answers++;
+      if (best(a.logits, row, a.width) === best(b.logits, row, a.width)) same++;
+    }
+  }
+  return {
+    sentences: sentences.length,
+    tokens,
+    paths: paths === 0 ? [] : changed.map((number) => number / paths),
+    error: { max, rms: Math.sqrt(squares / count), largest },
+    answers,
+    same,
+  };
+}
+
+async function prepareSentences(model: Model): Promise<Prepared[]> {
+  const fill = model.config.task === "mlm";
+  async function* items() {
+    for (const [i, text] of (fill ? MASKED_SENTENCES : PLAIN_SENTENCES).entries())
+      yield { line: i + 1, text };
+  }
+  const sentences: Prepared[] = [];
+  for await (const item of prepare(model, items(), { fill, truncate: true, maskId: undefined })) {
+    if ("ids" in item) sentences.push(item);
+  }
+  return sentences;
+}
+
+/** Paths [tokens, trees, depth + 1] by layer, and logits [masks or sentences, width]. */
+async function run(model: Model, context: NativeContext, sentences: readonly Prepared[]) {
+  const { arch, task } = model.config;
+  const batch = ragged(sentences);
+  using taps = new NativeTaps();
+  const paths: Int32Array[] = [];
+  for (let layer = 0; layer < arch.layers && arch.feedforward === UFFB_FFN_FFF; layer++) {
+    const nodes = new Int32Array(batch.ids.length * arch.trees * (arch.depth + 1));
+    taps.add(UFFB_TAP_PATH, layer, nodes);
+    paths.push(nodes);
+  }
+  await context.encode(batch, taps);
+  if (task !== "mlm") return { paths, logits: await context.classify(), width: arch.labels };
+  const masks = sentences.flatMap((sentence, s) =>
+    sentence.masks.map((row) => Number(batch.offsets[s]) + row),
+  );
+  return { paths, logits: await context.mlmLogits(masks), width: arch.vocab };
+}
+
+function differentRows(a: Int32Array, b: Int32Array, width: number): number {
+  let rows = 0;
+  for (let row = 0; row < a.length; row += width) {
+    for (let i = row; i < row + width; i++) {
+      if (a[i] === b[i]) continue;
+      rows++;
+      break;
+    }
+  }
+  return rows;
+}
+
+function best(values: Float32Array, start: number, width: number): number {
+  let at = start;
+  for (let i = start + 1; i < start + width; i++) if (values[i]! > values[at]!) at = i;
+  return at - start;
+}

@@ -1,0 +1,38 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ModelFile } from "../checkpoint.ts";
+import type { Config } from "../config.ts";
+import { MODEL_FILES } from "../packed/format.ts";
+import { storedForm } from "../roles.ts";
+import { type TensorSource, writeSafetensors } from "../safetensors/write.ts";
+import { Scratch } from "./rewrite.ts";
+import { type Weight, weightData } from "./weights.ts";
+
+/**
+ * Writes a folder that the model's own code loads: its files and model.safetensors, with the names, shapes and layouts of its state dict,
+ * a tied decoder included. Returns the bytes of the tensors' file.
+ * Errors: those of weightData.
+ */
+export function writeFolder(
+  path: string,
+  weights: readonly Weight[],
+  { family, arch }: Config,
+  file: (name: string) => ModelFile | undefined,
+): Promise<number> {
+  mkdirSync(path);
+  for (const name of MODEL_FILES) {
+    const text = file(name)?.text;
+    if (text !== undefined) writeFileSync(join(path, name), text);
+  }
+  const scratch = new Scratch();
+  const stored = (weight: Weight, engineName: string): TensorSource => {
+    const { layout, ...tensor } = storedForm(family, { ...weight.binding.wanted, name: engineName });
+    return { ...tensor, dtype: weight.dtype, data: () => weightData(weight, layout, scratch) };
+  };
+  const tensors = weights.map((weight) => stored(weight, weight.binding.wanted.name));
+  const word = weights.find(({ binding }) => binding.wanted.name === "embed.word");
+  if (arch.tied && word) tensors.push(stored(word, "head.mlm.decoder.weight"));
+  for (const { data, ...buffer } of family.buffers?.(arch) ?? [])
+    tensors.push({ ...buffer, data: () => [data] });
+  return writeSafetensors(join(path, "model.safetensors"), { format: "pt" }, tensors);
+}

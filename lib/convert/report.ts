@@ -1,0 +1,78 @@
+import type { Converted } from "../convert.ts";
+import type { Cost } from "./cost.ts";
+
+const WHY = {
+  tied: "the word embedding once more",
+  buffer: "follows from the config",
+  unknown: "unknown, left out",
+} as const;
+
+interface Row {
+  cells: [name: string, tensor: string, role: string, stored: string];
+  layers: number[];
+}
+
+/** A table of where each tensor of the checkpoint went, the same tensor of all layers in one line. */
+export function roleLines({ weights, unused }: Converted): string[] {
+  const rows = new Map<string, Row>();
+  const add = (name: string, ...rest: [tensor: string, role: string, stored: string]) => {
+    const layer = /\.(\d+)\./.exec(name)?.[1];
+    const cells = [name, ...rest].map((cell) => cell.replace(`.${layer}.`, ".*.")) as Row["cells"];
+    const key = cells.join("\n");
+    const row = rows.get(key) ?? { cells, layers: [] };
+    rows.set(key, row);
+    if (layer !== undefined) row.layers.push(Number(layer));
+  };
+  for (const { binding, dtype } of weights) {
+    const { name, tensor, wanted } = binding;
+    add(name, `${tensor.dtype} [${tensor.shape.join(", ")}]`, wanted.name, dtype);
+  }
+  for (const { name, why } of unused) add(name, "", WHY[why], "");
+  const cells = [...rows.values()].map(({ cells, layers }) =>
+    cells.map((cell) => cell.replace(".*.", `.${ranges(layers)}.`)),
+  );
+  const widths = cells.reduce(
+    (most, row) => row.map((cell, c) => Math.max(cell.length, most[c] ?? 0)),
+    [0, 0, 0, 0],
+  );
+  return cells.map((row) =>
+    row
+      .map((cell, c) => cell.padEnd(widths[c]!))
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+/** 0-3,5 for 0, 1, 2, 3 and 5. */
+function ranges(numbers: readonly number[]): string {
+  const parts: [first: number, last: number][] = [];
+  for (const number of numbers.toSorted((a, b) => a - b)) {
+    const last = parts.at(-1);
+    if (last && number === last[1] + 1) last[1] = number;
+    else parts.push([number, number]);
+  }
+  return parts.map(([first, last]) => (first === last ? first : `${first}-${last}`)).join();
+}
+
+/** What a narrower dtype costs, in words and numbers. */
+export function costLines(cost: Cost, dtype: string): string[] {
+  const { sentences, tokens, paths, error, answers, same } = cost;
+  const lines = [`What ${dtype} changes, on ${sentences} built-in sentences of ${tokens} tokens:`];
+  if (paths.length > 0) {
+    const mean = paths.reduce((sum, share) => sum + share, 0) / paths.length;
+    lines.push(`  paths     ${percent(mean)} changed; by layer: ${paths.map(percent).join(" ")}`);
+  }
+  const { max, rms, largest } = error;
+  lines.push(
+    `  logits    by ${max.toPrecision(2)} at most, ${rms.toPrecision(2)} on average (rms); the largest is ${largest.toPrecision(3)}`,
+  );
+  if (answers > 0)
+    lines.push(
+      `  answers   ${answers - same} of ${answers} changed: ${percent(same / answers)} have the same best one`,
+    );
+  return lines;
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(share > 0 && share < 0.01 ? 2 : 1)}%`;
+}
