@@ -32,6 +32,8 @@ const result = await Bun.build({
   compile: { outfile: `${root}dist/uffb`, autoloadDotenv: false, autoloadBunfig: false },
   minify: true,
   bytecode: true,
+  // Bytecode has this build's paths in it otherwise.
+  define: { "import.meta.url": JSON.stringify("file:///uffb/") },
 });
 for (const log of result.logs) console.error(String(log));
 if (!result.success) process.exit(1);

@@ -163,7 +163,7 @@ test("any change of a value gives a config or one clear error", () => {
         const config = JSON.parse(text);
         for (const [path, changed] of changes) {
           const parent = path.slice(0, -1).reduce((section: Json, key) => section?.[key], config);
-          if (parent && typeof parent === "object") parent[path.at(-1)!] = changed;
+          if (parent && typeof parent === "object") parent[path.at(-1)!] = structuredClone(changed);
         }
         try {
           const { arch } = parseConfig(JSON.stringify(config), "x");
