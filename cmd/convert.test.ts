@@ -5,6 +5,8 @@ import { openModel } from "../lib/model.ts";
 import { openTensorFile } from "../lib/safetensors.ts";
 import { REFERENCE, reference, TemporaryFolder, writeModel } from "../lib/test/folders.ts";
 
+const PICKLES = fileURLToPath(new URL("../fixtures/pickle/", import.meta.url));
+const BUILTIN = fileURLToPath(new URL("../fixtures/model/model-tiny.uffb.safetensors", import.meta.url));
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 
 function convert(folder: TemporaryFolder, ...line: string[]) {
@@ -53,4 +55,60 @@ test("warns of weights that are no numbers, and still packs them", () => {
   expect(exitCode).toBe(0);
   expect(stderr).toContain("tensor head.bias has NaNs or infinities");
   expect(existsSync(folder.file("out"))).toBe(true);
+});
+
+test("unpacks to a folder, and takes tensors out of a pickle", () => {
+  using folder = new TemporaryFolder();
+  expect(convert(folder, `${REFERENCE}fff-3x2`).exitCode).toBe(0);
+  expect(convert(folder, "fff-3x2.uffb.safetensors", "--to", "hf").stdout).toBe("fff-3x2-hf\n");
+  expect(readdirSync(folder.file("fff-3x2-hf")).sort()).toEqual(["config.json", "model.safetensors"]);
+  expect(convert(folder, "fff-3x2.uffb.safetensors", "--to", "hf").stderr).toContain("is there already");
+
+  const taken = convert(folder, `${PICKLES}training.bin`, "--to", "safetensors");
+  expect([taken.exitCode, taken.stdout]).toEqual([0, "training.safetensors\n"]);
+  expect(taken.stderr).toMatch(
+    /^Beside the model, and left out: optimizer, epoch\n4 tensors as they are, 0\.0 MB\n$/,
+  );
+  expect(convert(folder, `${PICKLES}refused/evil.zip.bin`, "--to", "safetensors").stderr).toMatch(
+    /^error: .*evil\.zip\.bin: the pickle asks for posix\.system.*nothing was run/,
+  );
+});
+
+test("verifies before anything is there", () => {
+  using folder = new TemporaryFolder();
+  const expected = `${REFERENCE}fff-1x5/expected.safetensors`;
+  const line = [`${REFERENCE}fff-1x5`, "-o", "out", "--verify", expected];
+  const bad = convert(folder, ...line, "--dtype", "bf16");
+  expect(bad.exitCode).toBe(1);
+  expect(bad.stdout).toBe("");
+  expect(bad.stderr).toContain("FAILED");
+  expect(bad.stderr).toEndWith("does not reproduce it; nothing was written\n");
+  expect(readdirSync(folder.path)).toEqual([]);
+  const close = convert(folder, ...line, "--dtype", "f16", "--tolerance", "0.01");
+  expect([close.exitCode, close.stdout]).toEqual([0, "out\n"]);
+  expect(close.stderr).toContain("warning: what f16 changes could not be measured: ");
+  expect(convert(folder, ...line).exitCode).toBe(0);
+});
+
+test("tells what a narrower dtype changes", () => {
+  using folder = new TemporaryFolder();
+  const { exitCode, stderr } = convert(folder, BUILTIN, "--dtype", "int8", "-o", "out");
+  expect(exitCode).toBe(0);
+  expect(stderr).toMatch(
+    / tensors as int8, 7\.\d MB\nWhat int8 changes, on 48 built-in sentences of \d+ tokens:\n {2}paths /,
+  );
+  expect(readdirSync(folder.path)).toEqual(["out"]);
+});
+
+test.each([
+  [["--to", "safetensors", "--dtype", "f16"], "--to safetensors keeps every tensor as it is; drop --dtype"],
+  [["--to", "safetensors", "--ignore-unknown"], "drop --ignore-unknown"],
+  [["--to", "hf", "--dtype", "int8"], "--dtype int8 is for packed files"],
+  [["--tolerance", "1"], "--tolerance is for --verify"],
+  [["-o", `${REFERENCE}cls-2`], "is what is to be converted; give another path with -o"],
+])("%p is wrong usage", (flags, message) => {
+  using folder = new TemporaryFolder();
+  const { exitCode, stderr } = convert(folder, `${REFERENCE}cls-2`, ...flags);
+  expect(exitCode).toBe(2);
+  expect(stderr).toContain(message);
 });

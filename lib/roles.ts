@@ -240,10 +240,13 @@ export function storedForm(family: Family, wanted: Tensor): StoredForm {
   return { name: names.of(wanted.name), ...formOf(wanted, names.role(wanted.name)) };
 }
 
-function formOf({ rows, cols, layout }: Tensor, role: Role | undefined): Omit<StoredForm, "name"> {
+/** The engine's vectors, by name: a matrix can have one row, too. */
+const VECTOR = /norm\d?\.weight$|\.(bias|scale)$/;
+
+function formOf({ name, rows, cols, layout }: Tensor, role: Role | undefined): Omit<StoredForm, "name"> {
   if (role?.nodesInColumns && layout === UFFB_ROWS) return { shape: [cols, rows], layout: UFFB_COLUMNS };
   const vector = role?.scalar ? [] : [cols];
-  return { shape: rows === 1 ? vector : [rows, cols], layout: UFFB_ROWS };
+  return { shape: VECTOR.test(name) ? vector : [rows, cols], layout: UFFB_ROWS };
 }
 
 function bind(wanted: Tensor, role: Role, { name, tensor }: Entry, packed: boolean): Binding {

@@ -42,13 +42,13 @@ export function planWeights(bindings: readonly Binding[], dtype: WeightDtype): W
 }
 
 /**
- * A weight's bytes in `layout`.
+ * A weight's bytes in `layout`, not for a weight that becomes 8-bit.
  * Errors: UffbError when a finite weight is out of the dtype's range.
  */
 export function* weightData(weight: Weight, layout: number, scratch: Scratch): Generator<Uint8Array> {
   const { binding, finite, dtype } = weight;
   const { tensor, name } = binding;
-  const to = { dtype: WEIGHT_DTYPES[dtype]!, layout };
+  const to = { dtype: dtype === "I8" ? UFFB_I8 : WEIGHT_DTYPES[dtype]!, layout };
   const narrowed = tensor.dtype !== dtype && (to.dtype !== UFFB_F32 || tensor.dtype === "F64");
   for (const piece of rewrite(matrixOf(binding), to, scratch)) {
     if (narrowed && finite && !allFinite({ dtype, data: piece })) {
