@@ -81,7 +81,7 @@ test("packing it again changes nothing, and there is no way back", async () => {
   await pack(path, folder.file("again"), "I8");
   expect(readFileSync(folder.file("again"))).toEqual(readFileSync(path));
   await expect(pack(path, folder.file("wide"))).rejects.toThrow(
-    "tensor embed.word is in 8 bits, which are no way back; convert the original model",
+    "tensor layer.0.attn.qkv.weight is in 8 bits, which are no way back; convert the original model",
   );
   await expect(
     convertModel(openCheckpoint(path), folder.file("hf"), { to: "hf", dtype: "F32" }),
