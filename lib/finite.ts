@@ -18,8 +18,11 @@ export function allFinite({ dtype, data }: Pick<StoredTensor, "dtype" | "data">)
   const { words, stride, mask } = format;
   const aligned = data.byteOffset % words === 0;
   const step = aligned ? data.length : CHUNK;
+  // One for all of them: garbage is not collected fast enough.
+  const copy = aligned ? data : new Uint8Array(Math.min(CHUNK, data.length));
   for (let start = 0; start < data.length; start += step) {
-    const piece = aligned ? data : data.slice(start, start + step);
+    const piece = copy.subarray(0, data.length - start);
+    if (!aligned) piece.set(data.subarray(start, start + step));
     const count = piece.length / words;
     const view =
       words === 2
