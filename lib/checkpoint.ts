@@ -83,7 +83,7 @@ export function openCheckpoint(path: string): Checkpoint {
 }
 
 /** A name that can only be a path: with more or less than one slash, or ending as files do. */
-const PATH_ONLY = /^[^/]*$|\/.*\/|^\.|\.(safetensors|bin|pth?|ckpt)$/;
+const PATH_ONLY = /^[^/]*$|\/.*\/|\/$|^\.|\.(safetensors|bin|pth?|ckpt)$/;
 
 function findSnapshot(path: string): string {
   const missing = `${path}: no such file or folder`;
