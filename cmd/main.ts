@@ -21,7 +21,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     load: () => import("./tokenize.ts"),
   },
   convert: {
-    description: "Pack a model's folder into one file that opens in milliseconds",
+    description: "Pack a model into one file that opens in milliseconds, or unpack it",
     load: () => import("./convert.ts"),
   },
   download: {
