@@ -33,10 +33,19 @@ const result = await Bun.build({
   minify: true,
   bytecode: true,
   // Bytecode has this build's paths in it otherwise.
-  define: { "import.meta.url": JSON.stringify("file:///uffb/") },
+  define: { "import.meta.url": JSON.stringify("file:///uffb/"), ...commit() },
 });
 for (const log of result.logs) console.error(String(log));
 if (!result.success) process.exit(1);
+
+/** The commit that benchmarks name as their origin, where git knows it. */
+function commit(): Record<string, string> {
+  const { success, stdout } = Bun.spawnSync(["git", "rev-parse", "--short=12", "HEAD"], {
+    cwd: root,
+    stderr: "ignore",
+  });
+  return success ? { UFFB_COMMIT: JSON.stringify(stdout.toString().trim()) } : {};
+}
 
 /** koffi.node for the C library that this Bun runs on, which is the one that the compiled binary will run on. */
 function nativeHalf(): string {

@@ -36,6 +36,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     description: "Evaluate a fine-tuned checkpoint on GLUE and SuperGLUE, or compare two",
     load: () => import("./glue.ts"),
   },
+  bench: {
+    description: "Time fast feedforward layers and encoders against the fastest dense ones",
+    load: () => import("./bench.ts"),
+  },
 };
 
 const USAGE = `uffb ${version}: runs UltraFastBERT and other encoders with fast feedforward layers

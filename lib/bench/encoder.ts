@@ -1,0 +1,152 @@
+import { UFFB_FFN_FFF, UFFB_FFN_GLU } from "../../ffi/bindings.ts";
+import { type Batch, NativeContext } from "../../ffi/context.ts";
+import type { NativeModel } from "../../ffi/model.ts";
+import type { RunFacts } from "./layer.ts";
+import { shapeName } from "./presets.ts";
+import type { BenchRecord } from "./record.ts";
+import { median, outliers, quantile } from "./statistics.ts";
+
+/** A model under test; the first one with `dense` is what the others are held against. */
+export interface Runner {
+  name: string;
+  model: NativeModel;
+  dtype: "f32" | "int8";
+  dense: boolean;
+}
+
+export interface EncoderCase {
+  runners: readonly Runner[];
+  batch: number;
+  length: number;
+  threads: number;
+  /** Seconds to spend on the case, about. */
+  seconds: number;
+}
+
+const MIN_ROUNDS = 3;
+const MAX_ROUNDS = 200;
+
+/** One runner at one length. */
+interface Entry {
+  runner: Runner;
+  context: NativeContext;
+  batch: Batch;
+  padded: boolean;
+  samples: number[];
+}
+
+/**
+ * Times the encoder, embedding to final states, the runners in turn: A B A B. Where sequences are shorter than the model's maximum, each
+ * also runs padded to it; padding is not counted as tokens.
+ */
+export async function measureEncoder(
+  one: EncoderCase,
+  facts: RunFacts,
+  progress: (done: number) => void,
+): Promise<BenchRecord[]> {
+  const entries: Entry[] = [];
+  try {
+    for (const runner of one.runners) {
+      const { maxLength } = runner.model.arch;
+      for (const padded of one.length < maxLength ? [false, true] : [false]) {
+        entries.push({
+          runner,
+          context: new NativeContext(runner.model, { threads: one.threads }),
+          batch: randomBatch(runner.model, one.batch, padded ? maxLength : one.length),
+          padded,
+          samples: [],
+        });
+      }
+    }
+    await takeTurns(entries, one.seconds, progress);
+    return entries.map((entry) => toRecord(entry, entries, one, facts));
+  } finally {
+    for (const { context } of entries) context[Symbol.dispose]();
+  }
+}
+
+async function takeTurns(entries: readonly Entry[], seconds: number, progress: (done: number) => void) {
+  const start = performance.now();
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    for (const { context, batch, samples } of entries) {
+      const before = performance.now();
+      await context.encode(batch);
+      if (round > 0) samples.push((performance.now() - before) / 1000); // the first round warms up
+    }
+    const spent = (performance.now() - start) / 1000;
+    progress(Math.min(1, Math.max(spent / seconds, round / MAX_ROUNDS)));
+    if (round >= MIN_ROUNDS && spent > seconds) return;
+  }
+}
+
+function randomBatch({ arch }: NativeModel, sequences: number, length: number): Batch {
+  const offsets = BigInt64Array.from({ length: sequences + 1 }, (_, s) => BigInt(s * length));
+  const ids = Int32Array.from({ length: sequences * length }, (_, t) => (t * 7919 + 101) % arch.vocab);
+  return { offsets, ids };
+}
+
+/** Multiply-adds of one token, 2 flop each: projections, attention over `length` tokens, feedforward. */
+export function flopsPerToken({ arch }: NativeModel, length: number): number {
+  const { hidden, layers, feedforward, width, trees, depth } = arch;
+  const projections = 8 * hidden * hidden;
+  const attention = 4 * length * hidden;
+  const inner = feedforward === UFFB_FFN_GLU ? 1.5 * width : 2 * width;
+  const ffn = feedforward === UFFB_FFN_FFF ? 4 * trees * (depth + 1) * hidden : 2 * inner * hidden;
+  return layers * (projections + attention + ffn);
+}
+
+function toRecord(entry: Entry, entries: readonly Entry[], one: EncoderCase, facts: RunFacts): BenchRecord {
+  const { runner, context, samples, padded } = entry;
+  const { arch } = runner.model;
+  const tokens = one.batch * one.length;
+  const middle = median(samples);
+  const dense = entries.find((other) => other.runner.dense && other.padded === padded);
+  const against = dense && dense !== entry ? median(dense.samples) / middle : null;
+  const flops =
+    (flopsPerToken(runner.model, padded ? arch.maxLength : one.length) * Number(entry.batch.offsets.at(-1))) /
+    middle;
+  return {
+    kind: "model",
+    shape: arch.trees > 0 ? shapeName(arch) : `dense ${arch.width}`,
+    hidden: arch.hidden,
+    trees: arch.trees,
+    depth: arch.depth,
+    width: arch.width,
+    layers: arch.layers,
+    batch: one.batch,
+    length: one.length,
+    padded,
+    contender: `${runner.name} ${runner.dtype}`,
+    level: 0,
+    published: false,
+    blas: null,
+    blas_version: null,
+    isa: context.isa,
+    threads: context.threads,
+    dtype: runner.dtype,
+    cache: "warm",
+    paths: "uniform",
+    tokens,
+    samples,
+    seconds_per_token: middle / tokens,
+    tokens_per_s: tokens / middle,
+    latency_p50: middle,
+    latency_p90: quantile(samples, 0.9),
+    latency_p99: quantile(samples, 0.99),
+    speedup_same_level: null,
+    speedup_fastest_dense: against,
+    speedup_limit: dense
+      ? flopsPerToken(dense.runner.model, one.length) / flopsPerToken(runner.model, one.length)
+      : null,
+    flops,
+    bytes_per_s: null,
+    share_of_peak_flops: runner.dtype === "f32" ? flops / facts.roofline.flops : null,
+    error: null,
+    ties: null,
+    outliers: outliers(samples),
+    machine: facts.machine,
+    version: facts.version,
+    commit: facts.commit,
+    date: facts.date,
+  };
+}

@@ -1,0 +1,62 @@
+import { existsSync, readFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { probe } from "../../ffi/bench.ts";
+import { compiler, isas } from "../../ffi/engine.ts";
+
+/** What a record says of where it was measured. */
+export interface Machine {
+  cpu: string;
+  /** Data caches of one core from L1 up, in bytes; [] where the system does not say. */
+  caches: number[];
+  /** The best instruction set. */
+  isa: string;
+  compiler: string;
+  memory_bytes: number;
+}
+
+const CACHE = "/sys/devices/system/cpu/cpu0/cache";
+const UNITS: Readonly<Record<string, number>> = { K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
+
+function readCaches(): number[] {
+  const sizes: number[] = [];
+  for (let i = 0; existsSync(`${CACHE}/index${i}/size`); i++) {
+    if (readFileSync(`${CACHE}/index${i}/type`, "utf8").trim() === "Instruction") continue;
+    const [, count, unit] = /^(\d+)([KMG]?)/.exec(readFileSync(`${CACHE}/index${i}/size`, "utf8")) ?? [];
+    sizes.push(Number(count ?? 0) * (UNITS[unit ?? ""] ?? 1));
+  }
+  return sizes;
+}
+
+/** Memory that a new process can have without swapping, in bytes; Infinity where the system does not say. */
+export function availableMemory(): number {
+  if (!existsSync("/proc/meminfo")) return Number.POSITIVE_INFINITY;
+  const [, kilobytes] = /^MemAvailable: +(\d+) kB/m.exec(readFileSync("/proc/meminfo", "utf8")) ?? [];
+  return kilobytes === undefined ? Number.POSITIVE_INFINITY : Number(kilobytes) * 1024;
+}
+
+export function describeMachine(): Machine {
+  return {
+    cpu: cpus()[0]?.model.trim() ?? "unknown",
+    caches: readCaches(),
+    isa: isas()[0] ?? "generic",
+    compiler: compiler(),
+    memory_bytes: availableMemory(),
+  };
+}
+
+/** The roofline: what the machine does at most on `threads` threads. */
+export interface Roofline {
+  /** f32 multiply-adds from registers, flop/s */
+  flops: number;
+  /** bytes/s read from memory and from L2 */
+  memory: number;
+  l2: number;
+}
+
+export function measureRoofline(threads: number, seconds: number): Roofline {
+  return {
+    flops: probe("flops", threads, seconds),
+    memory: probe("memory", threads, seconds),
+    l2: probe("l2", threads, seconds),
+  };
+}

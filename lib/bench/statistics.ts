@@ -1,0 +1,57 @@
+/** Order statistics of timing samples. */
+
+/** The q-quantile, 0 to 1, between samples linearly. Errors: RangeError without samples. */
+export function quantile(samples: readonly number[], q: number): number {
+  if (samples.length === 0) throw new RangeError("no samples");
+  const sorted = [...samples].sort((a, b) => a - b);
+  const at = (sorted.length - 1) * q;
+  const low = sorted[Math.floor(at)]!;
+  return low + (sorted[Math.ceil(at)]! - low) * (at - Math.floor(at));
+}
+
+export const median = (samples: readonly number[]): number => quantile(samples, 0.5);
+
+/**
+ * Samples further from the median than 5 times the median distance from it: an outlier on a quiet machine, the rule on a noisy one.
+ */
+export function outliers(samples: readonly number[]): number {
+  const middle = median(samples);
+  const spread = median(samples.map((value) => Math.abs(value - middle)));
+  return samples.filter(
+    (value) => Math.abs(value - middle) > 5 * spread && Math.abs(value - middle) > 0.02 * middle,
+  ).length;
+}
+
+/**
+ * Mann-Whitney U: how likely two samples of one distribution differ in rank by as much, two-sided, by the normal approximation with
+ * ties corrected for and a continuity correction.
+ */
+export function rankTest(a: readonly number[], b: readonly number[]): number {
+  const all = [...a.map((value) => ({ value, first: true })), ...b.map((value) => ({ value, first: false }))];
+  all.sort((x, y) => x.value - y.value);
+  let rankSum = 0;
+  let ties = 0;
+  for (let start = 0; start < all.length; ) {
+    let end = start + 1;
+    while (end < all.length && all[end]!.value === all[start]!.value) end++;
+    const rank = (start + 1 + end) / 2;
+    rankSum += rank * all.slice(start, end).filter(({ first }) => first).length;
+    ties += (end - start) ** 3 - (end - start);
+    start = end;
+  }
+  const n = all.length;
+  const u = rankSum - (a.length * (a.length + 1)) / 2;
+  const mean = (a.length * b.length) / 2;
+  const variance = ((a.length * b.length) / 12) * (n + 1 - ties / (n * (n - 1)));
+  if (!(variance > 0)) return 1;
+  const z = Math.max(0, Math.abs(u - mean) - 0.5) / Math.sqrt(variance);
+  return erfc(z / Math.SQRT2);
+}
+
+/** Abramowitz and Stegun 7.1.26: absolute error below 1.5e-7. */
+function erfc(x: number): number {
+  const t = 1 / (1 + 0.3275911 * x);
+  const poly =
+    t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
+  return poly * Math.exp(-x * x);
+}
