@@ -86,7 +86,15 @@ export function openPickle(
   path: string,
   onSkip: (key: string) => void = () => {},
 ): Map<string, PickledTensor> {
-  const file = mapFile(path);
+  return parsePickle(mapFile(path), path, onSkip);
+}
+
+/** The same for a whole file's bytes; `source` is its name in messages. */
+export function parsePickle(
+  file: Uint8Array,
+  source: string,
+  onSkip: (key: string) => void = () => {},
+): Map<string, PickledTensor> {
   try {
     const objects = readObjects(file);
     if (objects instanceof StridedTensor)
@@ -94,10 +102,10 @@ export function openPickle(
     const found = collect(stateDict(objects, onSkip));
     if (found.size === 0) throw new UffbError("holds no tensors");
     const tensors = new Map<string, PickledTensor>();
-    for (const [name, tensor] of found) tensors.set(name, describe(tensor, path));
+    for (const [name, tensor] of found) tensors.set(name, describe(tensor, source));
     return tensors;
   } catch (error) {
-    if (error instanceof UffbError) throw new UffbError(`${path}: ${error.message}`, { cause: error });
+    if (error instanceof UffbError) throw new UffbError(`${source}: ${error.message}`, { cause: error });
     throw error;
   }
 }
