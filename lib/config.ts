@@ -2,13 +2,17 @@ import type { Arch } from "../ffi/bindings.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { Section } from "./config/section.ts";
 import { UffbError } from "./errors.ts";
+import { bert } from "./families/bert.ts";
 import { crammed } from "./families/crammed.ts";
+import { distilbert } from "./families/distilbert.ts";
 import type { Family, Switch } from "./families/family.ts";
+import { roberta } from "./families/roberta.ts";
 
 /** A new kind of model is a file beside crammed.ts and an entry here. */
-const FAMILIES: readonly Family[] = [crammed];
+const FAMILIES: readonly Family[] = [crammed, bert, roberta, distilbert];
 
-export type ModelTask = "mlm" | "classification" | "regression";
+/** "embedding" has no head: its states are all that it gives. */
+export type ModelTask = "mlm" | "classification" | "regression" | "embedding";
 
 /** What a config.json says, and later what the tensors make of it (see roles.ts). */
 export interface Config {
@@ -16,7 +20,7 @@ export interface Config {
   arch: Arch;
   /** Regression is a classification head with one output. */
   task: ModelTask;
-  /** The classes' names; [] for "mlm". */
+  /** The classes' names; [] for others than classifiers. */
   labels: readonly string[];
   /** `id2label` as it stands, by class number. */
   names: Readonly<Record<string, string>>;
@@ -52,7 +56,7 @@ export function parseConfig(json: string, source: string): Config {
   const settings = family.read(config);
   const names = readNames(config);
   const { labels } = settings.arch;
-  const classifies = isClassifier(config, labels);
+  const classifies = isClassifier(config, family, labels);
   const problem = config.get("problem_type");
   const severalScores = problem === "regression" && labels > 1;
   if (classifies && (problem === "multi_label_classification" || severalScores)) {
@@ -64,18 +68,23 @@ export function parseConfig(json: string, source: string): Config {
   return {
     family,
     ...settings,
-    task: classifies ? classifierTask(labels) : "mlm",
+    task: classifies ? classifierTask(labels) : isEncoder(config, family) ? "embedding" : "mlm",
     labels: classifies ? nameLabels(names, labels) : [],
     names,
   };
 }
 
-/** The architecture's class tells; a config without one tells by the number of labels. */
-function isClassifier(config: Section, labels: number): boolean {
+/** The architecture's class tells; of a family without classes for its heads, the number of labels. */
+function isClassifier(config: Section, family: Family, labels: number): boolean {
   const architectures = config.get("architectures");
-  if (architectures === undefined) return labels > 0;
+  if (architectures === undefined) return family.encoder === undefined && labels > 0;
   if (!Array.isArray(architectures)) throw config.bad("architectures", "it must be a list of names");
   return architectures.some((name) => typeof name === "string" && name.includes("SequenceClassification"));
+}
+
+function isEncoder(config: Section, { encoder }: Family): boolean {
+  const architectures = config.get("architectures");
+  return encoder !== undefined && Array.isArray(architectures) && architectures.includes(encoder);
 }
 
 export function classifierTask(labels: number): ModelTask {

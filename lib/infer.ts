@@ -6,10 +6,13 @@ import { type Prepared, prepare } from "./infer/prepare.ts";
 import type { BadItem, Item } from "./input.ts";
 import type { Model } from "./model.ts";
 
-export { POOLINGS, type Pooling, type Result, type Task } from "./infer/heads.ts";
+export { POOLINGS, type Result, type Task } from "./infer/heads.ts";
 
 export interface InferOptions extends Partial<HeadOptions> {
-  /** Give sentence vectors, instead of what the model was trained for. */
+  /**
+   * Give sentence vectors, instead of what the model was trained for. A model of sentence-transformers then says itself how it pools,
+   * normalises and reads a text; another's vectors are means, as they come.
+   */
   embed?: boolean;
   /** Cut what is longer than the model takes (the default), or report it as bad. */
   truncate?: boolean;
@@ -29,6 +32,7 @@ const TRAINED_FOR: Record<Model["config"]["task"], Task> = {
   mlm: "fill-mask",
   classification: "classify",
   regression: "regress",
+  embedding: "embed",
 };
 
 /** What `infer` does with a model. */
@@ -47,15 +51,18 @@ export async function* infer(
   options: InferOptions = {},
 ): AsyncGenerator<(Result | BadItem)[]> {
   const task = taskOf(model, options.embed);
-  const { topK = 5, pooling = "mean", batchTokens = BATCH_TOKENS, truncate = true, maskId, signal } = options;
+  const { topK = 5, batchTokens = BATCH_TOKENS, truncate = true, maskId, signal } = options;
+  const sentence = task === "embed" ? model.sentence() : undefined;
+  const pooling = options.pooling ?? sentence?.pooling ?? "mean";
+  const normalise = options.normalise ?? sentence?.normalise ?? false;
   using context = new NativeContext(model.native, { threads: options.threads ?? 0, isa: options.isa });
   const stop = () => context.cancel();
   signal?.addEventListener("abort", stop);
-  const prepared = prepare(model, items, { fill: task === "fill-mask", truncate, maskId });
+  const prepared = prepare(model, items, { fill: task === "fill-mask", truncate, maskId, sentence });
   const groups = batches(prepared, { weight: tokensOf, budget: batchTokens });
   const run = async (batch: Prepared[]): Promise<Result[]> => {
     await context.encode(ragged(batch));
-    return HEADS[task](model, context, batch, { topK, pooling });
+    return HEADS[task](model, context, batch, { topK, pooling, normalise });
   };
   try {
     let next = groups.next();

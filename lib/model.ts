@@ -1,6 +1,7 @@
 import type { NativeModel } from "../ffi/model.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { type Config, loadConfig } from "./config.ts";
+import { readSentenceSettings, type SentenceSettings } from "./embed/sentence.ts";
 import { UffbError } from "./errors.ts";
 import { allFinite } from "./finite.ts";
 import { type Binding, bindTensors } from "./roles.ts";
@@ -20,6 +21,8 @@ export interface Model extends Disposable {
   tokenizer(): Tokenizer;
   /** The same, or undefined when the model has none. */
   optionalTokenizer(): Tokenizer | undefined;
+  /** How it makes vectors of texts, where it is one of the sentence-transformers library. Errors: UffbError. */
+  sentence(): SentenceSettings | undefined;
 }
 
 /**
@@ -52,6 +55,7 @@ export async function openModel(path?: string): Promise<Model> {
       (name) => `${source}: tensor ${printable(name)} has NaNs or infinities; results may be meaningless`,
     ),
     optionalTokenizer,
+    sentence: () => readSentenceSettings(checkpoint, config.arch.hidden),
     tokenizer() {
       const found = optionalTokenizer();
       if (found) return found;

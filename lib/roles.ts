@@ -17,6 +17,7 @@ import { type Config, classifierTask, nameLabels } from "./config.ts";
 import { UffbError } from "./errors.ts";
 import { type Family, MAX_LABELS, type Role } from "./families/family.ts";
 import { packedForm } from "./packed/format.ts";
+import { interleave, type Share } from "./roles/interleave.ts";
 import { printable, type StoredTensor } from "./safetensors.ts";
 
 /** One tensor of the engine and the one of the checkpoint that it is made of. */
@@ -44,8 +45,11 @@ export interface Bound {
 /** A tensor of the checkpoint without a place of its own. */
 export interface Unused {
   name: string;
-  /** It is the word embedding once more, a buffer that follows from the config, or unknown (where that is allowed). */
-  why: "tied" | "buffer" | "unknown";
+  /**
+   * It is the word embedding once more, another tensor under a second name, a buffer that follows from the config, of a head that is not
+   * in use, or unknown (where that is allowed).
+   */
+  why: "tied" | "twice" | "buffer" | "head" | "unknown";
 }
 
 export interface BindOptions {
@@ -85,10 +89,11 @@ export function bindTensors(
   const { source } = checkpoint;
   const packed = checkpoint.packed !== undefined;
   const names = new Names(config.family, packed);
-  const found = packed ? new Map(entries(checkpoint)) : byPlainName(checkpoint);
+  const { found, unused } = packed
+    ? { found: new Map(entries(checkpoint)), unused: [] }
+    : byPlainName(checkpoint, config.family);
   const settled = settle(config, source, (engine) => found.get(names.of(engine))?.tensor, packed);
   const used = new Set<string>();
-  const unused: Unused[] = [];
   if (settled.arch.tied) unused.push(...shareDecoder(found, names, used));
 
   const native = newNative(settled, source);
@@ -98,23 +103,27 @@ export function bindTensors(
     for (const wanted of native.tensors()) {
       const role = names.role(wanted.name) ?? (packed && isScale(wanted.name, found) ? SCALES : undefined);
       if (role === undefined || (role.when && !settled.switches.has(role.when))) continue;
-      const name = names.of(wanted.name);
-      const entry = found.get(name);
-      used.add(name);
-      if (entry) pairs.push({ wanted, role, entry });
-      else if (!role.optional) missing.push(name);
+      const stored = names.all(wanted.name);
+      const parts = stored.flatMap((name) => found.get(name) ?? []);
+      for (const name of stored) used.add(name);
+      if (parts.length === stored.length) {
+        const entry = parts.length === 1 ? parts[0]! : interleave(parts, settled.arch.heads);
+        pairs.push({ wanted, role, entry });
+      } else if (!role.optional) missing.push(...stored.filter((name) => !found.has(name)));
     }
-    const ignored = packed ? [] : config.family.ignored;
+    const { ignored, heads = [] } = packed ? { ignored: [] } : config.family;
     for (const [plain, { name }] of found) {
       if (used.has(plain)) continue;
-      unused.push({ name, why: ignored.some((rule) => rule.test(plain)) ? "buffer" : "unknown" });
+      const is = (rules: readonly RegExp[]) => rules.some((rule) => rule.test(plain));
+      unused.push({ name, why: is(ignored) ? "buffer" : is(heads) ? "head" : "unknown" });
     }
     const unexpected = unused.filter(({ why }) => why === "unknown").map(({ name }) => name);
     if (missing.length > 0 || (unexpected.length > 0 && !ignoreUnknown)) {
       throw misfit(missing, unexpected, source);
     }
     const bindings = pairs.map(({ wanted, role, entry }) => bind(wanted, role, entry, packed));
-    const labels = settled.task === "mlm" ? [] : nameLabels(settled.names, settled.arch.labels);
+    const labels =
+      settled.arch.headsPresent & UFFB_HEAD_CLASS ? nameLabels(settled.names, settled.arch.labels) : [];
     return { config: { ...settled, labels }, native, bindings, unused };
   } catch (error) {
     native[Symbol.dispose]();
@@ -141,11 +150,16 @@ class Names {
     return this.#roles.get(engine.replace(/^layer\.\d+\./, "layer.L."));
   }
 
-  /** The checkpoint's name of the engine's tensor. */
+  /** The checkpoint's name of the engine's tensor, or the first of several. */
   of(engine: string): string {
-    if (this.packed) return engine;
+    return this.all(engine)[0]!;
+  }
+
+  /** The checkpoint's names of all that the engine's tensor is made of. */
+  all(engine: string): string[] {
+    const role = this.packed ? undefined : this.role(engine);
     const layer = /^layer\.(\d+)\./.exec(engine)?.[1] ?? "";
-    return this.role(engine)?.stored.replace(".L.", `.${layer}.`) ?? engine;
+    return [role?.stored ?? engine].flat().map((name) => name.replace(".L.", `.${layer}.`));
   }
 }
 
@@ -154,19 +168,38 @@ function entries({ tensors }: Checkpoint): [string, Entry][] {
 }
 
 /** Tensors by the name that the model's own code gives them, without what wrappers for training put into it. */
-function byPlainName(checkpoint: Checkpoint): Map<string, Entry> {
+function byPlainName(
+  checkpoint: Checkpoint,
+  { rename }: Family,
+): { found: Map<string, Entry>; unused: Unused[] } {
   const found = new Map<string, Entry>();
+  const unused: Unused[] = [];
   for (const [name, entry] of entries(checkpoint)) {
-    const plain = name.replace(/^(?:(?:module|_orig_mod)\.)+/, "").replaceAll("._orig_mod.", ".");
+    const unwrapped = name.replace(/^(?:(?:module|_orig_mod)\.)+/, "").replaceAll("._orig_mod.", ".");
+    const plain = rename?.(unwrapped) ?? unwrapped;
     const other = found.get(plain);
-    if (other) {
+    if (!other) found.set(plain, entry);
+    else if (isSame(other.tensor, entry.tensor)) unused.push({ name, why: "twice" });
+    else {
       const both = `${printable(other.name)} and ${printable(name)}`;
       throw new UffbError(`${checkpoint.source}: ${both} are the same tensor of the model; remove one`);
     }
-    found.set(plain, entry);
   }
-  return found;
+  return { found, unused };
 }
+
+/** Whether two tensors are one piece of a file, or have the same bits. */
+function isSame(a: StoredTensor, b: StoredTensor): boolean {
+  if (a === b || (a.identity !== undefined && a.identity === b.identity)) return true;
+  return (
+    a.dtype === b.dtype &&
+    a.shape.join() === b.shape.join() &&
+    Buffer.from(a.data.buffer, a.data.byteOffset, a.data.length).equals(b.data)
+  );
+}
+
+/** What a checkpoint with a head has some of. */
+const HEADS = ["head.class.weight", "head.mlm.dense.weight", "head.mlm.norm.weight", "head.mlm.decoder.bias"];
 
 /** Lets the tensors decide what they know better than the config. */
 function settle(
@@ -175,7 +208,13 @@ function settle(
   find: (engine: string) => StoredTensor | undefined,
   packed: boolean,
 ): Config {
-  const { arch } = config;
+  const { arch, family } = config;
+  const isHeadless =
+    config.task === "embedding" ||
+    (config.task === "mlm" &&
+      family.encoder !== undefined &&
+      HEADS.every((head) => find(head) === undefined));
+  if (isHeadless) return { ...config, task: "embedding", arch: { ...arch, labels: 0 } };
   if (config.task === "mlm" && find("head.class.weight") === undefined) {
     const tied = isTied(find("embed.word"), find("head.mlm.decoder.weight"), config.mayTie, packed);
     return { ...config, arch: { ...arch, labels: 0, headsPresent: UFFB_HEAD_MLM, tied: Number(tied) } };
@@ -198,13 +237,7 @@ function isTied(
   packed: boolean,
 ): boolean {
   if (packed) return decoder === undefined;
-  if (!word || !decoder) return mayTie;
-  if (word === decoder || (word.identity !== undefined && word.identity === decoder.identity)) return true;
-  return (
-    word.dtype === decoder.dtype &&
-    word.shape.join() === decoder.shape.join() &&
-    Buffer.from(word.data.buffer, word.data.byteOffset, word.data.length).equals(decoder.data)
-  );
+  return word && decoder ? isSame(word, decoder) : mayTie;
 }
 
 /** Tools that store shared tensors once keep the first name of the alphabet, which is the decoder's. */
@@ -233,11 +266,23 @@ export interface StoredForm {
   name: string;
   shape: number[];
   layout: number;
+  /** Which rows it has, where the engine's tensor is several of the family's. */
+  share?: Share;
 }
 
-export function storedForm(family: Family, wanted: Tensor): StoredForm {
+/** One form, or several that the engine's tensor is to be split into. */
+export function storedForms({ family, arch }: Config, wanted: Tensor): StoredForm[] {
   const names = new Names(family, false);
-  return { name: names.of(wanted.name), ...formOf(wanted, names.role(wanted.name)) };
+  const { shape, layout } = formOf(wanted, names.role(wanted.name));
+  const stored = names.all(wanted.name);
+  if (stored.length === 1) return [{ name: stored[0]!, shape, layout }];
+  const [rows = 0, ...rest] = shape;
+  return stored.map((name, part) => ({
+    name,
+    shape: [rows / stored.length, ...rest],
+    layout,
+    share: { part, parts: stored.length, heads: arch.heads },
+  }));
 }
 
 /** The engine's vectors, by name: a matrix can have one row, too. */

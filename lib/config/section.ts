@@ -32,6 +32,10 @@ export class Section {
     return Object.hasOwn(this.#values, key) && this.#values[key] !== null;
   }
 
+  keys(): string[] {
+    return Object.keys(this.#values);
+  }
+
   get(key: string): unknown {
     this.#read.add(key);
     return this.has(key) ? this.#values[key] : undefined;

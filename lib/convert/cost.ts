@@ -16,9 +16,9 @@ export interface Cost {
   tokens: number;
   /** By layer, the share of the tokens' paths (one a tree) that visit another node; [] without trees. */
   paths: number[];
-  /** Of the logits of masks or labels, absolute; `largest` is the largest logit there is. */
+  /** Of the logits of masks or labels, or of pooled vectors, absolute; `largest` is the largest there is. */
   error: { max: number; rms: number; largest: number };
-  /** Answers, a mask's best token or a text's best label, and how many of them stay. Regression has none. */
+  /** Answers, a mask's best token or a text's best label, and how many of them stay. Scores and vectors are none. */
   answers: number;
   same: number;
 }
@@ -78,7 +78,7 @@ async function measureCost(exact: Model, narrow: Model): Promise<Cost> {
       largest = Math.max(largest, Math.abs(a.logits[i]!));
     }
     count += a.logits.length;
-    if (a.width === 1) continue;
+    if (a.width === 1 || exact.config.task === "embedding") continue;
     for (let row = 0; row < a.logits.length; row += a.width) {
       answers++;
       if (best(a.logits, row, a.width) === best(b.logits, row, a.width)) same++;
@@ -119,6 +119,7 @@ async function run(model: Model, context: NativeContext, sentences: readonly Pre
     paths.push(nodes);
   }
   await context.encode(batch, taps);
+  if (task === "embedding") return { paths, logits: await context.pool("mean"), width: arch.hidden };
   if (task !== "mlm") return { paths, logits: await context.classify(), width: arch.labels };
   const masks = sentences.flatMap((sentence, s) =>
     sentence.masks.map((row) => Number(batch.offsets[s]) + row),

@@ -1,9 +1,10 @@
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { ModelFile } from "../checkpoint.ts";
 import type { Config } from "../config.ts";
 import { MODEL_FILES } from "../packed/format.ts";
-import { storedForm } from "../roles.ts";
+import { takePart } from "../roles/interleave.ts";
+import { storedForms } from "../roles.ts";
 import { type TensorSource, writeSafetensors } from "../safetensors/write.ts";
 import { Scratch } from "./rewrite.ts";
 import { type Weight, weightData } from "./weights.ts";
@@ -16,22 +17,34 @@ import { type Weight, weightData } from "./weights.ts";
 export function writeFolder(
   path: string,
   weights: readonly Weight[],
-  { family, arch }: Config,
+  config: Config,
   file: (name: string) => ModelFile | undefined,
 ): Promise<number> {
+  const { family, arch } = config;
   mkdirSync(path);
   for (const name of MODEL_FILES) {
     const text = file(name)?.text;
-    if (text !== undefined) writeFileSync(join(path, name), text);
+    if (text === undefined) continue;
+    mkdirSync(dirname(join(path, name)), { recursive: true });
+    writeFileSync(join(path, name), text);
   }
   const scratch = new Scratch();
-  const stored = (weight: Weight, engineName: string): TensorSource => {
-    const { layout, ...tensor } = storedForm(family, { ...weight.binding.wanted, name: engineName });
-    return { ...tensor, dtype: weight.dtype, data: () => weightData(weight, layout, scratch) };
+  const stored = (weight: Weight, engineName: string): TensorSource[] => {
+    const { dtype } = weight;
+    const wanted = { ...weight.binding.wanted, name: engineName };
+    return storedForms(config, wanted).map(({ layout, share, ...tensor }) => {
+      const whole = () => weightData(weight, layout, scratch);
+      const { rows, cols } = wanted;
+      return {
+        ...tensor,
+        dtype,
+        data: () => (share ? takePart(whole(), share, { rows, cols, dtype }) : whole()),
+      };
+    });
   };
-  const tensors = weights.map((weight) => stored(weight, weight.binding.wanted.name));
+  const tensors = weights.flatMap((weight) => stored(weight, weight.binding.wanted.name));
   const word = weights.find(({ binding }) => binding.wanted.name === "embed.word");
-  if (arch.tied && word) tensors.push(stored(word, "head.mlm.decoder.weight"));
+  if (arch.tied && word) tensors.push(...stored(word, "head.mlm.decoder.weight"));
   for (const { data, ...buffer } of family.buffers?.(arch) ?? [])
     tensors.push({ ...buffer, data: () => [data] });
   return writeSafetensors(join(path, "model.safetensors"), { format: "pt" }, tensors);

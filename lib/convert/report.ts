@@ -3,6 +3,8 @@ import type { Cost } from "./cost.ts";
 
 const WHY = {
   tied: "the word embedding once more",
+  twice: "another one once more",
+  head: "of a head that is not in use",
   buffer: "follows from the config",
   unknown: "unknown, left out",
 } as const;

@@ -136,6 +136,7 @@ function read(config: Section): Settings {
 export const crammed: Family = {
   modelType: "crammedBERT",
   read,
+  emptyPair: true,
   roles: [
     { engine: "embed.word", stored: "encoder.embedding.word_embedding.weight" },
     {

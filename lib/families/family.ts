@@ -11,8 +11,16 @@ export interface Family {
   /** Reads the whole config.json. */
   read(config: Section): Settings;
   roles: readonly Role[];
+  /** What `roles` calls a tensor that checkpoints also have under other names. */
+  rename?(name: string): string;
   /** Tensors that carry nothing the engine needs: buffers that follow from the config. */
   ignored: readonly RegExp[];
+  /** Tensors of heads, which a checkpoint may hold beside the one in use. */
+  heads?: readonly RegExp[];
+  /** The architecture that is the encoder alone, where there is one. Other checkpoints may lack their head, too. */
+  encoder?: string;
+  /** A classifier reads the pair template even for one text, with an empty second one. */
+  emptyPair?: true;
   /** Buffers without which the model's own code does not load a checkpoint, though they follow from the config. */
   buffers?(arch: Arch): { name: string; dtype: string; shape: number[]; data: Uint8Array }[];
 }
@@ -31,8 +39,8 @@ export interface Settings {
 export interface Role {
   /** In the engine and in packed files. */
   engine: string;
-  /** In the checkpoint. */
-  stored: string;
+  /** In the checkpoint; several are the query, key and value of attention, which the engine has head by head (see interleave.ts). */
+  stored: string | readonly string[];
   /** Only with this switch; without it the checkpoint must not have it. */
   when?: Switch;
   /** The engine has a default for it. */

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { bert } from "../families/bert.ts";
+import { crammed } from "../families/crammed.ts";
 import { openTokenizer } from "../tokenizer/open.ts";
 import { loadSplit } from "./data.ts";
 import { encodeExample, MAX_LENGTH } from "./encode.ts";
@@ -8,12 +10,13 @@ import { findTasks } from "./tasks.ts";
 
 const SHARED = fileURLToPath(new URL("../../../shared", import.meta.url));
 const tokenizer = await openTokenizer(fileURLToPath(new URL("../../fixtures/tokenizer-8k", import.meta.url)));
-const spelt = (texts: string[], maxLength = MAX_LENGTH) =>
-  Array.from(encodeExample(tokenizer, texts, maxLength).ids, (id) => tokenizer.token(id)).join(" ");
+const spelt = (texts: string[], maxLength = MAX_LENGTH, family = crammed) =>
+  Array.from(encodeExample(tokenizer, texts, maxLength, family).ids, (id) => tokenizer.token(id)).join(" ");
 
 describe("encodeExample", () => {
-  test("one text is a pair with an empty one", () => {
+  test("one text is a pair with an empty one, where the family has it so", () => {
     expect(spelt(["the film"])).toBe("<cls> the film <sep> <sep>");
+    expect(spelt(["the film"], MAX_LENGTH, bert)).toBe("the film <sep>");
   });
 
   test("of more than two, all but the last are joined by the separator token", () => {
@@ -40,7 +43,7 @@ describe.skipIf(!existsSync(SHARED))("the published examples", () => {
     const ours = examples.map(({ index, label, texts }) => ({
       index,
       label: label!,
-      tokens: encodeExample(tokenizer, texts, MAX_LENGTH).ids.length,
+      tokens: encodeExample(tokenizer, texts, MAX_LENGTH, crammed).ids.length,
     }));
     expect(ours).toEqual(expected.map(({ index, label, tokens }) => ({ index, label, tokens })));
   });

@@ -1,15 +1,21 @@
 import { UffbError } from "../errors.ts";
+import type { Family } from "../families/family.ts";
 import type { Encoding, Tokenizer } from "../tokenizer.ts";
 
 /** Most tokens of an input, as in the papers; less where the model takes less. */
 export const MAX_LENGTH = 128;
 
 /**
- * The tokens of one example, as cramming and UltraFastBERT encode it: always the pair template. One text is the pair (text, ""), two are
- * a pair, and of more all but the last are joined by the separator token into the first of the pair.
+ * The tokens of one example. Two texts are a pair, and of more all but the last are joined by the separator token into the first of the
+ * pair. One text is the pair (text, "") where the family has it so, as cramming and UltraFastBERT do, and else stands alone.
  * @param maxLength most tokens, special ones included; the longer text is cut first
  */
-export function encodeExample(tokenizer: Tokenizer, texts: readonly string[], maxLength: number): Encoding {
+export function encodeExample(
+  tokenizer: Tokenizer,
+  texts: readonly string[],
+  maxLength: number,
+  { emptyPair }: Pick<Family, "emptyPair">,
+): Encoding {
   const { sep } = tokenizer.specials;
   if (texts.length > 2 && sep === undefined) {
     throw new UffbError(
@@ -17,6 +23,6 @@ export function encodeExample(tokenizer: Tokenizer, texts: readonly string[], ma
     );
   }
   const first = texts.length === 1 ? texts[0]! : texts.slice(0, -1).join(sep?.token);
-  const pair = texts.length === 1 ? "" : texts.at(-1)!;
-  return tokenizer.encode(first, { pair, maxLength, literal: true });
+  const pair = texts.length > 1 ? texts.at(-1)! : emptyPair && "";
+  return tokenizer.encode(first, { ...(pair !== undefined && { pair }), maxLength, literal: true });
 }

@@ -16,6 +16,7 @@ import {
   UFFB_TANH,
 } from "../../ffi/bindings.ts";
 import { NativeModel } from "../../ffi/model.ts";
+import { crammed } from "../families/crammed.ts";
 import { type Model, openModel } from "../model.ts";
 import { openTokenizer } from "../tokenizer/open.ts";
 import { loadSplit } from "./data.ts";
@@ -70,6 +71,7 @@ async function randomModel(labels: number): Promise<Model> {
   const names = Array.from({ length: labels }, (_, c) => `LABEL_${c}`);
   return {
     config: {
+      family: crammed,
       arch,
       task: labels === 1 ? "regression" : "classification",
       labels: names,
@@ -79,6 +81,7 @@ async function randomModel(labels: number): Promise<Model> {
     warnings: [],
     tokenizer: () => tokenizer,
     optionalTokenizer: () => tokenizer,
+    sentence: () => undefined,
     [Symbol.dispose]: () => native[Symbol.dispose](),
   };
 }

@@ -55,9 +55,11 @@ export function prepare(model: Model, { task, examples, warnings }: Dataset): Pr
   const { maxLength, tokenTypes } = model.config.arch;
   const maximum = Math.min(MAX_LENGTH, maxLength);
   const tokenizer = model.tokenizer();
-  const encodings = examples.map(({ texts }) => encodeExample(tokenizer, texts, maximum));
+  const encodings = examples.map(({ texts }) =>
+    encodeExample(tokenizer, texts, maximum, model.config.family),
+  );
   return {
-    inputs: encodings.map(({ ids, types }) => (tokenTypes > 0 ? { ids, types } : { ids })),
+    inputs: encodings.map(({ ids, types }) => (tokenTypes > 1 ? { ids, types } : { ids })),
     order,
     maximum,
     longest: encodings.reduce((most, { ids }) => Math.max(most, ids.length), 0),

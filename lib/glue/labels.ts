@@ -13,9 +13,10 @@ export function matchLabels(
 ): { order: number[]; warning?: string } {
   const needed = task.labels.length || 1;
   const needs = `${task.title} needs ${task.labels.length === 0 ? "one score" : `${needed} labels (${task.labels.join(", ")})`}`;
-  if (config.task === "mlm") {
+  if (config.task === "mlm" || config.task === "embedding") {
+    const kind = config.task === "mlm" ? "a masked language model" : "an encoder";
     throw new UffbError(
-      `${source} is a masked language model without a classification head; ${needs}: give --model one fine-tuned for it`,
+      `${source} is ${kind} without a classification head; ${needs}: give --model one fine-tuned for it`,
     );
   }
   const has = config.arch.labels;

@@ -1,12 +1,12 @@
-import type { NativeContext } from "../../ffi/context.ts";
+import type { NativeContext, Pooling } from "../../ffi/context.ts";
+import { normaliseRows } from "../embed/normalise.ts";
 import type { Item } from "../input.ts";
 import type { Model } from "../model.ts";
 import { fill } from "./fill.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** Poolings a sentence vector can have. */
-export const POOLINGS = ["mean", "first", "max"] as const;
-export type Pooling = (typeof POOLINGS)[number];
+export const POOLINGS = ["mean", "first", "max"] as const satisfies readonly Pooling[];
 
 interface Common {
   item: Item;
@@ -59,6 +59,8 @@ export interface HeadOptions {
   /** Candidates for each mask, at least 1. */
   topK: number;
   pooling: Pooling;
+  /** Scale vectors to length 1. */
+  normalise: boolean;
 }
 
 /** What each task asks of the batch that the context has just encoded: one result for each of its sequences, in order. */
@@ -141,6 +143,7 @@ async function embed(
 ): Promise<Embedding[]> {
   const { hidden } = model.config.arch;
   const vectors = await context.pool(options.pooling);
+  if (options.normalise) normaliseRows(vectors, hidden);
   return batch.map((prepared, s) => ({
     task: "embed",
     ...common(prepared),

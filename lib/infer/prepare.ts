@@ -1,3 +1,4 @@
+import { type SentenceSettings, sentenceText } from "../embed/sentence.ts";
 import { UffbError } from "../errors.ts";
 import type { BadItem, Item } from "../input.ts";
 import type { Model } from "../model.ts";
@@ -22,6 +23,8 @@ export interface PrepareOptions {
   truncate: boolean;
   /** The mask's id for a model without tokenizer, which can only be given token ids. */
   maskId: number | undefined;
+  /** How a model of sentence-transformers reads texts, if that is what is asked of it. */
+  sentence?: SentenceSettings | undefined;
 }
 
 /**
@@ -43,7 +46,7 @@ export async function* prepare(
       ? findMaskId(model, tokenizer ?? model.optionalTokenizer(), options)
       : undefined;
     try {
-      yield prepareItem(model, item, tokenizer, maskId, options.truncate);
+      yield prepareItem(model, item, tokenizer, maskId, options);
     } catch (error) {
       if (!(error instanceof UffbError)) throw error;
       yield { line: item.line, error: error.message };
@@ -56,11 +59,15 @@ function prepareItem(
   item: Item,
   tokenizer: Tokenizer | undefined,
   maskId: number | undefined,
-  truncate: boolean,
+  { truncate, sentence }: PrepareOptions,
 ): Prepared {
-  const { maxLength, vocab, tokenTypes } = model.config.arch;
+  const { vocab, tokenTypes } = model.config.arch;
+  const maxLength = longest(model, sentence);
   const { ids, types, dropped } = tokenizer
-    ? tokenizer.encode(item.text, { ...template(model, item), ...(truncate && { maxLength }) })
+    ? tokenizer.encode(sentence ? sentenceText(item.text, sentence) : item.text, {
+        ...template(model, item),
+        ...(truncate && { maxLength }),
+      })
     : cut(item.ids!, truncate ? maxLength : Number.POSITIVE_INFINITY);
   if (ids.length === 0) throw new UffbError("no tokens");
   if (ids.length > maxLength) {
@@ -79,16 +86,23 @@ function prepareItem(
         : "no mask to fill; write [MASK] where a word is missing, or use --embed for a sentence vector",
     );
   }
-  return { item, ids, types: tokenTypes > 0 ? types : undefined, dropped, masks };
+  return { item, ids, types: tokenTypes > 1 ? types : undefined, dropped, masks };
+}
+
+/** Most tokens of a text. */
+export function longest({ config }: Model, sentence: SentenceSettings | undefined): number {
+  return Math.min(config.arch.maxLength, sentence?.maxLength ?? Number.POSITIVE_INFINITY);
 }
 
 /**
- * A classifier was trained on pairs, so it reads the pair template even for one text, with an empty second one: with the template for
- * one text (`A <sep>`) its first-token pooling would read a word. And it has no use for masks: "[MASK]" is text to it, as it is in GLUE.
+ * UltraFastBERT's classifiers were trained on pairs, so they read the pair template even for one text, with an empty second one: with the
+ * template for one text (`A <sep>`) their first-token pooling would read a word. And a classifier has no use for masks: "[MASK]" is text
+ * to it, as it is in GLUE.
  */
-function template(model: Model, { pair }: Item): EncodeOptions {
-  if (model.config.task !== "mlm") return { pair: pair ?? "", literal: true };
-  return pair === undefined ? {} : { pair };
+function template({ config }: Model, { pair }: Item): EncodeOptions {
+  const classifies = config.task === "classification" || config.task === "regression";
+  const second = pair ?? (classifies && config.family.emptyPair ? "" : undefined);
+  return { ...(second !== undefined && { pair: second }), ...(classifies && { literal: true }) };
 }
 
 function cut(ids: Int32Array, maxLength: number): Encoding {

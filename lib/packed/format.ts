@@ -7,6 +7,7 @@
 
 import { UFFB_PANELS, UFFB_PANELS_I8 } from "../../ffi/bindings.ts";
 import type { Tensor } from "../../ffi/model.ts";
+import { SENTENCE_FILES } from "../embed/files.ts";
 import { UffbError } from "../errors.ts";
 import { printable, type StoredTensor, type TensorFile } from "../safetensors.ts";
 
@@ -18,6 +19,7 @@ export const MODEL_FILES = [
   "tokenizer.json",
   "tokenizer_config.json",
   "special_tokens_map.json",
+  ...SENTENCE_FILES,
 ];
 
 export interface PackedFile {

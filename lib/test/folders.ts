@@ -10,6 +10,9 @@ import { openSafetensors, type StoredTensor } from "../safetensors.ts";
 
 export const REFERENCE = fileURLToPath(new URL("../../fixtures/reference/", import.meta.url));
 
+/** Models of Hugging Face's code. */
+export const REFERENCE_BERT = fileURLToPath(new URL("../../fixtures/reference-bert/", import.meta.url));
+
 /** A folder that goes away with the `using` that holds it. */
 export class TemporaryFolder implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), "uffb-test-"));
@@ -28,9 +31,9 @@ export type Json = any;
 export type Tensors = Map<string, Pick<StoredTensor, "dtype" | "shape" | "data">>;
 
 /** A reference model's config and tensors, for a test to change. */
-export function reference(name: string): { config: Json; tensors: Tensors } {
-  const config = JSON.parse(readFileSync(join(REFERENCE, name, "config.json"), "utf8"));
-  return { config, tensors: new Map(openSafetensors(join(REFERENCE, name, "model.safetensors"))) };
+export function reference(name: string, root = REFERENCE): { config: Json; tensors: Tensors } {
+  const config = JSON.parse(readFileSync(join(root, name, "config.json"), "utf8"));
+  return { config, tensors: new Map(openSafetensors(join(root, name, "model.safetensors"))) };
 }
 
 /** Packs the model at `source`. */

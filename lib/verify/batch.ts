@@ -8,6 +8,7 @@ import {
 import type { NativeContext } from "../../ffi/context.ts";
 import { NativeTaps } from "../../ffi/taps.ts";
 import { ragged } from "../batches.ts";
+import { normaliseRows } from "../embed/normalise.ts";
 import type { Model } from "../model.ts";
 import type { Paths, Values } from "./compare.ts";
 import type { Sequence } from "./expected.ts";
@@ -110,7 +111,10 @@ export async function compareBatch(
   };
   if (logits && task !== "mlm") comparePooled(logits, await context.classify());
   const sentence = values.get("sentence");
-  if (sentence) comparePooled(sentence, normalise(await context.pool("mean"), arch.hidden));
+  if (sentence) {
+    const vectors = await context.pool(model.sentence()?.pooling ?? "mean");
+    comparePooled(sentence, normaliseRows(vectors, arch.hidden));
+  }
 }
 
 /** Buffers for every stage that the engine shows on its way; a path's own logits are under the path's name in `floats`. */
@@ -140,14 +144,4 @@ function tap(model: Model, tokens: number, { values, paths }: Comparisons) {
   }
   add("final", UFFB_TAP_FINAL, 0);
   return { taps, floats, nodes };
-}
-
-/** Scales each row of [rows, width] to length 1, as reference files of embedding models store it. */
-function normalise(vectors: Float32Array, width: number): Float32Array {
-  for (let start = 0; start < vectors.length; start += width) {
-    const vector = vectors.subarray(start, start + width);
-    const length = Math.hypot(...vector);
-    for (let i = 0; i < width; i++) vector[i]! /= length;
-  }
-  return vectors;
 }

@@ -43,7 +43,7 @@ const READERS: Record<string, { bytes: number; read(view: DataView, offset: numb
 /**
  * Reads the inputs and stages of a reference file: `input_ids` [batch, seq], `attention_mask` (all ones when absent) and `token_type_ids`;
  * `embedding`, `layer.L`, `final` [batch, seq, hidden]; `path.L` [batch, seq, trees, depth+1]; `logits` [batch, seq, vocab] or
- * [batch, labels]; `sentence` [batch, hidden].
+ * [batch, labels]; `sentence` [batch, hidden], each pooled and scaled to length 1.
  * @throws UffbError naming the file and the tensor that does not fit the model
  */
 export function openExpected(path: string, model: Model): Expected {
@@ -61,9 +61,10 @@ export function openExpected(path: string, model: Model): Expected {
   const known = new Map<string, { per: Stage["per"]; lead: readonly number[]; tail: number[] }>([
     ["embedding", { ...token, tail: [arch.hidden] }],
     ["final", { ...token, tail: [arch.hidden] }],
-    ["logits", task === "mlm" ? { ...token, tail: [arch.vocab] } : { ...sequence, tail: [arch.labels] }],
     ["sentence", { ...sequence, tail: [arch.hidden] }],
   ]);
+  if (task === "mlm") known.set("logits", { ...token, tail: [arch.vocab] });
+  else if (task !== "embedding") known.set("logits", { ...sequence, tail: [arch.labels] });
   for (let layer = 0; layer < arch.layers; layer++) {
     known.set(`layer.${layer}`, { ...token, tail: [arch.hidden] });
     if (arch.feedforward === UFFB_FFN_FFF)
