@@ -28,6 +28,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     description: "Download a model or data set to the cache that Python shares",
     load: () => import("./download.ts"),
   },
+  inspect: {
+    description: "Show what a model is made of, and how texts fall through its trees",
+    load: () => import("./inspect.ts"),
+  },
   verify: {
     description: "Compare every stage of a model with what its original code computed",
     load: () => import("./verify.ts"),

@@ -1,0 +1,95 @@
+import { writeFileSync } from "node:fs";
+import { UsageError } from "../lib/errors.ts";
+import { readItems } from "../lib/input.ts";
+import { measurePaths, type PathUsage } from "../lib/inspect/paths.ts";
+import { inspectJson, pathsText, summaryText, tensorsText } from "../lib/inspect/report.ts";
+import { summarize } from "../lib/inspect/summary.ts";
+import { pathsSvg } from "../lib/inspect/svg.ts";
+import { openModel } from "../lib/model.ts";
+import { makeWhole } from "../lib/whole.ts";
+import { command } from "./cli/command.ts";
+import { reportBadItem } from "./cli/input.ts";
+import { interruptSignal } from "./cli/interrupt.ts";
+import { messages } from "./cli/messages.ts";
+import { print } from "./cli/terminal.ts";
+
+export default command({
+  meta: {
+    name: "inspect",
+    description: "Show what a model is made of, and how texts fall through its trees",
+  },
+  positionals: [
+    {
+      name: "model",
+      description: "Folder with config.json and a checkpoint, or a packed model; default: the built-in model",
+    },
+  ],
+  args: {
+    tensors: { type: "boolean", description: "List every tensor with its role, dtype, shape and bytes" },
+    text: {
+      type: "string",
+      multiple: true,
+      valueHint: "text",
+      description:
+        'Show how this text falls through the trees, layer by layer; "-": one text a line from stdin',
+    },
+    ids: { type: "boolean", description: "Each text is token ids, separated by spaces or commas" },
+    svg: {
+      type: "string",
+      valueHint: "path",
+      description: "Draw the trees, branches as wide as the texts make them",
+    },
+    json: { type: "boolean", description: "Write one JSON object" },
+    threads: {
+      type: "number",
+      integer: true,
+      min: 0,
+      max: 1024,
+      description: "CPU threads; default: all that may be used",
+    },
+  },
+  examples: [
+    "uffb inspect models/UltraFastBERT-1x11-long --tensors",
+    "uffb inspect --text - --svg trees.svg < sentences.txt",
+  ],
+  exitCodes: { 1: "failure, or a text could not be used" },
+
+  async run({ args, positionals: [path] }) {
+    const texts = args.text ?? [];
+    if (texts.length === 0 && args.svg !== undefined) {
+      throw new UsageError(
+        '--svg draws what texts do; give one with --text, or lines on stdin with --text "-"',
+      );
+    }
+    if (texts.length === 0 && (args.ids || args.threads !== undefined)) {
+      throw new UsageError("--ids and --threads are for --text; add that, or drop them");
+    }
+    const summary = await summarize(path);
+    let bad = 0;
+    let paths: PathUsage | undefined;
+    if (texts.length > 0) {
+      using model = await openModel(path);
+      for (const warning of model.warnings) messages.warn(warning);
+      paths = await measurePaths(model, readItems({ texts, ids: args.ids }), {
+        signal: interruptSignal(),
+        onBad: (item) => {
+          bad++;
+          reportBadItem(item, texts);
+        },
+        ...(args.threads !== undefined && { threads: args.threads }),
+      });
+      if (paths.cut > 0) messages.warn(`${paths.cut} of the texts were cut to ${summary.maxLength} tokens`);
+    }
+    if (args.svg !== undefined && paths) {
+      const picture = pathsSvg(paths, summary.source);
+      await makeWhole(args.svg, (temporary) => writeFileSync(temporary, picture));
+    }
+    if (args.json) print(inspectJson(summary, paths, args.tensors));
+    else {
+      print(summaryText(summary));
+      if (args.tensors) print(`\n${tensorsText(summary)}`);
+      if (paths) print(`\n${pathsText(paths)}`);
+    }
+    return bad > 0 ? 1 : 0;
+  },
+});
