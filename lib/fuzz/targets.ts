@@ -58,18 +58,21 @@ async function pickles(): Promise<Uint8Array[]> {
     .map(([, data]) => data);
 }
 
+const PACKED = [
+  ["reference/fff-3x2", "F32"],
+  ["reference/cls-2", "F16"],
+  ["reference/fff-1x5", "I8"],
+  ["reference-bert/bert-cls", "F32"],
+] as const;
+
 /** Small models as packed files, with a tokenizer and without. */
 async function packed(): Promise<Uint8Array[]> {
   const folder = mkdtempSync(join(tmpdir(), "uffb-fuzz-"));
   try {
     const seeds: Uint8Array[] = [];
-    for (const [model, dtype] of [
-      ["fff-3x2", "F32"],
-      ["cls-2", "F16"],
-      ["fff-1x5", "I8"],
-    ] as const) {
+    for (const [model, dtype] of PACKED) {
       for (const file of ["config.json", "model.safetensors"]) {
-        copyFileSync(join(FIXTURES, "reference", model, file), join(folder, file));
+        copyFileSync(join(FIXTURES, model, file), join(folder, file));
       }
       const output = join(folder, "packed");
       await convertModel(openCheckpoint(folder), output, { to: "packed", dtype });
@@ -100,7 +103,7 @@ async function readPacked(bytes: Uint8Array): Promise<void> {
 
 export const TARGETS: Readonly<Record<string, Target>> = {
   safetensors: {
-    seeds: () => files("reference/*/model.safetensors"),
+    seeds: () => files("reference{,-bert}/*/model.safetensors"),
     read: (bytes) => readTensors(namedTensors(parseTensorFile(bytes, "case"))),
   },
   checkpoint: {
@@ -116,7 +119,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     read: (bytes) => void readZip(bytes),
   },
   config: {
-    seeds: () => files("reference/*/config.json"),
+    seeds: () => files("reference{,-bert}/*/config.json"),
     read: (bytes) => {
       using model = new NativeModel(parseConfig(decode(bytes), "case").arch);
       model.tensors();
