@@ -59,6 +59,7 @@ describe("uffb glue", () => {
     [["mrpc", "rte", "--model", "x", "--predictions", "p"], 2, "--predictions 'folder/{task}.jsonl'"],
     [["mrpc", "--model", "x", "--instances", "2", "--threads", "2"], 2, "leave --threads out"],
     [["mrpc", "--model", "x", "--ladder", "--fixed-length"], 2, "leave --fixed-length out"],
+    [["mrpc", "--model", "x", "--int8", "y"], 2, "--int8 is for --ladder"],
     [["mrpc", "--model", join(folder, "none")], 1, "none"],
   ] as const)("refuses %j", async (line, status, message) => {
     const { code, out, err } = await uffb(...line);
@@ -101,18 +102,38 @@ describe("uffb glue", () => {
       expect((await Bun.file(join(folder, "sst2.jsonl")).text()).split("\n").length).toBe(3);
     });
 
-    test("the ladder gives the same logits on every rung, and three speeds", async () => {
-      const { code, out } = await uffb("mrpc", "--model", model, "--data", FIXTURES, "--ladder");
+    test("the ladder has the same logits on every rung but the 8-bit ones, and the speed of each", async () => {
+      const int8 = join(folder, "int8.uffb.safetensors");
+      const convert = [
+        process.execPath,
+        MAIN,
+        "convert",
+        model.replace("{task}", "mrpc"),
+        "--dtype",
+        "int8",
+        "-o",
+        int8,
+      ];
+      expect(await Bun.spawn(convert, { stdout: "ignore", stderr: "ignore" }).exited).toBe(0);
+      const ladder = ["mrpc", "--model", model, "--data", FIXTURES, "--ladder"];
+      const { code, out } = await uffb(...ladder, "--json", "--int8", int8);
       expect(code).toBe(0);
-      const names = out.split("\n").map((line) => line.split("  ")[0]!.replace(/\d+ instances/, "instances"));
-      expect(names).toEqual([
-        "MRPC, 2 examples",
-        "fixed length 128",
-        "dynamic length",
-        "dynamic length, instances",
-        "",
+      const { rungs } = JSON.parse(out).ladders[0] as {
+        rungs: { name: string; logit_error: number; speed_up: number }[];
+      };
+      expect(rungs.map(({ name, logit_error }) => [name.replace(/\d+ i/, "i"), logit_error === 0])).toEqual([
+        ["fixed length 128", true],
+        ["dynamic length", true],
+        ["dynamic length, instances", true],
+        ["dynamic length, int8", false],
+        ["dynamic length, int8, instances", false],
       ]);
-    });
+      expect(rungs[4]!.logit_error).toBe(rungs[3]!.logit_error);
+      expect(rungs[4]!.logit_error).toBeLessThan(0.2);
+      const refused = await uffb(...ladder, "--int8", model.replace("{task}", "mrpc"));
+      expect([refused.code, refused.out]).toEqual([1, ""]);
+      expect(refused.err).toContain("has no 8-bit weights; make it with uffb convert --dtype int8");
+    }, 30_000);
 
     test("offline with nothing cached, the error names both ways", async () => {
       const { code, out, err } = await uffb("mrpc", "--model", model);

@@ -55,6 +55,11 @@ const args = {
     description:
       "Time fixed length, dynamic length, and an instance a core, in one table, instead of scoring",
   },
+  int8: {
+    type: "string",
+    valueHint: "file",
+    description: "The same checkpoint from uffb convert --dtype int8, for the last rungs of --ladder",
+  },
   json: { type: "boolean", description: "Write one JSON object" },
   predictions: {
     type: "string",
@@ -95,7 +100,7 @@ export default command({
     "uffb glue all --model 'checkpoints/{task}' --data glue_data",
     "uffb glue mrpc --model a --predictions a.jsonl --errors 10",
     "uffb glue compare a.jsonl b.jsonl",
-    "uffb glue mrpc --model a --ladder",
+    "uffb glue mrpc --model a --ladder --int8 a-int8.uffb.safetensors",
     "uffb glue all --model 'checkpoints/{task}' --submission upload",
   ],
 
@@ -118,11 +123,17 @@ export default command({
     if (args.instances !== undefined && args.threads !== undefined) {
       throw new UsageError("--instances have one thread each; leave --threads out");
     }
+    if (args.int8 !== undefined && !args.ladder)
+      throw new UsageError("--int8 is for --ladder; give an 8-bit model as --model");
     const { clear, ...show } = display();
     const options = { ...args, ...show, model, lenient: all };
     try {
       if (args.ladder) {
-        only(["ladder", "model", "data", "batchTokens", "json"], args, "--ladder times its own settings");
+        only(
+          ["ladder", "int8", "model", "data", "batchTokens", "json"],
+          args,
+          "--ladder times its own settings",
+        );
         const reports = await glueLadders(tasks, options);
         clear();
         print(json ? ladderJson(reports) : ladderText(reports));

@@ -218,7 +218,9 @@ describe.skipIf(!existsSync(SHARED))("the fine-tuned models", () => {
     const lenient = { ...few, lenient: true, onWarning: (text: string) => void warnings.push(text) };
     const reports = await glue(findTasks(["mrpc", "rte"]), lenient);
     expect(reports.map(({ evaluation }) => evaluation.dataset.task.name)).toEqual(["mrpc"]);
-    expect(warnings.at(-1)).toBe(`${join(SHARED, "model-tiny-rte")}: no such checkpoint; RTE is left out`);
+    expect(warnings.at(-1)).toBe(
+      `${join(SHARED, "model-tiny-rte")}: no such file or folder; RTE is left out`,
+    );
     await expect(glue(findTasks(["rte"]), lenient)).rejects.toThrow("no task is left");
     await expect(glue(findTasks(["rte"]), few)).rejects.toThrow("model-tiny-rte");
     const elsewhere = { ...lenient, data: join(FIXTURES, "glue/AX-g") };

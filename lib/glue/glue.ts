@@ -46,15 +46,24 @@ export async function glue(tasks: readonly Task[], options: GlueOptions): Promis
   return eachTask(tasks, options, (model, task) => evaluateTask(model, task, options));
 }
 
+export interface GlueLadderOptions extends TaskOptions, Pick<EvaluateOptions, "batchTokens"> {
+  /** The same checkpoint with 8-bit weights; "{task}" in it is replaced, too. */
+  int8?: string | undefined;
+}
+
 /** Times the dev set of each task in the steps of ladder.ts. @throws as `glue` does */
 export async function glueLadders(
   tasks: readonly Task[],
-  options: TaskOptions & Pick<EvaluateOptions, "batchTokens">,
+  options: GlueLadderOptions,
 ): Promise<LadderReport[]> {
   return eachTask(tasks, options, async (model, task) => {
     const dataset = await load(task, "dev", options);
+    using int8 =
+      options.int8 === undefined
+        ? undefined
+        : await openModel(options.int8.replaceAll("{task}", checkpointName(task)));
     const onProgress = (done: number) => options.onProgress(task, "dev", done, dataset.examples.length);
-    const found = await ladder(model, dataset, { batchTokens: options.batchTokens, onProgress });
+    const found = await ladder(model, dataset, { int8, batchTokens: options.batchTokens, onProgress });
     for (const warning of found.warnings) options.onWarning(warning);
     return { task, model: model.source, ladder: found };
   });
@@ -69,14 +78,14 @@ async function eachTask<T>(
   using models = new OneModel();
   for (const task of tasks) {
     const path = options.model.replaceAll("{task}", checkpointName(task));
-    if (options.lenient && !existsSync(path)) {
-      options.onWarning(`${path}: no such checkpoint; ${task.title} is left out`);
-      continue;
-    }
+    let found = existsSync(path);
     try {
-      results.push(await work(await models.open(path), task));
+      const model = await models.open(path);
+      found = true; // a model on the hub, by its name
+      results.push(await work(model, task));
     } catch (error) {
-      if (!options.lenient || !(error instanceof MissingData)) throw error;
+      const missing = error instanceof MissingData || (error instanceof UffbError && !found);
+      if (!options.lenient || !missing) throw error;
       options.onWarning(`${error.message}; ${task.title} is left out`);
     }
   }

@@ -1,6 +1,7 @@
 import type { Ladder } from "../ladder.ts";
+import { METRICS } from "../metrics.ts";
 import type { Task } from "../tasks.ts";
-import { align, engine, whole } from "./table.ts";
+import { align, engine, percent, whole } from "./table.ts";
 
 /** The steps of one task. */
 export interface LadderReport {
@@ -16,16 +17,19 @@ export function ladderText(reports: readonly LadderReport[]): string {
 
 function ladderTable({ task, ladder: { rungs, examples } }: LadderReport): string {
   const slowest = rungs[0]!.run.seconds;
-  const rows = rungs.map(({ name, run }) => [
+  const rows = rungs.map(({ name, run, score, logitError }) => [
     name,
     engine(run),
     (examples / run.seconds).toFixed(1),
     whole(run.tokens / run.seconds),
     `${(slowest / run.seconds).toFixed(2)}x`,
+    percent(score),
+    logitError === 0 ? "0" : logitError.toPrecision(2),
     run.isa,
   ]);
+  const metric = METRICS[task.metrics[0]!].title;
   const title = `${task.title}, ${whole(examples)} examples`;
-  return align([title, "engine", "examples/s", "tokens/s", "speed-up", "ISA"], rows);
+  return align([title, "engine", "examples/s", "tokens/s", "speed-up", metric, "logit error", "ISA"], rows);
 }
 
 /** What `uffb glue --ladder --json` prints: the same numbers; padding does not count as tokens. */
@@ -35,9 +39,15 @@ export function ladderJson(reports: readonly LadderReport[]): string {
     model,
     examples,
     fixed_length: fixedLength,
-    rungs: rungs.map(({ name, run }) => ({
+    rungs: rungs.map(({ name, run, score, logitError }) => ({
       name,
-      ...run,
+      seconds: run.seconds,
+      tokens: run.tokens,
+      threads: run.threads,
+      instances: run.instances,
+      isa: run.isa,
+      score,
+      logit_error: logitError,
       examples_per_second: examples / run.seconds,
       tokens_per_second: run.tokens / run.seconds,
       speed_up: rungs[0]!.run.seconds / run.seconds,

@@ -28,6 +28,7 @@ function evaluation(name: string, predictions: Prediction[], value = 0.5): Evalu
     run: { seconds: 0.5, tokens: 100, threads: 2, instances: 1, isa: "avx2", fixedLength: false },
     longest: 9,
     truncated: 0,
+    cosine: false,
     warnings: [],
   };
 }
@@ -83,30 +84,45 @@ describe("report", () => {
     }
   });
 
-  test("shows a ladder's speed-up over its first rung", () => {
-    const rung = (name: string, seconds: number, instances: number) => ({
+  test("shows a ladder's speed-up over its first rung, and what it cost", () => {
+    const rung = (name: string, seconds: number, instances: number, logitError: number) => ({
       name,
-      run: { seconds, tokens: 600, threads: instances > 1 ? 1 : 4, instances, isa: "avx2" },
+      run: {
+        seconds,
+        tokens: 600,
+        threads: instances > 1 ? 1 : 4,
+        instances,
+        isa: "avx2",
+        fixedLength: name === "fixed",
+      },
+      score: 0.8 - logitError,
+      logitError,
     });
-    const ladder = {
-      rungs: [rung("fixed", 4, 1), rung("dynamic", 0.5, 4)],
-      examples: 30,
-      fixedLength: 128,
-      warnings: [],
-    };
-    const reports = [{ task: findTasks(["mrpc"])[0]!, model: "ckpt", ladder }];
+    const rungs = [rung("fixed", 4, 1, 0), rung("int8", 0.5, 4, 0.012)];
+    const reports = [
+      {
+        task: findTasks(["mrpc"])[0]!,
+        model: "ckpt",
+        ladder: { rungs, examples: 30, fixedLength: 128, warnings: [] },
+      },
+    ];
     expect(
       ladderText(reports)
         .split("\n")
         .map((line) => line.replaceAll(/ {2,}/g, " · ")),
     ).toEqual([
-      "MRPC, 30 examples · engine · examples/s · tokens/s · speed-up · ISA",
-      "fixed · 4 threads · 7.5 · 150 · 1.00x · avx2",
-      "dynamic · 4 instances · 60.0 · 1,200 · 8.00x · avx2",
+      "MRPC, 30 examples · engine · examples/s · tokens/s · speed-up · F1 · logit error · ISA",
+      "fixed · 4 threads · 7.5 · 150 · 1.00x · 80.00 · 0 · avx2",
+      "int8 · 4 instances · 60.0 · 1,200 · 8.00x · 78.80 · 0.012 · avx2",
       "",
     ]);
-    const [{ rungs }] = JSON.parse(ladderJson(reports)).ladders;
-    expect(rungs[1]).toMatchObject({ name: "dynamic", instances: 4, examples_per_second: 60, speed_up: 8 });
+    expect(JSON.parse(ladderJson(reports)).ladders[0].rungs[1]).toMatchObject({
+      name: "int8",
+      instances: 4,
+      examples_per_second: 60,
+      speed_up: 8,
+      logit_error: 0.012,
+    });
   });
 
   test("compares two files in words", () => {
