@@ -35,6 +35,17 @@ const float *tensor_of(const random_model *m, const char *name);
 /* The same for "layer.L.<name>". */
 const float *layer_tensor(const random_model *m, int64_t layer, const char *name);
 
+/* The models that are tested, and the longest sequence they take: more than one block of queries. */
+#define MAX_LENGTH 33
+
+typedef struct config {
+    const char *name;
+    int optional; /* with biases and scales */
+    uffb_arch arch;
+} config;
+
+const config *test_configs(int64_t *count);
+
 typedef struct batch {
     int64_t sequences, tokens;
     int64_t *offsets;
@@ -62,8 +73,7 @@ typedef struct run {
     output *outputs;
 } run;
 
-/* Encodes a batch and runs every head the model has; with or without taps. Checks that every call succeeds.
- */
+/* Encodes a batch and runs every head the model has; with or without taps. Checks that every call succeeds. */
 run *run_batch(const random_model *m, uffb_context *context, const batch *b, int with_taps);
 void run_free(run *r);
 /* Outputs by the names above; LAYER(l, 0), (l, 1), (l, 2): states, path, logits. */
@@ -84,6 +94,7 @@ const char *isa_name(int number);
 int64_t check_against_reference(const random_model *m, const batch *b, const run *r);
 
 void test_convert(void);
+void test_bad_models(void);
 void test_misuse(void);
 
 #endif

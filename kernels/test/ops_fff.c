@@ -202,13 +202,18 @@ void test_fff_walk(const uffb_ops *ops, const char *isa) {
 /* y must be `old` plus the terms, each off by what the activation and the rounding of a sum may make of it. */
 static void check_sum(const uffb_tree *tree, int32_t kind, const int32_t *nodes, const float *logits, const float *old,
                       const float *y) {
+    double scale[UFFB_MAX_DEPTH + 1], scale_bound[UFFB_MAX_DEPTH + 1];
+    for (int64_t p = 0; p <= tree->depth; p++) {
+        scale[p] = exact_activation(kind, logits[p]);
+        scale_bound[p] = activation_bound(kind, logits[p]);
+    }
     for (int64_t h = 0; h < tree->hidden; h++) {
         double expected = old[h], magnitude = fabs(expected), inexact = 0;
         for (int64_t p = 0; p <= tree->depth; p++) {
-            double weight = tree->out[nodes[p] * tree->hidden + h], term = exact_activation(kind, logits[p]) * weight;
-            expected += term;
-            magnitude += fabs(term);
-            inexact += activation_bound(kind, logits[p]) * fabs(weight);
+            double weight = tree->out[nodes[p] * tree->hidden + h];
+            expected += scale[p] * weight;
+            magnitude += fabs(scale[p] * weight);
+            inexact += scale_bound[p] * fabs(weight);
         }
         double bound = (double)(tree->depth + 4) * ROUNDING * (magnitude + inexact) + inexact, error = fabs(y[h] - expected);
         check(error <= bound, "column %lld is off by %g, bound %g", (long long)h, error, bound);

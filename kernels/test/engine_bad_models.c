@@ -1,0 +1,178 @@
+/* Tests of what must be refused while a model is made: impossible shapes, bad tensors, bad conversions. */
+#include "engine_refused.h"
+
+#include <math.h>
+
+static void test_library(void) {
+    test_begin("library");
+    test_case("facts");
+    check(uffb_abi_version() == UFFB_ABI_VERSION, "ABI %d", uffb_abi_version());
+    check(uffb_cpu_count() >= 1, "%d CPUs", uffb_cpu_count());
+    check(uffb_compiler()[0] != '\0', "no compiler");
+    size_t length = strlen(uffb_isas());
+    check(length >= 7 && strcmp(uffb_isas() + length - 7, "generic") == 0, "generic is not last in %s", uffb_isas());
+    test_end();
+}
+
+static void test_bad_arch(void) {
+    test_begin("impossible models");
+    uffb_model *model = NULL;
+    uffb_arch arch;
+    REFUSED(UFFB_INVALID, uffb_model_new(NULL, &model));
+    REFUSED(UFFB_INVALID, uffb_model_new(&small, NULL));
+#define BAD(field, value)                                                                                                      \
+    arch = small;                                                                                                              \
+    arch.field = value;                                                                                                        \
+    mark(#field " = " #value);                                                                                                 \
+    check_refused(uffb_model_new(&arch, &model), UFFB_INVALID);                                                                \
+    NAMES(#field);                                                                                                             \
+    check(model == NULL, "a model all the same")
+    BAD(layers, -1);
+    BAD(layers, INT64_MAX);
+    BAD(hidden, 0);
+    BAD(hidden, -8);
+    BAD(hidden, INT64_MAX);
+    BAD(heads, 0);
+    BAD(heads, -2);
+    BAD(heads, 3);
+    BAD(heads, 16);
+    BAD(vocab, 0);
+    BAD(vocab, -1);
+    BAD(vocab, INT64_MAX);
+    BAD(max_length, 0);
+    BAD(max_length, -5);
+    BAD(max_length, INT64_MAX);
+    BAD(position_offset, -1);
+    BAD(position_offset, INT64_MAX);
+    BAD(token_types, -1);
+    BAD(token_types, INT64_MAX);
+    BAD(trees, 0);
+    BAD(trees, -1);
+    BAD(trees, INT64_MAX);
+    BAD(depth, -1);
+    BAD(depth, 40);
+    BAD(depth, 64);
+    BAD(depth, INT64_MAX);
+    BAD(pool_width, -1);
+    BAD(labels, 0);
+    BAD(labels, -1);
+    BAD(norm_eps, -1);
+    BAD(norm_eps, NAN);
+    BAD(norm_eps, INFINITY);
+    BAD(norm_position, 2);
+    BAD(positions, -1);
+    BAD(feedforward, 3);
+    BAD(activation, 5);
+    BAD(pool_activation, -1);
+    BAD(pooling, 4);
+    BAD(heads_present, 4);
+    BAD(embed_norm, 2);
+    BAD(final_norm, -1);
+    BAD(mlm_transform, 2);
+    BAD(tied, 2);
+    arch = small;
+    arch.feedforward = UFFB_FFN_GLU;
+    arch.width = 7;
+    REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
+    NAMES("width");
+    arch.feedforward = UFFB_FFN_DENSE;
+    arch.width = 0;
+    REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
+    NAMES("width");
+    arch = small; /* 2^24 trees of 2^25 nodes */
+    arch.trees = 1 << 24;
+    arch.depth = 24;
+    REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
+    test_end();
+}
+
+/* Gives every tensor but one (-1: all) and returns what readying the model says. */
+static int32_t ready_without(const random_model *from, int64_t left_out) {
+    uffb_model *model;
+    if (uffb_model_new(&from->arch, &model) != UFFB_OK) return -1;
+    for (int64_t i = 0; i < from->count; i++) {
+        const uffb_tensor_info *info = &from->infos[i];
+        uint64_t bytes = uffb_tensor_bytes(info->rows, info->cols, UFFB_F32, info->layout);
+        if (i != left_out) uffb_model_tensor_set(model, info->name, from->given[i], bytes, UFFB_F32, info->layout);
+    }
+    int32_t status = uffb_model_ready(model);
+    uffb_model_free(model);
+    return status;
+}
+
+static void test_bad_tensors(void) {
+    test_begin("bad tensors");
+    random_model *good = random_model_new(&small, 1, UFFB_F32, AS_ASKED);
+    uffb_model *model = NULL;
+    uffb_tensor_info info;
+    float scale = 1;
+    uffb_model_new(&small, &model);
+    check(uffb_model_tensor_count(NULL) == 0, "tensors of no model");
+    REFUSED(UFFB_INVALID, uffb_model_tensor_info(NULL, 0, &info));
+    REFUSED(UFFB_INVALID, uffb_model_tensor_info(model, 0, NULL));
+    REFUSED(UFFB_INVALID, uffb_model_tensor_info(model, -1, &info));
+    REFUSED(UFFB_INVALID, uffb_model_tensor_info(model, uffb_model_tensor_count(model), &info));
+    REFUSED(UFFB_INVALID, uffb_model_tensor_set(NULL, "embed.position.scale", &scale, 4, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_model_tensor_set(model, NULL, &scale, 4, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_model_tensor_set(model, "embed.position.scale", NULL, 4, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_model_tensor_set(model, "no.such.tensor", &scale, 4, UFFB_F32, UFFB_ROWS));
+    NAMES("no.such.tensor");
+    REFUSED(UFFB_INVALID, uffb_model_tensor_set(model, "", &scale, 4, UFFB_F32, UFFB_ROWS));
+    static const uint64_t wrong_bytes[] = {0, 3, 5, 8, UINT64_MAX};
+    for (int64_t i = 0; i < COUNT_OF(wrong_bytes); i++) {
+        REFUSED(UFFB_INVALID,
+                uffb_model_tensor_set(model, "embed.position.scale", &scale, wrong_bytes[i], UFFB_F32, UFFB_ROWS));
+        NAMES("embed.position.scale");
+    }
+    REFUSED(UFFB_INVALID, uffb_model_tensor_set(model, "embed.position.scale", &scale, 4, 9, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_model_tensor_set(model, "embed.position.scale", &scale, 4, UFFB_F32, 9));
+    REFUSED(UFFB_INVALID, uffb_model_ready(NULL));
+    REFUSED(UFFB_INVALID, uffb_model_ready(model));
+    uffb_context *context = (uffb_context *)&scale;
+    REFUSED(UFFB_INVALID, uffb_context_new(model, 1, NULL, &context));
+    check(context == NULL, "a context of a model that is not ready");
+    uffb_model_free(model);
+
+    check(ready_without(good, -1) == UFFB_OK, "all tensors given: %s", uffb_error());
+    for (int64_t i = 0; i < good->count; i++) {
+        mark(good->infos[i].name);
+        int32_t status = ready_without(good, i);
+        if (good->infos[i].required) {
+            check_refused(status, UFFB_INVALID);
+            NAMES(good->infos[i].name);
+        } else {
+            check(status == UFFB_OK, "an optional tensor is missed: %s", uffb_error());
+        }
+        uffb_model_tensor_info(good->model, i, &info);
+        check(info.present == 1, "not present");
+    }
+    const uffb_tensor_info *first = &good->infos[0];
+    uint64_t bytes = uffb_tensor_bytes(first->rows, first->cols, UFFB_F32, first->layout);
+    REFUSED(UFFB_INVALID, uffb_model_tensor_set(good->model, first->name, good->given[0], bytes, UFFB_F32, first->layout));
+    random_model_free(good);
+    uffb_model_free(NULL);
+    test_end();
+}
+
+static void test_bad_conversions(void) {
+    test_begin("bad conversions");
+    float a[4] = {0}, b[4];
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(1, 4, NULL, 16, UFFB_F32, UFFB_ROWS, b, 16, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(1, 4, a, 16, UFFB_F32, UFFB_ROWS, NULL, 16, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(1, 4, a, 15, UFFB_F32, UFFB_ROWS, b, 16, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(1, 4, a, 16, UFFB_F32, UFFB_ROWS, b, 12, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(1, 4, a, 16, UFFB_F32, UFFB_ROWS, b, 16, UFFB_F32, UFFB_PANELS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(1, 4, a, 16, 7, UFFB_ROWS, b, 16, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(1, 4, a, 16, UFFB_F32, -3, b, 16, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(0, 4, a, 0, UFFB_F32, UFFB_ROWS, b, 0, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(-1, -4, a, 16, UFFB_F32, UFFB_ROWS, b, 16, UFFB_F32, UFFB_ROWS));
+    REFUSED(UFFB_INVALID, uffb_tensor_convert(INT64_MAX, INT64_MAX, a, 16, UFFB_F32, UFFB_ROWS, b, 16, UFFB_F32, UFFB_ROWS));
+    test_end();
+}
+
+void test_bad_models(void) {
+    test_library();
+    test_bad_arch();
+    test_bad_tensors();
+    test_bad_conversions();
+}

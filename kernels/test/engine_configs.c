@@ -1,0 +1,116 @@
+/* The models that the engine is tested on: each kind of layer, shape, position, head. */
+#include "engine_test.h"
+
+#include <stdio.h>
+
+/* What differs from `base` in each model. */
+static const uffb_arch base = {.layers = 2,
+                               .hidden = 48,
+                               .heads = 3,
+                               .vocab = 101,
+                               .max_length = MAX_LENGTH,
+                               .trees = 1,
+                               .depth = 5,
+                               .norm_eps = 1e-12,
+                               .feedforward = UFFB_FFN_FFF,
+                               .embed_norm = 1,
+                               .final_norm = 1,
+                               .heads_present = UFFB_HEAD_MLM,
+                               .tied = 1};
+
+static uffb_arch fff(int64_t trees, int64_t depth, int64_t hidden, int64_t heads) {
+    uffb_arch arch = base;
+    arch.trees = trees;
+    arch.depth = depth;
+    arch.hidden = hidden;
+    arch.heads = heads;
+    return arch;
+}
+
+static uffb_arch dense(int32_t feedforward, int64_t width, int32_t activation) {
+    uffb_arch arch = base;
+    arch.feedforward = feedforward;
+    arch.trees = arch.depth = 0;
+    arch.width = width;
+    arch.activation = activation;
+    return arch;
+}
+
+/* BERT: post-norm, learned positions from an offset, two token types, an MLM head with its own decoder. */
+static uffb_arch bert(int64_t pool_width) {
+    uffb_arch arch = dense(UFFB_FFN_DENSE, 160, UFFB_GELU);
+    arch.norm_position = UFFB_POST_NORM;
+    arch.positions = UFFB_LEARNED;
+    arch.position_offset = 2;
+    arch.token_types = 2;
+    arch.final_norm = arch.tied = 0;
+    arch.mlm_transform = 1;
+    arch.heads_present = UFFB_HEAD_MLM | UFFB_HEAD_CLASS;
+    arch.pool_width = pool_width;
+    arch.pool_activation = UFFB_TANH;
+    arch.labels = 3;
+    return arch;
+}
+
+static uffb_arch classifier(int32_t pooling, int64_t pool_width, int32_t pool_activation, int64_t labels) {
+    uffb_arch arch = base;
+    arch.heads_present = UFFB_HEAD_CLASS;
+    arch.pooling = pooling;
+    arch.pool_width = pool_width;
+    arch.pool_activation = pool_activation;
+    arch.labels = labels;
+    arch.tied = 0;
+    return arch;
+}
+
+const config *test_configs(int64_t *count) {
+    static config list[64];
+    int64_t n = 0;
+#define CONFIG(text, with, ...)                                                                                                \
+    list[n++] = (config) { text, with, __VA_ARGS__ }
+    /* Shallow trees (one GEMM over all nodes) and deep ones (a walk). */
+    for (int64_t depth = 0; depth <= 6; depth++) {
+        static char names[7][40];
+        snprintf(names[depth], sizeof names[depth], "fff 1x%lld", (long long)depth);
+        CONFIG(names[depth], depth % 2, fff(1, depth, 48, 3));
+    }
+    CONFIG("fff 1x16, hidden 8", 1, fff(1, 16, 8, 2));
+    CONFIG("fff 1x4, hidden 128", 1, fff(1, 4, 128, 2));
+    /* Large enough for the whole batch, but not for its pieces, to be sorted by subtree. */
+    CONFIG("fff 1x11, hidden 64, sorted", 1, fff(1, 11, 64, 4));
+    CONFIG("fff 2x8, hidden 100, sorted", 0, fff(2, 8, 100, 4));
+    CONFIG("fff 2x6, hidden 40", 1, fff(2, 6, 40, 5));
+    CONFIG("fff 3x2, hidden 49", 1, fff(3, 2, 49, 7));
+    CONFIG("fff 3x4, hidden 1", 1, fff(3, 4, 1, 1));
+    CONFIG("fff 9x5, hidden 5", 0, fff(9, 5, 5, 1));
+    CONFIG("fff 9x1", 1, fff(9, 1, 48, 3));
+    CONFIG("fff 128x3", 1, fff(128, 3, 24, 3));
+    CONFIG("fff 128x4", 0, fff(128, 4, 8, 1));
+    CONFIG("fff 3072x0", 1, fff(3072, 0, 8, 2));
+    CONFIG("fff 1536x1", 0, fff(1536, 1, 8, 2));
+    CONFIG("dense gelu", 1, dense(UFFB_FFN_DENSE, 160, UFFB_GELU));
+    CONFIG("dense relu, no biases", 0, dense(UFFB_FFN_DENSE, 7, UFFB_RELU));
+    CONFIG("dense identity", 1, dense(UFFB_FFN_DENSE, 48, UFFB_IDENTITY));
+    CONFIG("glu gelu_tanh", 1, dense(UFFB_FFN_GLU, 96, UFFB_GELU_TANH));
+    CONFIG("glu tanh, no biases", 0, dense(UFFB_FFN_GLU, 34, UFFB_TANH));
+    CONFIG("bert", 1, bert(48));
+    CONFIG("bert, no pool layer", 1, bert(0));
+    CONFIG("classifier, first", 1, classifier(UFFB_POOL_FIRST, 64, UFFB_TANH, 2));
+    CONFIG("classifier, mean, no pool layer", 1, classifier(UFFB_POOL_MEAN, 0, UFFB_TANH, 17));
+    CONFIG("classifier, max, no biases", 0, classifier(UFFB_POOL_MAX, 33, UFFB_GELU, 1));
+    CONFIG("classifier, lse", 1, classifier(UFFB_POOL_LSE, 48, UFFB_IDENTITY, 5));
+    uffb_arch odd = fff(2, 4, 48, 3);
+    odd.activation = UFFB_RELU;
+    odd.norm_position = UFFB_POST_NORM;
+    odd.positions = UFFB_LEARNED;
+    odd.embed_norm = odd.final_norm = odd.tied = 0;
+    odd.norm_eps = 1e-5;
+    odd.layers = 3;
+    CONFIG("fff relu, post-norm, learned, untied", 0, odd);
+    odd = fff(1, 4, 48, 3);
+    odd.layers = 0;
+    CONFIG("no layers", 1, odd);
+#undef CONFIG
+    *count = n;
+    return list;
+}
