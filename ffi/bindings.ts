@@ -84,6 +84,8 @@ export const UFFB_TAP_FINAL = 2;
 export const UFFB_TAP_PATH = 3;
 /** f32 [tokens, trees, depth+1]: their logits, before the activation */
 export const UFFB_TAP_PATH_LOGITS = 4;
+/** f32 [tokens, hidden]: what that layer's feedforward half reads */
+export const UFFB_TAP_FFN_INPUT = 5;
 
 // How weights and inputs are filled.
 /** random, every branch equally likely */
@@ -168,10 +170,14 @@ export interface BenchShape {
   depth: number;
   /** dense when trees = 0 */
   width: number;
-  /** tokens */
+  /** most tokens of a call */
   batch: number;
-  /** of the weights, for cold runs; together they should exceed the last-level cache several times */
-  copies: number;
+  /**
+   * rows of input, at least `batch`: calls take turns with them, so that none finds its path in the caches
+   */
+  inputs: number;
+  /** bytes read from elsewhere before each cold run, several times the last-level cache; 0: none is cold */
+  evict: number;
   activation: number;
   /** 0: uffb_cpu_count() */
   threads: number;
@@ -232,7 +238,8 @@ export const STRUCTS = {
     depth: "int64_t",
     width: "int64_t",
     batch: "int64_t",
-    copies: "int64_t",
+    inputs: "int64_t",
+    evict: "int64_t",
     activation: "int32_t",
     threads: "int32_t",
   },
@@ -464,8 +471,8 @@ export interface Functions {
   uffb_bench_free(bench: Handle | null): void;
   uffb_bench_fill(bench: Handle | null, fill: number, seed: number): number;
   /**
-   * The weights of a model's layer, and `tokens` inputs [tokens, hidden] repeated to fill the batch. The
-   * shape must be the model's.
+   * The weights of a model's layer, and `tokens` inputs [tokens, hidden], repeated. The shape must be the
+   * model's.
    */
   uffb_bench_fill_from(
     bench: Handle | null,
@@ -477,9 +484,12 @@ export interface Functions {
   uffb_contender_count(): number;
   uffb_contender_info(index: number, info: Partial<Contender>): number;
   /**
-   * Runs a contender once on the first `tokens` tokens and gives its time. `blas`: NULL where none is needed;
-   * `isa`: for our own kernels, NULL for the best. `cold`: takes the next copy of the weights in turn, as a
-   * model with many layers does, where a warm run always takes the first.
+   * Runs a contender once on `tokens` tokens, the next of the inputs, and gives its time. `blas`: NULL where
+   * none is needed; `isa`: for our own kernels, NULL for the best. What is in the caches beforehand is the
+   * same for every contender, whichever ran before. Cold: `evict` bytes were read from elsewhere. Warm: the
+   * layer's weights were read once, so they are in the caches as far as they fit. Then, in both cases, the
+   * contender ran on a few other tokens (cold: with another copy of the weights), as it would have for the
+   * layer before; and the inputs and outputs, which a model has just computed, were touched.
    */
   uffb_bench_run(
     bench: Handle | null,
@@ -491,8 +501,8 @@ export interface Functions {
     seconds: Float64Array | null,
   ): number;
   /**
-   * Runs it once more and compares: `error` is the largest difference over the largest value of the first
-   * `tokens` rows; `ties` counts the tokens left out because a logit on their path was too close to 0 to
+   * Runs it once on the first `tokens` inputs and compares: `error` is the largest difference over the
+   * largest value; `ties` counts the tokens left out because a logit on their path was too close to 0 to
    * call.
    */
   uffb_bench_check(
@@ -504,7 +514,7 @@ export interface Functions {
     error: Float64Array | null,
     ties: BigInt64Array | null,
   ): number;
-  /** Leaves of tree 0 that the batch reaches, and the share of tokens at the busiest one. */
+  /** Leaves of tree 0 that the inputs reach, and the share of inputs at the busiest one. */
   uffb_bench_leaves(bench: Handle | null, leaves: BigInt64Array | null, busiest: Float64Array | null): number;
   /** The best rate seen in about `seconds`, per second, on `threads` threads. */
   uffb_probe(probe: number, threads: number, seconds: number, rate: Float64Array | null): number;

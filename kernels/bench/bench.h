@@ -36,8 +36,9 @@ typedef struct uffb_bench_shape {
     int64_t trees; /* FFF when > 0 */
     int64_t depth;
     int64_t width;  /* dense when trees = 0 */
-    int64_t batch;  /* tokens */
-    int64_t copies; /* of the weights, for cold runs; together they should exceed the last-level cache several times */
+    int64_t batch;  /* most tokens of a call */
+    int64_t inputs; /* rows of input, at least `batch`: calls take turns with them, so that none finds its path in the caches */
+    int64_t evict;  /* bytes read from elsewhere before each cold run, several times the last-level cache; 0: none is cold */
     int32_t activation;
     int32_t threads; /* 0: uffb_cpu_count() */
 } uffb_bench_shape;
@@ -52,7 +53,7 @@ UFFB_API uint64_t uffb_bench_bytes(const uffb_bench_shape *shape);
 UFFB_API int32_t uffb_bench_new(const uffb_bench_shape *shape, uffb_bench **bench);
 UFFB_API void uffb_bench_free(uffb_bench *bench);
 UFFB_API int32_t uffb_bench_fill(uffb_bench *bench, int32_t fill, uint64_t seed);
-/* The weights of a model's layer, and `tokens` inputs [tokens, hidden] repeated to fill the batch. The shape must be the
+/* The weights of a model's layer, and `tokens` inputs [tokens, hidden], repeated. The shape must be the
  * model's. */
 UFFB_API int32_t uffb_bench_fill_from(uffb_bench *bench, const uffb_model *model, int64_t layer, int64_t tokens,
                                       const float *input);
@@ -68,16 +69,19 @@ typedef struct uffb_contender {
 UFFB_API int64_t uffb_contender_count(void);
 UFFB_API int32_t uffb_contender_info(int64_t index, uffb_contender *info);
 
-/* Runs a contender once on the first `tokens` tokens and gives its time. `blas`: NULL where none is needed; `isa`: for our own
- * kernels, NULL for the best. `cold`: takes the next copy of the weights in turn, as a model with many layers does, where a
- * warm run always takes the first. */
+/* Runs a contender once on `tokens` tokens, the next of the inputs, and gives its time. `blas`: NULL where none is needed;
+ * `isa`: for our own kernels, NULL for the best.
+ * What is in the caches beforehand is the same for every contender, whichever ran before. Cold: `evict` bytes were read from
+ * elsewhere. Warm: the layer's weights were read once, so they are in the caches as far as they fit. Then, in both cases, the
+ * contender ran on a few other tokens (cold: with another copy of the weights), as it would have for the layer before; and the
+ * inputs and outputs, which a model has just computed, were touched. */
 UFFB_API int32_t uffb_bench_run(uffb_bench *bench, int64_t contender, const uffb_blas *blas, const char *isa, int64_t tokens,
                                 int32_t cold, double *seconds);
-/* Runs it once more and compares: `error` is the largest difference over the largest value of the first `tokens` rows; `ties`
+/* Runs it once on the first `tokens` inputs and compares: `error` is the largest difference over the largest value; `ties`
  * counts the tokens left out because a logit on their path was too close to 0 to call. */
 UFFB_API int32_t uffb_bench_check(uffb_bench *bench, int64_t contender, const uffb_blas *blas, const char *isa, int64_t tokens,
                                   double *error, int64_t *ties);
-/* Leaves of tree 0 that the batch reaches, and the share of tokens at the busiest one. */
+/* Leaves of tree 0 that the inputs reach, and the share of inputs at the busiest one. */
 UFFB_API int32_t uffb_bench_leaves(uffb_bench *bench, int64_t *leaves, double *busiest);
 
 /* --- what the machine can do --------------------------------------------------------------------------------------------- */

@@ -64,6 +64,10 @@ int32_t uffb_blas_open(const char *path, uffb_blas **blas) {
     find(b->library, "cblas_sgemv", &b->sgemv);
     find(b->library, "cblas_sgemm", &b->sgemm);
     find(b->library, "dnnl_sgemm", &b->dnnl);
+    find(b->library, "openblas_set_num_threads", &b->set_threads[0]);
+    find(b->library, "MKL_Set_Num_Threads", &b->set_threads[1]);
+    find(b->library, "omp_set_num_threads", &b->set_threads[2]);
+    find(b->library, "bli_thread_set_num_threads", &b->set_threads_blis);
     if (!b->sgemm && !b->dnnl) {
         uffb_blas_close(b);
         return uffb_fail(UFFB_INVALID, "%.160s has neither cblas_sgemm nor dnnl_sgemm", path);
@@ -95,13 +99,8 @@ void uffb_blas_sgemm(const uffb_blas *b, int transposed, int64_t m, int64_t n, i
 }
 
 void uffb_blas_set_threads(const uffb_blas *b, int32_t threads) {
-    static const char *const names[] = {"openblas_set_num_threads", "MKL_Set_Num_Threads", "omp_set_num_threads"};
-    void (*set)(int) = NULL;
-    void (*set_blis)(int64_t) = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        find(b->library, names[i], &set);
-        if (set) set(threads);
+    for (int i = 0; i < 3; i++) {
+        if (b->set_threads[i]) b->set_threads[i](threads);
     }
-    find(b->library, "bli_thread_set_num_threads", &set_blis);
-    if (set_blis) set_blis(threads);
+    if (b->set_threads_blis) b->set_threads_blis(threads);
 }

@@ -17,6 +17,8 @@ typedef int dnnl_sgemm_fn(char transa, char transb, int64_t m, int64_t n, int64_
 struct uffb_blas {
     void *library;
     char version[256];
+    void (*set_threads[3])(int); /* those that it has */
+    void (*set_threads_blis)(int64_t);
     cblas_sdot_fn *sdot;
     cblas_saxpy_fn *saxpy;
     cblas_sgemv_fn *sgemv;

@@ -29,7 +29,6 @@ static void each_token(uffb_trial *trial, void (*run)(const uffb_trial *, int64_
         trial->status = UFFB_NO_MEMORY;
         return;
     }
-    uffb_blas_set_threads(trial->blas, 1);
     uffb_parallel(b->team, p.parts, run_part, &p);
 }
 
@@ -66,7 +65,7 @@ static void level2_published(const uffb_trial *trial, int64_t t, float *scratch)
     (void)t;
     const uffb_bench *b = trial->bench;
     const int64_t part = (scratch - b->scratch) / b->rows;
-    matrix_vector(trial, b->x, b->y + part % b->shape.batch * b->shape.hidden, scratch);
+    matrix_vector(trial, b->x, b->y + part % trial->tokens * b->shape.hidden, scratch);
 }
 
 void uffb_dense_level2_published(uffb_trial *trial) { each_token(trial, level2_published); }
@@ -97,7 +96,6 @@ void uffb_dense_level3(uffb_trial *trial) {
         trial->status = UFFB_NO_MEMORY;
         return;
     }
-    uffb_blas_set_threads(trial->blas, b->shape.threads);
     for (int64_t t = 0; t < trial->tokens; t += BLOCK) {
         const int64_t m = trial->tokens - t < BLOCK ? trial->tokens - t : BLOCK;
         finish f = {b, b->context->ops, units, m, b->shape.threads};

@@ -32,7 +32,6 @@ static void share_out(uffb_trial *trial, int64_t scratch_size, share_fn *run) {
         trial->status = UFFB_NO_MEMORY;
         return;
     }
-    if (trial->blas) uffb_blas_set_threads(trial->blas, 1);
     split s = {{trial, scratch, scratch_size}, run, b->shape.threads};
     uffb_parallel(b->team, s.parts, run_share, &s);
 }
@@ -225,7 +224,6 @@ void uffb_fff_level3(uffb_trial *trial) {
         trial->status = UFFB_NO_MEMORY;
         return;
     }
-    uffb_blas_set_threads(trial->blas, b->shape.threads);
     grouping g = {.trial = trial, .x = scratch, .y = scratch + tokens * h, .logits = scratch + 2 * tokens * h};
     g.rows = g.logits + tokens * BLOCK_NODES;
     g.order = (int32_t *)(g.rows + BLOCK_NODES * h);

@@ -11,16 +11,21 @@ struct uffb_bench {
     uffb_bench_shape shape;
     int64_t nodes;                 /* of one tree; dense: the width */
     int64_t rows;                  /* of all trees */
+    int64_t copies;                /* of the weights: 2 for cold runs, else 1 */
     float *in, *bias, *out;        /* of the copy in turn */
     float *in_copies, *out_copies; /* [copies, rows, hidden] */
-    int64_t turn;                  /* of cold runs */
+    int64_t turn;                  /* of copies and inputs */
     float *x, *y;                  /* the rows in turn */
-    float *x_rows, *y_rows;        /* [batch, hidden] */
+    float *x_rows, *y_rows;        /* [inputs, hidden] */
+    float *elsewhere;              /* `evict` bytes */
+    double *want;                  /* [wanted, hidden]: the reference of the first inputs; NaN for ties */
+    int64_t wanted;
     uffb_team *team;
     uffb_model model; /* one layer over the same weights, for our own kernels */
     uffb_layer layer;
     float *in_panels, *out_panels; /* [copies, ..], where our kernels want panels */
     uffb_context *context;         /* of the ISA that ran last */
+    int best_isa;                  /* that was the best, for want of a name */
     int64_t scratch_size;
     float *scratch;
 };
@@ -40,6 +45,9 @@ float *uffb_bench_scratch(uffb_bench *bench, int64_t size);
 
 /* act(x) as the contenders written with BLAS calls compute it, one value at a time. */
 float uffb_bench_activate(const uffb_bench *bench, float x);
+
+/* Floats of one copy in panels. */
+int64_t uffb_panel_floats(int64_t rows, int64_t cols);
 
 /* fff_blas.c, dense_blas.c, ours.c */
 uffb_contender_fn uffb_fff_level1, uffb_fff_level2, uffb_fff_level3, uffb_fff_bmm, uffb_fff_sparse, uffb_fff_level1_published,

@@ -84,6 +84,7 @@ static void run_block(uffb_context *c, int64_t l, const uffb_taps *taps) {
     } else { /* trees add to x one after the other, and each reads what came before the first */
         memcpy(c->normed, c->x, (size_t)(tokens * h) * sizeof *c->x);
     }
+    fill_tap(c, taps, UFFB_TAP_FFN_INPUT, l, c->normed);
     uffb_feed_forward(c, l, c->normed, c->x, taps);
     if (!pre) uffb_normalise(c, tokens, &layer->norm2, c->x, c->x);
 }

@@ -31,7 +31,7 @@ void uffb_taps_free(uffb_taps *taps) {
 
 int32_t uffb_taps_add(uffb_taps *taps, int32_t kind, int64_t layer, void *buffer, uint64_t bytes) {
     if (!taps || !buffer) return uffb_fail(UFFB_INVALID, "uffb_taps_add: no taps or no buffer");
-    if (kind < UFFB_TAP_EMBEDDING || kind > UFFB_TAP_PATH_LOGITS) return uffb_fail(UFFB_INVALID, "no tap of kind %d", kind);
+    if (kind < UFFB_TAP_EMBEDDING || kind > UFFB_TAP_FFN_INPUT) return uffb_fail(UFFB_INVALID, "no tap of kind %d", kind);
     if (taps->count == taps->capacity) {
         int64_t capacity = taps->capacity * 2 + 8;
         tap *grown = realloc(taps->tap, (size_t)capacity * sizeof *grown);

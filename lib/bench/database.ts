@@ -2,7 +2,7 @@ import { Database } from "bun:sqlite";
 import { existsSync } from "node:fs";
 import { UffbError } from "../errors.ts";
 import { QUOTED, SCHEMA, TABLE, values } from "./formats.ts";
-import { type BenchRecord, COLUMNS } from "./record.ts";
+import { type BenchRecord, COLUMN_NAMES } from "./record.ts";
 import { median, rankTest } from "./statistics.ts";
 
 /** Opens or makes a database of records. Errors: UffbError when the file is something else. */
@@ -12,7 +12,7 @@ export function openDatabase(path: string): Database {
     database = new Database(path, { create: true, readwrite: true });
     database.run(SCHEMA);
     const columns = database.query(`PRAGMA table_info(${TABLE})`).all() as { name: string }[];
-    const missing = COLUMNS.filter((column) => !columns.some(({ name }) => name === column));
+    const missing = COLUMN_NAMES.filter((column) => !columns.some(({ name }) => name === column));
     if (missing.length > 0) throw new Error(`its table ${TABLE} lacks ${missing.join(", ")}`);
     return database;
   } catch (error) {
@@ -26,7 +26,7 @@ export function openDatabase(path: string): Database {
 /** Appends all of the records or none. */
 export function append(database: Database, records: readonly BenchRecord[]): void {
   const insert = database.prepare(
-    `INSERT INTO ${TABLE} (${QUOTED}) VALUES (${COLUMNS.map(() => "?").join(", ")})`,
+    `INSERT INTO ${TABLE} (${QUOTED}) VALUES (${COLUMN_NAMES.map(() => "?").join(", ")})`,
   );
   database.transaction(() => {
     for (const record of records) insert.run(...values(record));
@@ -65,8 +65,9 @@ export function compareRuns(path: string): Comparison[] {
   using database = openDatabase(path);
   const rows = database
     .query(
-      `SELECT kind || ' ' || shape || ' ' || contender || ' ' || coalesce(blas, isa, '') || ' batch ' || batch ||
-       coalesce('x' || length, '') || ' ' || cache || ' ' || paths || ' threads ' || threads || iif(padded, ' padded', '') AS name,
+      `SELECT concat_ws(' ', kind, case_shape, iif(shape = case_shape, NULL, shape), contender, coalesce(blas, isa),
+       'hidden', hidden, 'batch', batch || coalesce('x' || length, ''), cache, paths, dtype, 'threads', threads,
+       iif(padded, 'padded', NULL)) AS name,
        date, tokens, samples, json_extract(machine, '$.cpu') AS cpu FROM ${TABLE} ORDER BY date`,
     )
     .all() as (Row & { cpu: string })[];
@@ -91,7 +92,7 @@ function compare(before: Row, after: Row): Comparison {
   const change = times[1] / times[0] - 1;
   const certain = p < SIGNIFICANT && Math.abs(change) > LEAST;
   return {
-    name: after.name.replace(/\s+/g, " "),
+    name: after.name,
     before: before.date,
     after: after.date,
     times,

@@ -1,18 +1,11 @@
 import { UFFB_FFN_FFF, UFFB_FFN_GLU } from "../../ffi/bindings.ts";
 import { type Batch, NativeContext } from "../../ffi/context.ts";
 import type { NativeModel } from "../../ffi/model.ts";
-import type { RunFacts } from "./layer.ts";
+import type { RunFacts } from "./machine.ts";
 import { shapeName } from "./presets.ts";
 import type { BenchRecord } from "./record.ts";
+import type { Runner } from "./runners.ts";
 import { median, outliers, quantile } from "./statistics.ts";
-
-/** A model under test; the first one with `dense` is what the others are held against. */
-export interface Runner {
-  name: string;
-  model: NativeModel;
-  dtype: "f32" | "int8";
-  dense: boolean;
-}
 
 export interface EncoderCase {
   runners: readonly Runner[];
@@ -23,7 +16,7 @@ export interface EncoderCase {
   seconds: number;
 }
 
-const MIN_ROUNDS = 3;
+const MIN_ROUNDS = 5;
 const MAX_ROUNDS = 200;
 
 /** One runner at one length. */
@@ -100,14 +93,17 @@ function toRecord(entry: Entry, entries: readonly Entry[], one: EncoderCase, fac
   const { arch } = runner.model;
   const tokens = one.batch * one.length;
   const middle = median(samples);
-  const dense = entries.find((other) => other.runner.dense && other.padded === padded);
+  const dense = entries.find(
+    (other) => other.runner.dense && other.padded === padded && other.runner.dtype === runner.dtype,
+  );
+  const roofline = facts.roofline(one.threads);
   const against = dense && dense !== entry ? median(dense.samples) / middle : null;
-  const flops =
-    (flopsPerToken(runner.model, padded ? arch.maxLength : one.length) * Number(entry.batch.offsets.at(-1))) /
-    middle;
+  const length = padded ? arch.maxLength : one.length;
+  const flops = (flopsPerToken(runner.model, length) * one.batch * length) / middle;
   return {
     kind: "model",
-    shape: arch.trees > 0 ? shapeName(arch) : `dense ${arch.width}`,
+    case_shape: shapeName(entries[0]!.runner.model.arch),
+    shape: shapeName(arch),
     hidden: arch.hidden,
     trees: arch.trees,
     depth: arch.depth,
@@ -125,7 +121,9 @@ function toRecord(entry: Entry, entries: readonly Entry[], one: EncoderCase, fac
     threads: context.threads,
     dtype: runner.dtype,
     cache: "warm",
-    paths: "uniform",
+    paths: runner.trained ? "real" : "uniform",
+    leaves: null,
+    busiest_leaf: null,
     tokens,
     samples,
     seconds_per_token: middle / tokens,
@@ -135,12 +133,16 @@ function toRecord(entry: Entry, entries: readonly Entry[], one: EncoderCase, fac
     latency_p99: quantile(samples, 0.99),
     speedup_same_level: null,
     speedup_fastest_dense: against,
-    speedup_limit: dense
-      ? flopsPerToken(dense.runner.model, one.length) / flopsPerToken(runner.model, one.length)
-      : null,
+    speedup_limit:
+      dense && dense !== entry
+        ? flopsPerToken(dense.runner.model, length) / flopsPerToken(runner.model, length)
+        : null,
     flops,
     bytes_per_s: null,
-    share_of_peak_flops: runner.dtype === "f32" ? flops / facts.roofline.flops : null,
+    peak_flops: roofline.flops,
+    peak_memory_bytes_per_s: roofline.memory,
+    peak_l2_bytes_per_s: roofline.l2,
+    share_of_bound: runner.dtype === "f32" ? flops / roofline.flops : null,
     error: null,
     ties: null,
     outliers: outliers(samples),

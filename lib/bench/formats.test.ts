@@ -4,61 +4,20 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { append, compareRuns, openDatabase } from "./database.ts";
-import { FORMATS, seconds, significant, TABLE, toTable } from "./formats.ts";
-import { type BenchRecord, COLUMNS } from "./record.ts";
+import { FORMATS, TABLE } from "./formats.ts";
+import { COLUMN_NAMES } from "./record.ts";
+import { record } from "./recorded.ts";
+import { toTable } from "./table.ts";
+import { seconds, significant } from "./units.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "uffb-bench-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const record = (changes: Partial<BenchRecord> = {}): BenchRecord => ({
-  kind: "layer",
-  shape: "1x11",
-  hidden: 768,
-  trees: 1,
-  depth: 11,
-  width: 0,
-  layers: null,
-  batch: 16384,
-  length: null,
-  padded: false,
-  contender: 'fff "ours", it\'s',
-  level: 0,
-  published: false,
-  blas: null,
-  blas_version: null,
-  isa: "avx512",
-  threads: 1,
-  dtype: "f32",
-  cache: "warm",
-  paths: "uniform",
-  tokens: 16384,
-  samples: [0.03, 0.031, 0.032],
-  seconds_per_token: 1.892e-6,
-  tokens_per_s: 528541,
-  latency_p50: 0.031,
-  latency_p90: 0.0318,
-  latency_p99: 0.03198,
-  speedup_same_level: null,
-  speedup_fastest_dense: 64.4,
-  speedup_limit: 341.25,
-  flops: 19.5e9,
-  bytes_per_s: 43e9,
-  share_of_peak_flops: 0.18,
-  error: 2e-7,
-  ties: 0,
-  outliers: 0,
-  machine: { cpu: "A CPU", caches: [32768, 1048576], isa: "avx512", compiler: "GCC 12", memory_bytes: 1 },
-  version: "0.1.0",
-  commit: null,
-  date: "2026-01-01T00:00:00.000Z",
-  ...changes,
-});
-
 test("JSON and JSON lines give the records back", () => {
   const records = [record(), record({ blas: "openblas", level: 3 })];
-  expect(JSON.parse(FORMATS.json!(records))).toEqual(records);
+  expect(JSON.parse(FORMATS.json(records))).toEqual(records);
   expect(
-    FORMATS.jsonl!(records)
+    FORMATS.jsonl(records)
       .trimEnd()
       .split("\n")
       .map((line) => JSON.parse(line)),
@@ -66,15 +25,15 @@ test("JSON and JSON lines give the records back", () => {
 });
 
 test("CSV quotes what needs it and has a cell a column", () => {
-  const [head, row] = FORMATS.csv!([record()]).split("\n");
-  expect(head).toBe(COLUMNS.join(","));
+  const [head, row] = FORMATS.csv([record()]).split("\n");
+  expect(head).toBe(COLUMN_NAMES.join(","));
   expect(row).toContain('"fff ""ours"", it\'s"');
   expect(row).toContain('"[0.03,0.031,0.032]"');
 });
 
 test("the SQL runs, and holds the values", () => {
   using database = new Database(":memory:");
-  database.run(FORMATS.sql!([record(), record({ speedup_same_level: Number.NaN })]));
+  database.run(FORMATS.sql([record(), record({ speedup_same_level: Number.NaN })]));
   const rows = database.query(`SELECT contender, batch, samples, speedup_same_level FROM ${TABLE}`).all();
   const row = {
     contender: 'fff "ours", it\'s',
@@ -90,9 +49,26 @@ test("tables show units and sample sizes", () => {
   expect(text).toContain("1.89 µs");
   expect(text).toContain("740 µs (of 128)");
   expect(text).toContain("64.4x");
-  expect(FORMATS.md!([record({ contender: "a|b" })])).toContain("a\\|b");
+  expect(FORMATS.md([record({ contender: "a|b" })])).toContain("a\\|b");
+  expect(text).toContain("19%"); // 64.4 of 341
   expect(seconds(1.5)).toBe("1.50 s");
   expect(significant(1234.5)).toBe("1235");
+});
+
+test("layers and models of one run make an overview, the best of each shape", () => {
+  const model = record({
+    kind: "model",
+    layers: 16,
+    batch: 1,
+    length: 128,
+    contender: "1x11 f32",
+    tokens_per_s: 3000,
+  });
+  const slower = record({ contender: "fff level 1", seconds_per_token: 9e-6, speedup_fastest_dense: 13 });
+  const [head, first, ...rest] = toTable([slower, record(), model]).split("\n");
+  expect(head).toMatch(/^shape +neurons +a token +layer/);
+  expect(first).toMatch(/^1x11 +4095 +12 +1.89 µs at 16384 +64.4x .* at 1x128 +3000 +64.4x$/);
+  expect(rest[0]).toBe("");
 });
 
 test("a database compares the newest run with the one before it", () => {
@@ -115,6 +91,6 @@ test("what is no database of records is refused, and left as it is", () => {
   expect(() => openDatabase(text)).toThrow("no database of benchmark records");
   const other = join(folder, "other.db");
   new Database(other).run(`CREATE TABLE ${TABLE} (a)`);
-  expect(() => openDatabase(other)).toThrow("lacks kind");
+  expect(() => openDatabase(other)).toThrow("lacks kind, case_shape");
   expect(() => compareRuns(join(folder, "absent.db"))).toThrow("does not exist");
 });

@@ -2,14 +2,13 @@ import { expect, test } from "bun:test";
 import { benchBytes, contenders, NativeBench } from "../../ffi/bench.ts";
 import { isas } from "../../ffi/engine.ts";
 import { findAll, findOne } from "./blas.ts";
-import { measureEncoder } from "./encoder.ts";
-import { measureLayer, type RunFacts } from "./layer.ts";
+import { checkMemory, type LayerCase, measureLayer } from "./layer.ts";
+import type { RunFacts } from "./machine.ts";
 import { type LayerShape, neurons } from "./presets.ts";
-import { encoderArch, randomModel } from "./random-model.ts";
 
 const facts: RunFacts = {
-  machine: { cpu: "test", caches: [32768], isa: "generic", compiler: "none", memory_bytes: 0 },
-  roofline: { flops: 1e11, memory: 1e10, l2: 1e11 },
+  machine: { cpu: "test", caches: [32768], isa: "generic", compiler: "none", memory_bytes: 0, load: 0 },
+  roofline: () => ({ flops: 1e11, memory: 1e10, l2: 1e11 }),
   version: "0",
   commit: null,
   date: "2026-01-01",
@@ -19,7 +18,8 @@ const fff = (trees: number, depth: number, hidden = 48): LayerShape => ({ hidden
 const shapeOf = (shape: LayerShape, batch: number) => ({
   ...shape,
   batch,
-  copies: 2,
+  inputs: 2 * batch,
+  evict: 1 << 16,
   activation: 0,
   threads: 2,
 });
@@ -46,6 +46,8 @@ for (const shape of [
             const { error, ties } = bench.check(trial);
             expect(error).toBeLessThan(1e-5);
             expect(ties).toBeLessThan(13);
+            for (const cold of [true, false])
+              expect(bench.run({ ...trial, tokens: 50 }, cold)).toBeGreaterThan(0);
           }
         }
       },
@@ -69,62 +71,62 @@ test("impossible shapes and absent libraries are named", () => {
   expect(() => benchBytes(shapeOf(fff(1, 5), 0))).toThrow("batch");
   expect(() => findOne("nothing")).toThrow("no BLAS called nothing");
   expect(() => findOne("/no/such/library.so")).toThrow("cannot open the BLAS");
-  const one = {
-    shape: fff(1, 18, 12_288),
-    batch: 1 << 20,
-    levels: [3],
-    threads: 1,
-    cold: false,
-    asPublished: false,
-    seconds: 0,
-  };
-  expect(() => measureLayer({ ...one, paths: "uniform", blas: [] }, facts, () => {})).toThrow(
-    "use a smaller --batch",
-  );
+  expect(() => new NativeBench({ ...shapeOf(fff(1, 5), 8), inputs: 7 })).toThrow("inputs");
+  using warm = new NativeBench({ ...shapeOf(fff(1, 5), 8), evict: 0 });
+  expect(() => warm.run({ contender: 0, tokens: 8 }, true)).toThrow("cold run");
 });
 
-test("a case gives a record for each contender, with its speed-up", () => {
-  const one = {
-    shape: fff(1, 6),
-    batch: 33,
-    levels: [1, 2, 3],
-    threads: 1,
-    cold: true,
-    asPublished: true,
-    seconds: 0,
-  };
-  const records = measureLayer({ ...one, paths: "uniform", blas }, facts, () => {});
-  expect(records.filter(({ contender }) => contender === "fff ours").map(({ isa }) => isa)).toEqual(isas());
+const small: LayerCase = {
+  shape: fff(1, 6),
+  batch: 33,
+  levels: [1, 2, 3],
+  threads: 1,
+  cold: true,
+  paths: "uniform",
+  blas,
+  published: "none",
+  seconds: 0.01,
+};
+
+test("too little memory is told before anything is allocated", () => {
+  expect(() => checkMemory({ ...small, shape: fff(1, 18, 12_288), batch: 1 << 20 }, facts)).toThrow(
+    "use a smaller --batch or shape, or --warm",
+  );
+  expect(() => checkMemory(small, facts)).not.toThrow();
+});
+
+test("a case gives a record for each contender, with its speed-up", async () => {
+  const records = await measureLayer({ ...small, published: "beside" }, facts, () => {});
+  const ours = records.filter(({ contender }) => contender === "fff ours").map(({ isa }) => isa);
+  expect(ours).toEqual(isas().filter((isa) => isa !== "avx512vnni"));
   for (const record of records) {
-    expect(record.samples.length).toBeGreaterThan(3);
+    expect(record.samples.length).toBeGreaterThan(4);
     expect(record.error === null).toBe(record.published);
     expect(record.speedup_fastest_dense === null).toBe(!record.contender.startsWith("fff"));
+    expect(record.leaves === null).toBe(record.trees === 0);
   }
   expect(records.some(({ published }) => published)).toBe(blas.length > 0);
-  expect(neurons(one.shape)).toEqual({ all: 127, used: 7 });
+  expect(neurons(small.shape)).toEqual({ all: 127, used: 7 });
+  // Every FFF contender is held against the same: the fastest dense layer of as many neurons or, padded, a few more.
+  const wide = records.filter(({ width, published }) => width >= 127 && !published);
+  const fastest = Math.min(...wide.map(({ seconds_per_token }) => seconds_per_token));
+  for (const { speedup_fastest_dense: speedup, seconds_per_token: time } of records) {
+    if (speedup !== null) expect(speedup).toBeCloseTo(fastest / time, 9);
+  }
 });
 
-test("encoders run side by side, padded and not", async () => {
-  const shapes: LayerShape[] = [fff(1, 4, 64), { hidden: 64, trees: 0, depth: 0, width: 256 }];
-  const models = shapes.map((shape) => randomModel({ ...encoderArch(shape, 2), vocab: 128 }, "int8"));
-  const runners = models.map((model, i) => ({
-    name: `m${i}`,
-    model,
-    dtype: "int8" as const,
-    dense: i === 1,
-  }));
-  const records = await measureEncoder(
-    { runners, batch: 2, length: 8, threads: 1, seconds: 0 },
-    facts,
-    () => {},
-  );
-  expect(records.map(({ contender, padded }) => [contender, padded])).toEqual([
-    ["m0 int8", false],
-    ["m0 int8", true],
-    ["m1 int8", false],
-    ["m1 int8", true],
-  ]);
-  expect(records[0]!.speedup_fastest_dense).toBeGreaterThan(0);
-  expect(records[2]!.speedup_fastest_dense).toBeNull();
-  for (const model of models) model[Symbol.dispose]();
+test.skipIf(needs(3).length === 0)(
+  "whatever levels are asked for, the fastest BLAS is a baseline",
+  async () => {
+    const records = await measureLayer({ ...small, levels: [1] }, facts, () => {});
+    const levels = new Set(records.map(({ contender }) => contender));
+    expect(levels.has("dense level 3")).toBe(true);
+    expect(levels.has("fff level 3")).toBe(false);
+  },
+);
+
+test.skipIf(needs(1).length === 0)("as published, all tokens take one path, and rows say so", async () => {
+  const records = await measureLayer({ ...small, paths: "zero", published: "alone" }, facts, () => {});
+  expect(records.every(({ published, share_of_bound }) => published && share_of_bound === null)).toBe(true);
+  expect(records.filter(({ trees }) => trees > 0).every(({ leaves }) => leaves === 1)).toBe(true);
 });

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import { probe } from "../../ffi/bench.ts";
 import { compiler, isas } from "../../ffi/engine.ts";
 
@@ -11,7 +11,10 @@ export interface Machine {
   /** The best instruction set. */
   isa: string;
   compiler: string;
+  /** Free memory at the start. */
   memory_bytes: number;
+  /** Processes that wanted to run in the minute before the start. */
+  load: number;
 }
 
 const CACHE = "/sys/devices/system/cpu/cpu0/cache";
@@ -34,6 +37,24 @@ export function availableMemory(): number {
   return kilobytes === undefined ? Number.POSITIVE_INFINITY : Number(kilobytes) * 1024;
 }
 
+/** What makes this machine's times doubtful, each with its remedy. */
+export function machineWarnings({ load }: Machine, threads: number): string[] {
+  const warnings: string[] = [];
+  if (load + threads > cpus().length + 0.5) {
+    warnings.push(
+      `the machine is busy: load ${load.toFixed(1)} on ${cpus().length} CPUs; end other programs, or read ratios and not times`,
+    );
+  }
+  const governor = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
+  const setting = existsSync(governor) ? readFileSync(governor, "utf8").trim() : "performance";
+  if (setting !== "performance") {
+    warnings.push(
+      `the CPU frequency is governed by ${setting}; set it: cpupower frequency-set -g performance`,
+    );
+  }
+  return warnings;
+}
+
 export function describeMachine(): Machine {
   return {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
@@ -41,6 +62,7 @@ export function describeMachine(): Machine {
     isa: isas()[0] ?? "generic",
     compiler: compiler(),
     memory_bytes: availableMemory(),
+    load: loadavg()[0] ?? 0,
   };
 }
 
@@ -60,3 +82,15 @@ export function measureRoofline(threads: number, seconds: number): Roofline {
     l2: probe("l2", threads, seconds),
   };
 }
+
+/** What stays the same for all records of a run. */
+export interface RunFacts {
+  machine: Machine;
+  /** By number of threads. */
+  roofline: (threads: number) => Roofline;
+  version: string;
+  commit: string | null;
+  date: string;
+}
+
+export const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;

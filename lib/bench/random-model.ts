@@ -61,9 +61,10 @@ export function modelBytes(arch: Arch): number {
 
 /**
  * A model with random weights, of a size that keeps activations near 1: norms are 1, biases absent, a row of `cols` weights has variance
- * 1/cols. `dtype`: "int8" stores what the engine wants in panels as 8-bit integers, as `convert --dtype int8` does.
+ * 1/cols. `dtype`: "int8" stores what the engine wants in panels as 8-bit integers, as `convert --dtype int8` does. Optional tensors
+ * (biases) are those that the model `like` has, all zero.
  */
-export function randomModel(arch: Arch, dtype: "f32" | "int8"): NativeModel {
+export function randomModel(arch: Arch, dtype: "f32" | "int8", like?: NativeModel): NativeModel {
   const random = new Float32Array(PERIOD);
   let state = 1;
   for (let i = 0; i < PERIOD; i++) {
@@ -71,11 +72,12 @@ export function randomModel(arch: Arch, dtype: "f32" | "int8"): NativeModel {
     random[i] = (state / 2 ** 31) * Math.sqrt(3);
   }
   const model = new NativeModel(arch);
+  const wanted = new Set(like?.tensors().flatMap(({ name, present }) => (present ? [name] : [])));
   let offset = 0;
   for (const { name, rows, cols, layout, required } of model.tensors()) {
-    if (!required) continue;
+    if (!required && !(wanted.has(name) && name.endsWith(".bias"))) continue;
     const values = new Float32Array(matrixBytes(rows, cols, { dtype: UFFB_F32, layout }) / 4);
-    if (rows === 1) values.fill(1);
+    if (rows === 1) values.fill(required ? 1 : 0);
     else {
       const size =
         name === "embed.word" ? 1 : 1 / Math.sqrt(name.endsWith("out.weight") ? arch.hidden : cols);

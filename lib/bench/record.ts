@@ -1,28 +1,23 @@
 import type { Machine } from "./machine.ts";
 
 /**
- * One contender in one case: what every export writes, one JSON object or row each. Times are seconds, rates per second. Fields that
- * do not apply to a kind of case are null, so that every record has the same ones.
+ * One contender in one case: what every export writes, one JSON object or row each. COLUMNS says what the fields mean. Those that do not
+ * apply to a kind of case are null, so that every record has the same ones.
  */
 export interface BenchRecord {
   kind: "layer" | "model";
-  /** "1x11", "dense 4095", or a checkpoint's name */
+  case_shape: string;
   shape: string;
   hidden: number;
   trees: number;
   depth: number;
   width: number;
   layers: number | null;
-  /** Tokens of a layer's batch; sequences of a model's. */
   batch: number;
-  /** Tokens of a sequence, for models. */
   length: number | null;
-  /** Sequences are padded to the model's maximum; padding is not counted as tokens. */
   padded: boolean;
   contender: string;
-  /** BLAS level of the contender; 0: our own kernels */
   level: number;
-  /** The published benchmark's arithmetic, whose result is not the layer's. */
   published: boolean;
   blas: string | null;
   blas_version: string | null;
@@ -31,7 +26,8 @@ export interface BenchRecord {
   dtype: "f32" | "int8";
   cache: "cold" | "warm";
   paths: string;
-  /** Tokens timed in one call: fewer than the batch where tokens share nothing. */
+  leaves: number | null;
+  busiest_leaf: number | null;
   tokens: number;
   samples: number[];
   seconds_per_token: number;
@@ -42,10 +38,12 @@ export interface BenchRecord {
   speedup_same_level: number | null;
   speedup_fastest_dense: number | null;
   speedup_limit: number | null;
-  flops: number | null;
+  flops: number;
   bytes_per_s: number | null;
-  share_of_peak_flops: number | null;
-  /** Against a double-precision evaluation, relative to the largest value; null where there is nothing to compare. */
+  peak_flops: number;
+  peak_memory_bytes_per_s: number;
+  peak_l2_bytes_per_s: number;
+  share_of_bound: number | null;
   error: number | null;
   ties: number | null;
   outliers: number;
@@ -55,50 +53,59 @@ export interface BenchRecord {
   date: string;
 }
 
-/** The fields of a record in the order of columns. */
-export const COLUMNS = [
-  "kind",
-  "shape",
-  "hidden",
-  "trees",
-  "depth",
-  "width",
-  "layers",
-  "batch",
-  "length",
-  "padded",
-  "contender",
-  "level",
-  "published",
-  "blas",
-  "blas_version",
-  "isa",
-  "threads",
-  "dtype",
-  "cache",
-  "paths",
-  "tokens",
-  "samples",
-  "seconds_per_token",
-  "tokens_per_s",
-  "latency_p50",
-  "latency_p90",
-  "latency_p99",
-  "speedup_same_level",
-  "speedup_fastest_dense",
-  "speedup_limit",
-  "flops",
-  "bytes_per_s",
-  "share_of_peak_flops",
-  "error",
-  "ties",
-  "outliers",
-  "machine",
-  "version",
-  "commit",
-  "date",
-] as const satisfies readonly (keyof BenchRecord)[];
+/** The fields in the order of columns: the type that SQLite stores, and the meaning. Times are seconds, rates per second. */
+export const COLUMNS: Readonly<
+  Record<keyof BenchRecord, readonly [type: "TEXT" | "INTEGER" | "REAL", meaning: string]>
+> = {
+  kind: ["TEXT", "layer or model: one feedforward layer, or a whole encoder"],
+  case_shape: ["TEXT", "the shape that the case is about: dense rows stand beside it"],
+  shape: ["TEXT", "trees x depth, or dense and its width"],
+  hidden: ["INTEGER", "hidden size"],
+  trees: ["INTEGER", "trees of the layer; 0: dense"],
+  depth: ["INTEGER", "depth of its trees, whose paths have depth + 1 neurons"],
+  width: ["INTEGER", "neurons of a dense layer"],
+  layers: ["INTEGER", "layers of a model"],
+  batch: ["INTEGER", "tokens of a layer's batch, or sequences of a model's"],
+  length: ["INTEGER", "tokens of a model's sequence"],
+  padded: ["INTEGER", "1: sequences are padded to the model's maximum; padding does not count as tokens"],
+  contender: ["TEXT", "who computes it"],
+  level: ["INTEGER", "its BLAS level; 0: our own kernels"],
+  published: ["INTEGER", "1: the published benchmark's arithmetic, whose result is not the layer's"],
+  blas: ["TEXT", "the BLAS it calls"],
+  blas_version: ["TEXT", "what that library says of itself"],
+  isa: ["TEXT", "the instruction set of our own kernels"],
+  threads: ["INTEGER", "CPU threads"],
+  dtype: ["TEXT", "f32, or int8 for a model's projections"],
+  cache: ["TEXT", "cold: the layer's weights are in no cache; warm: they were just read"],
+  paths: ["TEXT", "how tokens fall: uniform, skewed, real, or zero as published"],
+  leaves: ["INTEGER", "leaves of the first tree that the inputs reach"],
+  busiest_leaf: ["REAL", "share of the inputs at the busiest of them"],
+  tokens: ["INTEGER", "tokens timed in a call; fewer than the batch where tokens share nothing"],
+  samples: ["TEXT", "seconds of each call, as JSON"],
+  seconds_per_token: ["REAL", "the median call, over its tokens"],
+  tokens_per_s: ["REAL", "its inverse"],
+  latency_p50: ["REAL", "quantiles of the calls"],
+  latency_p90: ["REAL", ""],
+  latency_p99: ["REAL", ""],
+  speedup_same_level: ["REAL", "against the fastest dense contender of the same BLAS level (0: our own)"],
+  speedup_fastest_dense: ["REAL", "against the fastest dense contender of all"],
+  speedup_limit: ["REAL", "what that would be if only arithmetic counted"],
+  flops: ["REAL", "arithmetic done, 2 a multiply-add, a second"],
+  bytes_per_s: ["REAL", "weights read once a call or block, and activations, a second"],
+  peak_flops: ["REAL", "the roofline: f32 arithmetic from registers with as many threads"],
+  peak_memory_bytes_per_s: ["REAL", "the roofline: reading memory"],
+  peak_l2_bytes_per_s: ["REAL", "the roofline: reading L2"],
+  share_of_bound: [
+    "REAL",
+    "of the roofline: of its arithmetic, or of memory (cold) or L2 (warm), whichever binds",
+  ],
+  error: ["REAL", "largest difference from a double-precision evaluation, relative to its largest value"],
+  ties: ["INTEGER", "tokens left out of that, a logit being too close to 0 to call"],
+  outliers: ["INTEGER", "samples far from the median"],
+  machine: ["TEXT", "CPU, caches, best instruction set, compiler, free memory, load, as JSON"],
+  version: ["TEXT", "of uffb"],
+  commit: ["TEXT", "of uffb, for compiled binaries"],
+  date: ["TEXT", "when the run began, the same in all of its records"],
+};
 
-/** Every record has every column: the compiler's proof that COLUMNS is complete. */
-type Missing = Exclude<keyof BenchRecord, (typeof COLUMNS)[number]>;
-export const ALL_COLUMNS: [Missing] extends [never] ? true : never = true;
+export const COLUMN_NAMES = Object.keys(COLUMNS) as (keyof BenchRecord)[];

@@ -1,30 +1,33 @@
 import type { Fill } from "../../ffi/bench.ts";
 import { cpuCount } from "../../ffi/engine.ts";
-import { UffbError } from "../errors.ts";
-import { openModel } from "../model.ts";
 import type { FoundBlas } from "./blas.ts";
-import { type EncoderCase, measureEncoder, type Runner } from "./encoder.ts";
-import { type LayerCase, measureLayer, type RunFacts } from "./layer.ts";
-import { availableMemory, describeMachine, measureRoofline } from "./machine.ts";
-import { type LayerShape, PRESET_NAMES, preset, shapeName } from "./presets.ts";
-import { encoderArch, modelBytes, randomModel } from "./random-model.ts";
+import { measureEncoder } from "./encoder.ts";
+import { checkMemory, type LayerCase, measureLayer, type RealPaths } from "./layer.ts";
+import { describeMachine, measureRoofline, type Roofline, type RunFacts } from "./machine.ts";
+import { type LayerShape, shapeName } from "./presets.ts";
 import type { BenchRecord } from "./record.ts";
+import { checkModels, type Dtype, openRunners } from "./runners.ts";
 
 /** What to measure; lists are crossed. */
 export interface Plan {
+  /** Layers, if any. */
   shapes: readonly LayerShape[];
-  /** Whole encoders instead of layers: presets, or checkpoints. */
+  /** Whole encoders, if any: presets, or checkpoints. */
   models: readonly string[];
+  /** Tokens of a layer's batch. */
   batches: readonly number[];
+  /** Sequences of a model's batch. */
+  modelBatches: readonly number[];
   lengths: readonly number[];
   threads: readonly number[];
   levels: readonly number[];
   /** "auto": batch 1 is cold, larger ones are warm. */
   cache: "auto" | "cold" | "warm";
-  paths: Fill;
+  paths: Fill | RealPaths;
   blas: readonly FoundBlas[];
   asPublished: boolean;
-  dtypes: readonly ("f32" | "int8")[];
+  /** Undefined: f32, or what a checkpoint has. */
+  dtypes: readonly Dtype[] | undefined;
   /** Seconds for a case. */
   seconds: number;
 }
@@ -37,89 +40,83 @@ export interface Progress {
   name: string;
 }
 
+interface Case {
+  name: string;
+  measure(progress: (share: number) => void): Promise<BenchRecord[]>;
+}
+
 /** Seconds that each bound of the roofline is measured for. */
 const PROBE_SECONDS = 0.2;
 
-/** Runs every case of a plan and gives its records as it ends. Errors: UffbError, most of them before anything long starts. */
+/** Runs every case of a plan and gives its records as it ends. Errors: UffbError, all but wrong results before anything long starts. */
 export async function* run(
   plan: Plan,
   about: { version: string; commit: string | null },
   progress: (state: Progress) => void,
 ): AsyncGenerator<BenchRecord[]> {
-  const machine = describeMachine();
-  const facts = new Map<number, RunFacts>();
-  for (const threads of plan.threads) {
-    const roofline = measureRoofline(threads || cpuCount(), PROBE_SECONDS);
-    facts.set(threads, { machine, roofline, ...about, date: new Date().toISOString() });
-  }
-  yield* plan.models.length > 0 ? encoders(plan, facts, progress) : layers(plan, facts, progress);
-}
-
-async function* layers(plan: Plan, facts: Map<number, RunFacts>, progress: (state: Progress) => void) {
-  const cases = plan.threads.flatMap((threads) =>
-    plan.shapes.flatMap((shape) =>
-      plan.batches.map((batch): LayerCase => {
-        const { levels, paths, blas, asPublished, seconds, cache } = plan;
-        const cold = cache === "auto" ? batch === 1 : cache === "cold";
-        return { shape, batch, levels, threads, cold, paths, blas, asPublished, seconds };
-      }),
-    ),
-  );
-  for (const [done, one] of cases.entries()) {
-    const name = `${shapeName(one.shape)}, batch ${one.batch}`;
+  const facts: RunFacts = {
+    machine: describeMachine(),
+    roofline: rooflines(),
+    ...about,
+    date: new Date().toISOString(),
+  };
+  const cases = [...layers(plan, facts), ...(await encoders(plan, facts))];
+  for (const [done, { name, measure }] of cases.entries()) {
     const tell = (share: number) => progress({ done, total: cases.length, share, name });
     tell(0);
-    yield measureLayer(one, facts.get(one.threads)!, tell);
+    yield await measure(tell);
   }
 }
 
-async function* encoders(plan: Plan, facts: Map<number, RunFacts>, progress: (state: Progress) => void) {
-  const runners: Runner[] = [];
-  const opened: Disposable[] = [];
-  try {
-    for (const name of plan.models) runners.push(...(await openRunners(name, plan.dtypes, opened)));
-    const longest = Math.min(...runners.map(({ model }) => model.arch.maxLength));
-    const tooLong = plan.lengths.find((length) => length > longest);
-    if (tooLong !== undefined) throw new UffbError(`--length ${tooLong}: the model takes ${longest} tokens`);
-    const cases = plan.threads.flatMap((threads) =>
-      plan.batches.flatMap((batch) =>
-        plan.lengths.map(
-          (length): EncoderCase => ({ runners, batch, length, threads, seconds: plan.seconds }),
-        ),
-      ),
-    );
-    for (const [done, one] of cases.entries()) {
-      const tell = (share: number) =>
-        progress({ done, total: cases.length, share, name: `${one.batch}x${one.length} tokens` });
-      tell(0);
-      yield await measureEncoder(one, facts.get(one.threads)!, tell);
+/** The roofline, measured once for each number of threads. */
+function rooflines(): (threads: number) => Roofline {
+  const known = new Map<number, Roofline>();
+  return (threads) => {
+    const roofline = known.get(threads) ?? measureRoofline(threads || cpuCount(), PROBE_SECONDS);
+    known.set(threads, roofline);
+    return roofline;
+  };
+}
+
+function layers(plan: Plan, facts: RunFacts): Case[] {
+  const { levels, paths, blas, seconds } = plan;
+  const all: LayerCase[] = [];
+  for (const threads of plan.threads) {
+    for (const shape of plan.shapes) {
+      for (const batch of plan.batches) {
+        const cold = plan.cache === "auto" ? batch === 1 : plan.cache === "cold";
+        const one = { shape, batch, levels, threads, cold, paths, blas, seconds };
+        const published = plan.asPublished && shape.trees > 0;
+        all.push({ ...one, published: published ? "beside" : "none" });
+        if (published) all.push({ ...one, cold: false, paths: "zero", published: "alone" });
+      }
     }
-  } finally {
-    for (const one of opened) one[Symbol.dispose]();
   }
+  for (const one of all) checkMemory(one, facts);
+  return all.map((one) => ({
+    name: `${shapeName(one.shape)}, batch ${one.batch}${one.published === "alone" ? ", as published" : ""}`,
+    measure: (tell) => measureLayer(one, facts, tell),
+  }));
 }
 
-/** A preset becomes random models, and the dense one of BERT's width beside them; anything else is a checkpoint's path. */
-async function openRunners(name: string, dtypes: Plan["dtypes"], opened: Disposable[]): Promise<Runner[]> {
-  if (!PRESET_NAMES.includes(name)) {
-    const model = await openModel(name);
-    opened.push(model);
-    return [{ name, model: model.native, dtype: "f32", dense: model.native.arch.trees === 0 }];
-  }
-  const shape = preset(name);
-  const dense: LayerShape = { hidden: shape.hidden, trees: 0, depth: 0, width: 4 * shape.hidden };
-  const shapes = shape.trees > 0 ? [shape, dense] : [shape];
-  const bytes = shapes.reduce((sum, one) => sum + modelBytes(encoderArch(one)), 0) * dtypes.length;
-  if (bytes > availableMemory()) {
-    throw new UffbError(
-      `the models of ${name} need ${Math.ceil(bytes / 1e9)} GB, more than is free; choose a smaller one`,
-    );
-  }
-  return dtypes.flatMap((dtype) =>
-    shapes.map((one): Runner => {
-      const model = randomModel(encoderArch(one), dtype);
-      opened.push(model);
-      return { name: shapeName(one), model, dtype, dense: one.trees === 0 && dtype === dtypes[0] };
-    }),
+async function encoders(plan: Plan, facts: RunFacts): Promise<Case[]> {
+  for (const name of plan.models) await checkModels(name, plan.dtypes, plan.lengths);
+  const { threads, modelBatches, lengths, dtypes, seconds } = plan;
+  return plan.models.flatMap((name) =>
+    threads.flatMap((threads) =>
+      modelBatches.flatMap((batch) =>
+        lengths.map((length) => ({
+          name: `${name}, ${batch}x${length} tokens`,
+          async measure(tell: (share: number) => void) {
+            using models = await openRunners(name, dtypes ?? ["f32"]);
+            return await measureEncoder(
+              { runners: models.runners, batch, length, threads, seconds },
+              facts,
+              tell,
+            );
+          },
+        })),
+      ),
+    ),
   );
 }

@@ -23,8 +23,8 @@ export function outliers(samples: readonly number[]): number {
 }
 
 /**
- * Mann-Whitney U: how likely two samples of one distribution differ in rank by as much, two-sided, by the normal approximation with
- * ties corrected for and a continuity correction.
+ * Mann-Whitney U: how likely two samples of one distribution differ in rank by as much, two-sided. Exact for small samples without
+ * ties, else by the normal approximation with ties corrected for and a continuity correction.
  */
 export function rankTest(a: readonly number[], b: readonly number[]): number {
   const all = [...a.map((value) => ({ value, first: true })), ...b.map((value) => ({ value, first: false }))];
@@ -42,10 +42,30 @@ export function rankTest(a: readonly number[], b: readonly number[]): number {
   const n = all.length;
   const u = rankSum - (a.length * (a.length + 1)) / 2;
   const mean = (a.length * b.length) / 2;
+  if (ties === 0 && Math.max(a.length, b.length) <= EXACT) {
+    const counts = countRankings(a.length, b.length);
+    const total = counts.reduce((sum, count) => sum + count, 0);
+    const tail = counts.slice(0, Math.min(u, a.length * b.length - u) + 1);
+    return Math.min(1, (2 * tail.reduce((sum, count) => sum + count, 0)) / total);
+  }
   const variance = ((a.length * b.length) / 12) * (n + 1 - ties / (n * (n - 1)));
   if (!(variance > 0)) return 1;
   const z = Math.max(0, Math.abs(u - mean) - 0.5) / Math.sqrt(variance);
   return erfc(z / Math.SQRT2);
+}
+
+/** Sizes up to which the rank test counts every ranking. */
+const EXACT = 20;
+
+/** How many rankings of m and n values have U = 0, 1, ..., m*n: the coefficients of the Gaussian binomial of m + n over m. */
+function countRankings(m: number, n: number): number[] {
+  const counts = new Array<number>(m * n + 1).fill(0);
+  counts[0] = 1;
+  for (let i = 1; i <= m; i++) {
+    for (let u = m * n; u >= n + i; u--) counts[u]! -= counts[u - n - i]!;
+    for (let u = i; u <= m * n; u++) counts[u]! += counts[u - i]!;
+  }
+  return counts;
 }
 
 /** Abramowitz and Stegun 7.1.26: absolute error below 1.5e-7. */

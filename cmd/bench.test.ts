@@ -1,0 +1,88 @@
+import { afterAll, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "uffb-bench-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+async function uffb(...line: string[]): Promise<{ code: number; out: string; err: string }> {
+  const child = Bun.spawn([process.execPath, MAIN, "bench", ...line], { stdout: "pipe", stderr: "pipe" });
+  const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  return { code: await child.exited, out, err };
+}
+
+const TINY = ["--quick", "--hidden", "16", "--depth", "2", "--batch", "4", "--seconds", "0.02"];
+
+test("a small run prints a table and fills every output; a second one is compared with it", async () => {
+  const [path, svg, db] = ["r.json", "r.svg", "r.db"].map((name) => join(folder, name));
+  const line = [...TINY, "--export", path!, "--svg", svg!, "--db", db!];
+  const first = await uffb(...line);
+  expect([first.code, first.out.split("\n")[0]!.split(/ {2,}/)[0]]).toEqual([0, "shape"]);
+  expect(first.out).toContain("fff ours");
+  const records = JSON.parse(readFileSync(path!, "utf8"));
+  expect(records.map(({ case_shape }: { case_shape: string }) => case_shape)).toContain("1x2");
+  expect(readFileSync(svg!, "utf8")).toStartWith("<svg");
+  expect((await uffb("report", db!)).err).toContain("no case that was measured twice");
+  await uffb(...line, "--format", "jsonl");
+  const { out } = await uffb("report", db!);
+  expect(out).toMatch(/^(same|faster|slower) .*layer 1x2 fff ours/m);
+});
+
+test("a whole model, real paths, and what the machine has", async () => {
+  const model = await uffb(
+    "--model",
+    "fixtures/model/model-tiny.uffb.safetensors",
+    "--seconds",
+    "0.01",
+    "--format",
+    "csv",
+    "--length",
+    "8",
+    "--batch",
+    "1",
+  );
+  expect(model.out.split("\n")[1]).toStartWith("model,1x8,1x8,256,");
+  const real = await uffb(
+    "--paths",
+    "real",
+    "--batch",
+    "2",
+    "--seconds",
+    "0.01",
+    "--level",
+    "1",
+    "--format",
+    "md",
+  );
+  expect(real.out).toContain("| 1x8 | fff ours");
+  expect(real.out).toContain("real (layer 2)");
+  expect((await uffb("--list")).out).toMatch(/^CPU .*\ncompiler .*\none thread .*GFLOP\/s/);
+}, 20_000);
+
+test.each([
+  [["--batch", "0"], 2, "--batch: 0 is not 1 to"],
+  [["--batch", "1-8*1"], 2, "never ends"],
+  [["--cold", "--warm"], 2, "exclude each other"],
+  [["--preset", "2x2"], 2, "unknown preset 2x2"],
+  [["--preset", "1x11", "--depth", "3"], 2, "drop it, or --depth"],
+  [["--paths", "real", "--depth", "3"], 2, "has the shape of its model"],
+  [["--text", "x"], 2, "--text is for --paths real"],
+  [["--model", "1x11", "--length", "500"], 2, "1x11 takes 128 tokens"],
+  [["--model", "1x11", "--svg", "x.svg"], 2, "--svg draws layers"],
+  [["--export", "results"], 2, "end it in"],
+  [["--export", "/no/such/folder/r.json"], 1, "ENOENT"],
+  [["--blas", "nothing"], 1, "no BLAS called nothing found"],
+  [["--blas", "/no/such/lib.so"], 1, "cannot open the BLAS"],
+  [["--preset", "gpt3", "--batch", "16777216"], 1, "are free; use a smaller --batch"],
+  [["--svgg", "x"], 2, "--svg"],
+  [["compare"], 2, "uffb bench report results.db"],
+  [["report", "/no/such.db"], 1, "does not exist"],
+] as const)("%j is refused before anything long starts", async (line, status, message) => {
+  const { code, out, err } = await uffb(...line);
+  expect([code, out]).toEqual([status, ""]);
+  expect(err).toContain(message);
+  expect(existsSync("x.svg")).toBe(false);
+});

@@ -1,0 +1,192 @@
+import { readFileSync } from "node:fs";
+import { parseGrid } from "../../lib/bench/grid.ts";
+import { type LayerShape, PAPER_SHAPES, preset, shapeName } from "../../lib/bench/presets.ts";
+import { readRealPaths } from "../../lib/bench/real-paths.ts";
+import type { Plan } from "../../lib/bench/run.ts";
+import { UffbError, UsageError } from "../../lib/errors.ts";
+import { type Model, openModel } from "../../lib/model.ts";
+import { PLAIN_SENTENCES } from "../../lib/sample.ts";
+import type { Args, Values } from "../cli/args.ts";
+
+const grid = (description: string) => ({ type: "string", valueHint: "list", description }) as const;
+
+export const ARGS = {
+  level: {
+    type: "number",
+    integer: true,
+    min: 1,
+    max: 3,
+    multiple: true,
+    description: "BLAS level to compare at; default: 1, 2 and 3",
+  },
+  preset: {
+    type: "string",
+    valueHint: "name",
+    description: "A shape of the paper, such as 1x11; all of them, layer and whole model, with all",
+  },
+  model: {
+    type: "string",
+    valueHint: "preset|path",
+    multiple: true,
+    description:
+      "Time whole encoders: a preset with random weights, or a checkpoint; where --paths real comes from",
+  },
+  hidden: grid("Hidden size; lists are 768,1024, ranges 256-4096*2 or 1-9+2; default: 768"),
+  trees: grid("Trees of the layer; 0 for a dense one; default: 1"),
+  depth: grid("Depth of its trees; default: 11"),
+  width: grid("Neurons of a dense layer, for --trees 0; default: 3072"),
+  batch: grid(
+    "Tokens of a layer's batch, or sequences of a model's; default: 1,16,128,1024,16384, of a model 1,8",
+  ),
+  length: grid("Tokens of a sequence, for --model; default: 128"),
+  threads: grid("CPU threads; 0 for all that may be used; default: 1"),
+  dtype: {
+    type: "enum",
+    options: ["f32", "int8"],
+    multiple: true,
+    description: "Weights of a model's projections; default: f32",
+  },
+  paths: {
+    type: "enum",
+    options: ["uniform", "skewed", "real"],
+    default: "uniform",
+    description:
+      "How tokens fall: evenly, nine in ten to the left, or as text does in a model's middle layer",
+  },
+  text: {
+    type: "string",
+    valueHint: "file",
+    description: "For --paths real: text, one a line; default: some sentences",
+  },
+  asPublished: {
+    type: "boolean",
+    description:
+      "Add the published benchmark: its arithmetic, and all of it with weights and inputs never set",
+  },
+  cold: {
+    type: "boolean",
+    description: "Weights out of the caches before each call; default for a layer's batch of 1",
+  },
+  warm: { type: "boolean", description: "Weights in the caches" },
+  blas: {
+    type: "string",
+    valueHint: "name|path",
+    multiple: true,
+    description: "BLAS to compare with; default: every one that is found",
+  },
+  list: { type: "boolean", description: "List the BLAS libraries and what this machine can do" },
+  seconds: { type: "number", min: 0.01, max: 3600, description: "Time for a case; default: 15" },
+  quick: {
+    type: "boolean",
+    description: "A small run: 2 seconds a case, batches 1, 128 and 1024; below half a minute",
+  },
+  format: {
+    type: "enum",
+    options: ["table", "md", "csv", "json", "jsonl", "sql"],
+    description: "Default: table",
+  },
+  export: {
+    type: "string",
+    valueHint: "file",
+    description: "Write the records to a file after each case; its ending names the format",
+  },
+  svg: { type: "string", valueHint: "file", description: "Draw speed-up against batch, and the roofline" },
+  db: { type: "string", valueHint: "file", description: "Append the records to an SQLite database" },
+} as const satisfies Args;
+
+/** Holds the model that its paths come from. */
+export type DisposablePlan = Plan & Disposable;
+
+/** Errors: UsageError for flags that do not fit together; UffbError for files that cannot be read. */
+export async function toPlan(args: Values<typeof ARGS>, blas: Plan["blas"]): Promise<DisposablePlan> {
+  const { quick, cold, warm, preset: name } = args;
+  if (cold && warm) throw new UsageError("--cold and --warm exclude each other; drop one");
+  const shapeFlags = (["hidden", "trees", "depth", "width"] as const).filter(
+    (flag) => args[flag] !== undefined,
+  );
+  if (name !== undefined && shapeFlags.length > 0) {
+    throw new UsageError(`--preset names a whole shape; drop it, or --${shapeFlags[0]}`);
+  }
+  const real = args.paths === "real";
+  if (args.text !== undefined && !real)
+    throw new UsageError("--text is for --paths real; add that, or drop it");
+  const models = name === "all" ? PAPER_SHAPES.map(shapeName) : real ? [] : args.model;
+  const list: List = (flag, fallback, min, max) => parseGrid(args[flag] ?? fallback, `--${flag}`, min, max);
+  const plan = {
+    models,
+    batches: list(
+      "batch",
+      name === "all" ? "1,1024" : quick ? "1,128,1024" : "1,16,128,1024,16384",
+      1,
+      1 << 24,
+    ),
+    modelBatches: models.length > 0 ? list("batch", name === "all" ? "1" : "1,8", 1, 1 << 16) : [],
+    lengths: list("length", "128", 1, 1 << 20),
+    threads: list("threads", "1", 0, 1024),
+    levels: args.level.length > 0 ? args.level : [1, 2, 3],
+    cache: cold ? "cold" : warm ? "warm" : "auto",
+    blas,
+    asPublished: args.asPublished,
+    dtypes: args.dtype.length > 0 ? args.dtype : undefined,
+    seconds: args.seconds ?? (quick ? 2 : name === "all" ? 5 : 15),
+  } as const;
+  if (real) return withRealPaths(args, plan, [...shapeFlags, ...(name === undefined ? [] : ["preset"])]);
+  const isLayers = args.model.length === 0;
+  const shape = name === undefined ? shapes(list) : name === "all" ? PAPER_SHAPES : [preset(name)];
+  return {
+    ...plan,
+    shapes: isLayers ? shape : [],
+    paths: args.paths === "skewed" ? "skewed" : "uniform",
+    [Symbol.dispose]() {},
+  };
+}
+
+/** A model's own layer and what it reads: it stays open as long as the plan. */
+async function withRealPaths(
+  { model: models, text }: Values<typeof ARGS>,
+  plan: Omit<Plan, "shapes" | "paths">,
+  shapeFlags: readonly string[],
+): Promise<DisposablePlan> {
+  if (shapeFlags.length > 0) {
+    throw new UsageError(`--paths real has the shape of its model; drop --${shapeFlags[0]}`);
+  }
+  if (models.length > 1) throw new UsageError("--paths real takes one --model");
+  const texts = text === undefined ? PLAIN_SENTENCES : readLines(text);
+  const model: Model = await openModel(models[0]);
+  try {
+    const paths = await readRealPaths(model, texts);
+    const { hidden, trees, depth } = model.native.arch;
+    const shape: LayerShape = { hidden, trees, depth, width: 0 };
+    return { ...plan, shapes: [shape], paths, [Symbol.dispose]: () => model[Symbol.dispose]() };
+  } catch (error) {
+    model[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function readLines(path: string): string[] {
+  try {
+    return readFileSync(path, "utf8").split("\n");
+  } catch (error) {
+    throw new UffbError(`--text ${path}: ${(error as Error).message}`);
+  }
+}
+
+/** The numbers that a flag lists, or those of its default. */
+type List = (
+  flag: "hidden" | "trees" | "depth" | "width" | "batch" | "length" | "threads",
+  fallback: string,
+  min: number,
+  max: number,
+) => number[];
+
+/** Every combination of the lists; a dense layer has a width, one of trees a depth. */
+function shapes(list: List): LayerShape[] {
+  return list("hidden", "768", 1, 1 << 20).flatMap((hidden) =>
+    list("trees", "1", 0, 1 << 24).flatMap((trees) =>
+      trees > 0
+        ? list("depth", "11", 0, 24).map((depth) => ({ hidden, trees, depth, width: 0 }))
+        : list("width", "3072", 1, 1 << 24).map((width) => ({ hidden, trees: 0, depth: 0, width })),
+    ),
+  );
+}
