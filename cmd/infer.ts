@@ -1,13 +1,21 @@
+import { ARRAY_DTYPES, ArraySink } from "../lib/embed/arrays.ts";
+import { embedQueries, readQueries, SimilarSink } from "../lib/embed/similar.ts";
 import { UsageError } from "../lib/errors.ts";
-import { infer, POOLINGS, taskOf } from "../lib/infer.ts";
+import { longest } from "../lib/infer/prepare.ts";
+import { type Sink, textSink } from "../lib/infer/sink.ts";
+import { type InferOptions, infer, POOLINGS, taskOf } from "../lib/infer.ts";
 import { readItems } from "../lib/input.ts";
-import { openModel } from "../lib/model.ts";
-import { exporter, type Format } from "../lib/output.ts";
+import { type Model, openModel } from "../lib/model.ts";
+import { exporter } from "../lib/output.ts";
 import { command } from "./cli/command.ts";
 import { inputArgs, inputPositionals, reportBadItem } from "./cli/input.ts";
 import { interruptSignal } from "./cli/interrupt.ts";
 import { messages } from "./cli/messages.ts";
-import { hasColor, isTerminal, print } from "./cli/terminal.ts";
+import { Rate } from "./cli/rate.ts";
+import { hasColor, isTerminal, print, showsProgress } from "./cli/terminal.ts";
+
+/** Candidates of a mask, or lines nearest to a query. */
+const TOP = 5;
 
 export default command({
   meta: {
@@ -29,13 +37,29 @@ export default command({
       integer: true,
       min: 1,
       max: 1_000_000,
-      description: "Candidates for each mask; default: 5",
+      description: `Candidates for each mask, or lines for each query; default: ${TOP}`,
     },
     embed: { type: "boolean", description: "Give sentence vectors, whatever the model was trained for" },
     pooling: {
       type: "enum",
       options: POOLINGS,
-      description: "How --embed makes one vector of a text's tokens; default: mean",
+      description: "How --embed makes one vector of a text's tokens; default: the model's own way, or mean",
+    },
+    format: {
+      type: "enum",
+      options: ["jsonl", "csv", "npy", "safetensors"],
+      description:
+        "What --embed writes: lines, or one array [inputs, numbers] with a row for each input; jsonl also of --similar",
+    },
+    dtype: {
+      type: "enum",
+      options: ARRAY_DTYPES,
+      description: "Of the array's numbers; default: f32",
+    },
+    similar: {
+      type: "string",
+      valueHint: "query",
+      description: "Embed, and print the lines nearest to this text, or to each line of this file",
     },
     maskId: {
       type: "number",
@@ -72,6 +96,8 @@ export default command({
     "uffb infer --model models/sst2 < reviews.txt | cut -f1,2",
     'uffb infer --model models/mrpc "A man plays." --pair "A man is playing."',
     "uffb infer --embed --jsonl < texts.jsonl > vectors.jsonl",
+    "uffb infer --embed --format npy < lines.txt > vectors.npy",
+    "uffb infer --model all-MiniLM-L6-v2 --similar 'how to save money' < lines.txt",
   ],
   sections: {
     "COLUMNS, when piped": [
@@ -79,6 +105,7 @@ export default command({
       "classification  id or else line, label, its probability, the probability of each label in the model's order",
       "regression      id or else line, score",
       "--embed         id or else line, the vector's numbers",
+      "--similar       query, rank, cosine, id or else line, text",
     ],
     "FIELDS of --json and --jsonl": [
       "all             line, id, text, text_pair, tokens, truncated (tokens cut off, if any)",
@@ -86,55 +113,103 @@ export default command({
       "classification  label, p, scores: [{label, p, logit}] in the model's order",
       "regression      score",
       "--embed         vector",
+      "--similar       for each query instead: query, closest: [{line, id, cosine, text, text_pair}]",
     ],
   },
   exitCodes: { 1: "failure, or an input could not be used" },
 
   async run({ args, positionals: texts }) {
-    const { model: path, embed, topK, pooling, maskId, truncate, threads, batchTokens } = args;
+    const { model: path, topK, pooling, maskId, truncate, threads, batchTokens, similar } = args;
     if (args.json && args.jsonl) throw new UsageError("--json and --jsonl exclude each other; drop one");
-    if (pooling !== undefined && !embed)
-      throw new UsageError("--pooling is for --embed; add that, or drop it");
+    const embed = args.embed || similar !== undefined;
     using model = await openModel(path);
     for (const warning of model.warnings) messages.warn(warning);
-    if (topK !== undefined && taskOf(model, embed) !== "fill-mask") {
-      throw new UsageError("--top-k is for masks, which are not filled here; drop it");
-    }
-    const format: Format = args.json ? "json" : args.jsonl ? "jsonl" : isTerminal(1) ? "human" : "tsv";
-    const { head, record, tail } = exporter(format, { colour: hasColor(1) });
-    let bad = 0;
-    let cut = 0;
-    let output = head; // written with the first results: wrong usage writes nothing
-    const results = infer(model, readItems({ texts, ...args }), {
+    checkFlags(args, taskOf(model, embed));
+    const options: InferOptions = {
       embed,
       truncate,
       signal: interruptSignal(),
-      ...(topK !== undefined && { topK }),
       ...(pooling !== undefined && { pooling }),
-      ...(maskId !== undefined && { maskId }),
       ...(threads !== undefined && { threads }),
       ...(batchTokens !== undefined && { batchTokens }),
+    };
+    using owned = new DisposableStack();
+    const sink = await openSink(args, model, options, owned);
+    const embeds = taskOf(model, embed) === "embed";
+    const rate = new Rate(embeds && showsProgress() && !(isTerminal(1) && similar === undefined));
+    owned.defer(() => rate.clear());
+    let bad = 0;
+    let cut = 0;
+    const results = infer(model, readItems({ texts, ...args }), {
+      ...options,
+      topK: topK ?? TOP,
+      ...(maskId !== undefined && { maskId }),
     });
     for await (const batch of results) {
+      let output = "";
+      const before = bad;
       for (const result of batch) {
         if ("error" in result) {
           bad++;
+          rate.clear();
           reportBadItem(result, texts);
-          continue;
-        }
-        if (result.dropped > 0) cut++;
-        output += record(result);
+        } else if (result.dropped > 0) cut++;
+        output += sink.add(result);
       }
       print(output);
-      output = "";
+      rate.add(batch.length - (bad - before));
     }
-    print(output + tail);
+    if (embeds) rate.finish();
+    for (const piece of sink.finish()) print(piece);
     if (cut > 0) {
-      const { maxLength } = model.config.arch;
-      messages.warn(
-        `${cut} ${cut === 1 ? "input was" : "inputs were"} cut to the model's ${maxLength} tokens`,
-      );
+      const most = longest(model, embeds ? model.sentence() : undefined);
+      messages.warn(`${cut} ${cut === 1 ? "input was" : "inputs were"} cut to the model's ${most} tokens`);
     }
     return bad > 0 ? 1 : 0;
   },
 });
+
+interface Flags {
+  json: boolean;
+  jsonl: boolean;
+  topK: number | undefined;
+  pooling: string | undefined;
+  format: "jsonl" | "csv" | "npy" | "safetensors" | undefined;
+  dtype: "f32" | "f16" | undefined;
+  similar: string | undefined;
+}
+
+/** @throws UsageError for a flag that has no meaning for the task, or beside another one */
+function checkFlags(flags: Flags, task: ReturnType<typeof taskOf>): void {
+  const { format, dtype, similar } = flags;
+  for (const flag of ["pooling", "format"] as const) {
+    if (flags[flag] !== undefined && task !== "embed")
+      throw new UsageError(`--${flag} is for --embed; add that, or drop it`);
+  }
+  if (flags.topK !== undefined && task !== "fill-mask" && similar === undefined)
+    throw new UsageError("--top-k is for masks, which are not filled here, and for --similar; drop it");
+  if (format !== undefined && format !== "jsonl" && similar !== undefined)
+    throw new UsageError(`--format ${format} is for vectors, which --similar does not print; use jsonl`);
+  if (format !== undefined && flags.json)
+    throw new UsageError("--format and --json exclude each other; drop one");
+  const isArray = format === "npy" || format === "safetensors";
+  if (dtype !== undefined && !isArray)
+    throw new UsageError("--dtype is for --format npy and safetensors; add one of them, or drop it");
+  if (isArray && isTerminal(1))
+    throw new UsageError(`--format ${format} is not for terminals; write it to a file: > vectors.${format}`);
+}
+
+async function openSink(
+  flags: Flags,
+  model: Model,
+  options: InferOptions,
+  owned: DisposableStack,
+): Promise<Sink> {
+  const { format: asked, dtype = "f32", similar, topK = TOP } = flags;
+  if (asked === "npy" || asked === "safetensors")
+    return owned.use(new ArraySink(asked, dtype, model.config.arch.hidden));
+  const isJsonl = flags.jsonl || asked === "jsonl";
+  const format = flags.json ? "json" : isJsonl ? "jsonl" : isTerminal(1) ? "human" : "tsv";
+  if (similar === undefined) return textSink(exporter(asked ?? format, { colour: hasColor(1) }));
+  return new SimilarSink(await embedQueries(model, readQueries(similar), options), topK, format);
+}

@@ -28,10 +28,12 @@
  *     embed        id, then a column for each number of the vector
  *
  * Tabs, line breaks and other control characters within a text become spaces there.
+ *
+ * `csv` is for vectors alone: a header, then a row for each input, its id or else its line and the vector's numbers.
  */
 import type { FillMask, Result } from "./infer/heads.ts";
 
-export const FORMATS = ["human", "tsv", "json", "jsonl"] as const;
+export const FORMATS = ["human", "tsv", "csv", "json", "jsonl"] as const;
 export type Format = (typeof FORMATS)[number];
 
 /** The pieces of a document: `head`, then `record` of each result, then `tail`. */
@@ -48,6 +50,17 @@ export function exporter(format: Format, options: { colour?: boolean } = {}): Ex
       return { head: "", record: (result) => human(result, options.colour ?? false), tail: "" };
     case "tsv":
       return { head: "", record: (result) => lines(rows(result).map((row) => row.join("\t"))), tail: "" };
+    case "csv": {
+      let columns = true;
+      const record = (result: Result): string => {
+        const [id, ...numbers] = rows(result)[0]!;
+        const row = [quote(String(id)), ...numbers].join();
+        const header = columns ? [["id", ...numbers.keys()].join()] : [];
+        columns = false;
+        return lines([...header, row]);
+      };
+      return { head: "", record, tail: "" };
+    }
     case "jsonl":
       return { head: "", record: (result) => `${JSON.stringify(toObject(result))}\n`, tail: "" };
     case "json": {
@@ -193,12 +206,17 @@ function name(candidate: FillMask["masks"][number]["top"][number]): string {
   return candidate.token === undefined ? String(candidate.id) : oneLine(candidate.token);
 }
 
+/** As RFC 4180 has it. */
+function quote(cell: string): string {
+  return /[",]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
+}
+
 function lines(rows: string[]): string {
   return rows.map((row) => `${row}\n`).join("");
 }
 
 /** Keeps text from breaking a row, and from steering a terminal. */
-function oneLine(text: string): string {
+export function oneLine(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ");
 }
 

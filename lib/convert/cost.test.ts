@@ -5,7 +5,7 @@ import { openCheckpoint } from "../checkpoint.ts";
 import { openModel } from "../model.ts";
 import { MASKED_SENTENCES, PLAIN_SENTENCES } from "../sample.ts";
 import { pack, REFERENCE, TemporaryFolder } from "../test/folders.ts";
-import { costOf } from "./cost.ts";
+import { type Cost, costOf } from "./cost.ts";
 import { costLines } from "./report.ts";
 
 const BUILTIN = fileURLToPath(new URL("../../fixtures/model/model-tiny.uffb.safetensors", import.meta.url));
@@ -42,11 +42,11 @@ test("without a tokenizer it cannot be told", async () => {
 });
 
 test("says it in a few lines", () => {
-  const cost = {
+  const cost: Cost = {
     sentences: 48,
     tokens: 678,
     paths: [0, 0.002, 0.1],
-    error: { max: 0.123, rms: 0.0123, largest: 15.61 },
+    error: { of: "logits", max: 0.123, rms: 0.0123, largest: 15.61 },
     answers: 99,
     same: 98,
   };

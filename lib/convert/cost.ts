@@ -17,7 +17,7 @@ export interface Cost {
   /** By layer, the share of the tokens' paths (one a tree) that visit another node; [] without trees. */
   paths: number[];
   /** Of the logits of masks or labels, or of pooled vectors, absolute; `largest` is the largest there is. */
-  error: { max: number; rms: number; largest: number };
+  error: { of: "logits" | "vectors"; max: number; rms: number; largest: number };
   /** Answers, a mask's best token or a text's best label, and how many of them stay. Scores and vectors are none. */
   answers: number;
   same: number;
@@ -88,7 +88,12 @@ async function measureCost(exact: Model, narrow: Model): Promise<Cost> {
     sentences: sentences.length,
     tokens,
     paths: paths === 0 ? [] : changed.map((number) => number / paths),
-    error: { max, rms: Math.sqrt(squares / count), largest },
+    error: {
+      of: exact.config.task === "embedding" ? "vectors" : "logits",
+      max,
+      rms: Math.sqrt(squares / count),
+      largest,
+    },
     answers,
     same,
   };

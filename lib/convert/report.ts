@@ -64,9 +64,9 @@ export function costLines(cost: Cost, dtype: string): string[] {
     const mean = paths.reduce((sum, share) => sum + share, 0) / paths.length;
     lines.push(`  paths     ${percent(mean)} changed; by layer: ${paths.map(percent).join(" ")}`);
   }
-  const { max, rms, largest } = error;
+  const { of, max, rms, largest } = error;
   lines.push(
-    `  logits    by ${max.toPrecision(2)} at most, ${rms.toPrecision(2)} on average (rms); the largest is ${largest.toPrecision(3)}`,
+    `  ${of.padEnd(7)}   by ${max.toPrecision(2)} at most, ${rms.toPrecision(2)} on average (rms); the largest is ${largest.toPrecision(3)}`,
   );
   if (answers > 0)
     lines.push(

@@ -11,13 +11,7 @@ export function normaliseRows(vectors: Float32Array, width: number): Float32Arra
   return vectors;
 }
 
-/** Cosine of the angle between two vectors; 0 when one of them is all zeros. */
-export function cosine(a: Float32Array, b: Float32Array): number {
-  const length = Math.sqrt(dot(a, a)) * Math.sqrt(dot(b, b));
-  return length === 0 ? 0 : dot(a, b) / length;
-}
-
-function dot(a: Float32Array, b: Float32Array): number {
+export function dot(a: Float32Array, b: Float32Array): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
   return sum;

@@ -23,21 +23,11 @@ export async function writeSafetensors(
   tensors: readonly TensorSource[],
   { aligned = false } = {},
 ): Promise<number> {
-  const header: [string, unknown][] = [["__metadata__", metadata]];
   const pieces: TensorSource[] = [];
   let offset = 0;
   const place = (tensor: TensorSource) => {
-    const bytes = byteCount(tensor.dtype, tensor.shape);
-    header.push([
-      tensor.name,
-      {
-        dtype: tensor.dtype,
-        shape: tensor.shape,
-        data_offsets: [offset, offset + bytes],
-      },
-    ]);
     pieces.push(tensor);
-    offset += bytes;
+    offset += byteCount(tensor.dtype, tensor.shape);
   };
   for (const tensor of tensors) {
     const gap = aligned ? -offset & (ALIGNMENT - 1) : 0;
@@ -45,11 +35,7 @@ export async function writeSafetensors(
       place({ name: `pad.${pieces.length}`, dtype: "U8", shape: [gap], data: () => [new Uint8Array(gap)] });
     place(tensor);
   }
-  const text = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
-  const start = new Uint8Array(Math.ceil((8 + text.length) / ALIGNMENT) * ALIGNMENT).fill(0x20);
-  new DataView(start.buffer).setBigUint64(0, BigInt(start.length - 8), true);
-  start.set(text, 8);
-
+  const start = safetensorsStart(metadata, pieces);
   const file = openSync(path, "w");
   try {
     writeAll(file, start);
@@ -69,6 +55,25 @@ export async function writeSafetensors(
     closeSync(file);
   }
   return start.length + offset;
+}
+
+/** What a file of these tensors, in this order, begins with: everything before their data. */
+export function safetensorsStart(
+  metadata: Record<string, string>,
+  tensors: readonly Omit<TensorSource, "data">[],
+): Uint8Array {
+  const header: [string, unknown][] = [["__metadata__", metadata]];
+  let offset = 0;
+  for (const { name, dtype, shape } of tensors) {
+    const end = offset + byteCount(dtype, shape);
+    header.push([name, { dtype, shape, data_offsets: [offset, end] }]);
+    offset = end;
+  }
+  const text = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
+  const start = new Uint8Array(Math.ceil((8 + text.length) / ALIGNMENT) * ALIGNMENT).fill(0x20);
+  new DataView(start.buffer).setBigUint64(0, BigInt(start.length - 8), true);
+  start.set(text, 8);
+  return start;
 }
 
 function writeAll(file: number, data: Uint8Array): void {
