@@ -1,12 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { UffbError, UsageError } from "../lib/errors.ts";
 import { compare } from "../lib/glue/compare.ts";
+import { takesCosine } from "../lib/glue/cosine.ts";
 import { glue, glueLadders, type TaskOptions } from "../lib/glue/glue.ts";
 import { parsePredictions } from "../lib/glue/predictions.ts";
 import { comparisonText } from "../lib/glue/report/compare.ts";
 import { ladderJson, ladderText } from "../lib/glue/report/ladder.ts";
 import { toJson, toText } from "../lib/glue/report/tasks.ts";
-import { findTasks, TASK_NAMES } from "../lib/glue/tasks.ts";
+import { findTasks, TASK_NAMES, type Task } from "../lib/glue/tasks.ts";
 import { Progress } from "../lib/hub/progress.ts";
 import { flagName } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
@@ -60,6 +61,10 @@ const args = {
     valueHint: "file",
     description: "The same checkpoint from uffb convert --dtype int8, for the last rungs of --ladder",
   },
+  cosine: {
+    type: "boolean",
+    description: "Score the two texts of STS-B by the cosine of their vectors: for embedding models",
+  },
   json: { type: "boolean", description: "Write one JSON object" },
   predictions: {
     type: "string",
@@ -101,6 +106,7 @@ export default command({
     "uffb glue mrpc --model a --predictions a.jsonl --errors 10",
     "uffb glue compare a.jsonl b.jsonl",
     "uffb glue mrpc --model a --ladder --int8 a-int8.uffb.safetensors",
+    "uffb glue stsb --model all-MiniLM-L6-v2 --cosine",
     "uffb glue all --model 'checkpoints/{task}' --submission upload",
   ],
 
@@ -123,6 +129,7 @@ export default command({
     if (args.instances !== undefined && args.threads !== undefined) {
       throw new UsageError("--instances have one thread each; leave --threads out");
     }
+    if (args.cosine) checkCosine(tasks, args);
     if (args.int8 !== undefined && !args.ladder)
       throw new UsageError("--int8 is for --ladder; give an 8-bit model as --model");
     const { clear, ...show } = display();
@@ -155,6 +162,14 @@ function only(keys: readonly string[], args: Record<string, unknown>, why: strin
     (key) => !meant.includes(key) && args[key] !== undefined && args[key] !== false,
   );
   if (other !== undefined) throw new UsageError(`${why}; leave --${flagName(other)} out`);
+}
+
+/** @throws UsageError for tasks and flags that cosines have no meaning for */
+function checkCosine(tasks: readonly Task[], args: Record<string, unknown>): void {
+  const other = tasks.find((task) => !takesCosine(task));
+  if (other) throw new UsageError(`${other.title} is no score of two texts, which --cosine is for`);
+  const flags = ["cosine", "model", "data", "threads", "instances", "batchTokens", "json", "predictions"];
+  only(flags, args, "--cosine compares vectors");
 }
 
 /** Shows, on a terminal, how far things are; `clear` takes it off the screen. */

@@ -17,8 +17,11 @@ import {
 } from "../../ffi/bindings.ts";
 import { NativeModel } from "../../ffi/model.ts";
 import { crammed } from "../families/crammed.ts";
+import type { Embedding } from "../infer/heads.ts";
+import { infer } from "../infer.ts";
 import { type Model, openModel } from "../model.ts";
 import { openTokenizer } from "../tokenizer/open.ts";
+import { evaluateCosine } from "./cosine.ts";
 import { loadSplit } from "./data.ts";
 import { evaluate } from "./evaluate.ts";
 import { type GlueOptions, glue } from "./glue.ts";
@@ -85,6 +88,27 @@ async function randomModel(labels: number): Promise<Model> {
     [Symbol.dispose]: () => native[Symbol.dispose](),
   };
 }
+
+test("--cosine scores two texts by the vectors that infer gives", async () => {
+  const task = findTasks(["stsb"])[0]!;
+  const dataset = await loadSplit(task, "dev", { data: join(FIXTURES, "glue") });
+  using embedder = await openModel();
+  const { predictions, metrics, cosine, longest } = await evaluateCosine(embedder, dataset);
+  expect([cosine, metrics.map(({ metric }) => metric)]).toEqual([true, ["pearson", "spearman"]]);
+  async function* items() {
+    for (const text of dataset.examples.flatMap(({ texts }) => texts)) yield { line: 1, text };
+  }
+  const results = (await Array.fromAsync(infer(embedder, items(), { embed: true }))).flat() as Embedding[];
+  expect(longest).toBe(Math.max(...results.map(({ tokens }) => tokens)));
+  predictions.forEach(({ prediction, logits, index }, i) => {
+    const [a, b] = [results[2 * i]!.vector, results[2 * i + 1]!.vector];
+    const expected = a.reduce((sum, x, k) => sum + x * b[k]!, 0) / (Math.hypot(...a) * Math.hypot(...b));
+    expect(prediction).toBeCloseTo(expected, 6);
+    expect([logits, index]).toEqual([[prediction], dataset.examples[i]!.index]);
+  });
+  const other = await loadSplit(findTasks(["mrpc"])[0]!, "dev", { data: join(FIXTURES, "glue") });
+  await expect(evaluateCosine(embedder, other)).rejects.toThrow("MRPC is no score of two texts");
+});
 
 const model = await randomModel(2);
 afterAll(() => model[Symbol.dispose]());

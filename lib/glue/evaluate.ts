@@ -7,7 +7,7 @@ import { METRICS, type MetricName, type Scored, score } from "./metrics.ts";
 import { type Prediction, predict } from "./predictions.ts";
 import { type Input, type Run, type RunOptions, run } from "./run.ts";
 
-export interface EvaluateOptions extends Omit<RunOptions, "padTo"> {
+export interface EvaluateOptions extends Omit<RunOptions, "padTo" | "head"> {
   /** Pads every input to the maximum; see RunOptions.padTo. */
   fixedLength?: boolean;
 }
@@ -33,6 +33,8 @@ export interface Evaluation {
   longest: number;
   /** Examples cut to the maximum. */
   truncated: number;
+  /** Scores are the cosine of the two texts' vectors, not a head's. */
+  cosine: boolean;
   warnings: string[];
 }
 
@@ -84,38 +86,51 @@ export async function evaluate(
     const own = order.map((column) => logits[i * order.length + column]!);
     return { index, ...(label !== undefined && { label }), prediction: predict(own), logits: own };
   });
+  return scored(model, dataset, predictions, {
+    run: { ...rest, fixedLength },
+    longest,
+    truncated,
+    cosine: false,
+    warnings,
+  });
+}
+
+/** Predictions and what is known of their run, with their metrics. */
+export function scored(
+  model: Model,
+  dataset: Dataset,
+  predictions: Prediction[],
+  about: Pick<Evaluation, "run" | "longest" | "truncated" | "cosine" | "warnings">,
+): Evaluation {
   const missing = predictions.filter(({ prediction }) => Number.isNaN(prediction)).length;
-  if (missing > 0)
-    warnings.push(`${model.source} gives no number for ${missing} examples; they count as wrong`);
+  const warning = `${model.source} gives no number for ${missing} examples; they count as wrong`;
   return {
+    ...about,
     dataset,
     model: model.source,
     predictions,
     metrics: dataset.split === "test" ? [] : scores(dataset, predictions),
-    run: { ...rest, fixedLength },
-    longest,
-    truncated,
-    warnings,
+    warnings: missing > 0 ? [...about.warnings, warning] : about.warnings,
   };
 }
 
 function scores({ task, examples }: Dataset, predictions: readonly Prediction[]): MetricValue[] {
-  const scored: Scored = {
+  const all: Scored = {
     labels: Float64Array.from(predictions, ({ label }) => label!),
     predictions: Float64Array.from(predictions, ({ prediction }) => prediction),
   };
   if (task.group) {
     const numbers = new Map<string, number>();
-    scored.groups = Int32Array.from(examples, ({ group }) => {
+    all.groups = Int32Array.from(examples, ({ group }) => {
       if (!numbers.has(group!)) numbers.set(group!, numbers.size);
       return numbers.get(group!)!;
     });
   }
-  const metrics = task.metrics.map((name) => METRICS[name].of(scored));
-  const values = resample(predictions.length, metrics, scored.groups);
+  const metrics = task.metrics.map((name) => METRICS[name].of(all));
+  const values = resample(predictions.length, metrics, all.groups);
   return task.metrics.map((metric, m) => ({
     metric,
-    value: score(metric, scored),
+    value: score(metric, all),
     interval: interval(values[m]!),
   }));
 }

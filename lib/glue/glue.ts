@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { UffbError } from "../errors.ts";
 import type { DownloadEvent } from "../hub/download.ts";
 import { type Model, openModel } from "../model.ts";
+import { evaluateCosine } from "./cosine.ts";
 import { type Dataset, loadSplit, MissingData } from "./data.ts";
 import { type EvaluateOptions, type Evaluation, evaluate } from "./evaluate.ts";
 import { fetchSplit } from "./fetch.ts";
@@ -32,6 +33,8 @@ export interface GlueOptions extends TaskOptions, Omit<EvaluateOptions, "onProgr
   predictions?: string | undefined;
   /** Predict the test sets as well, and write the GLUE server's files to this folder. */
   submission?: string | undefined;
+  /** Score two texts by the cosine of their vectors, instead of by a head. */
+  cosine?: boolean | undefined;
   /** Worst examples to report of each task. */
   errors?: number | undefined;
 }
@@ -117,7 +120,7 @@ async function evaluateSplit(
 ): Promise<Evaluation> {
   const dataset = await load(task, split, options);
   const onProgress = (done: number) => options.onProgress(task, split, done, dataset.examples.length);
-  return evaluate(model, dataset, { ...options, onProgress });
+  return (options.cosine ? evaluateCosine : evaluate)(model, dataset, { ...options, onProgress });
 }
 
 function load(task: Task, split: Split, { data, onDownload }: TaskOptions): Promise<Dataset> {

@@ -16,7 +16,7 @@ export function matchLabels(
   if (config.task === "mlm" || config.task === "embedding") {
     const kind = config.task === "mlm" ? "a masked language model" : "an encoder";
     throw new UffbError(
-      `${source} is ${kind} without a classification head; ${needs}: give --model one fine-tuned for it`,
+      `${source} is ${kind} without a classification head; ${needs}: give --model one fine-tuned for it${needed === 1 ? ", or add --cosine" : ""}`,
     );
   }
   const has = config.arch.labels;

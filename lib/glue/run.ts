@@ -8,7 +8,17 @@ export interface Input {
   types?: Int32Array;
 }
 
+/** What is read off a batch that a context has encoded. */
+export interface Head {
+  /** Numbers for each sequence. */
+  width: number;
+  /** [sequences, width] */
+  read(context: NativeContext): Promise<Float32Array>;
+}
+
 export interface RunOptions {
+  /** The classification head when absent. */
+  head?: Head | undefined;
   /** CPU threads of the one engine; 0 for all that this process may use. Instances have one each. */
   threads?: number | undefined;
   /** Engines over the one model, each on a thread of its own with its own batches; one on all `threads` when absent. */
@@ -26,7 +36,7 @@ export interface RunOptions {
 }
 
 export interface Run {
-  /** [examples, labels], in the order of the inputs and the model's own order of labels. */
+  /** [inputs, width of the head], in the order of the inputs; for classes in the model's own order of labels. */
   logits: Float32Array;
   /** Of the engine's work: tokens in, logits out. */
   seconds: number;
@@ -41,15 +51,15 @@ export interface Run {
 const BATCH_TOKENS = 2048;
 
 /**
- * Runs inputs through the classification head. Neither batches nor threads nor instances change a logit.
- * @param model with a classification head
+ * Runs inputs through a head of the model. Neither batches nor threads nor instances change a logit.
  */
 export async function run(model: Model, inputs: readonly Input[], options: RunOptions = {}): Promise<Run> {
   const { batchTokens = BATCH_TOKENS, padTo, onProgress } = options;
   const instances = options.instances ?? 1;
   const threads = options.instances === undefined ? (options.threads ?? 0) : 1;
-  const { labels } = model.config.arch;
-  const logits = new Float32Array(inputs.length * labels);
+  const classes: Head = { width: model.config.arch.labels, read: (context) => context.classify() };
+  const { width, read } = options.head ?? classes;
+  const logits = new Float32Array(inputs.length * width);
   const padding =
     padTo === undefined ? undefined : new Int32Array(padTo).fill(model.tokenizer().specials.pad?.id ?? 0);
   const queue = batchesOf(inputs, batchTokens, padTo).values();
@@ -66,11 +76,11 @@ export async function run(model: Model, inputs: readonly Input[], options: RunOp
       const sequences = batch.flatMap((i) => padded(inputs[i]!, padding));
       try {
         await context.encode(ragged(sequences.map(({ input }) => input)));
-        const found = await context.classify();
+        const found = await read(context);
         let example = 0;
         sequences.forEach(({ pads }, s) => {
           if (pads) return;
-          logits.set(found.subarray(s * labels, (s + 1) * labels), batch[example++]! * labels);
+          logits.set(found.subarray(s * width, (s + 1) * width), batch[example++]! * width);
         });
       } catch (error) {
         failed = true;

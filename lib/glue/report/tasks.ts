@@ -24,6 +24,7 @@ export interface TaskReport {
  *       examples_per_second, tokens_per_second
  *       longest, truncated           number   tokens of the longest input; inputs that were cut
  *       fixed_length                 boolean
+ *       cosine                       boolean  scores are cosines of vectors, not a head's
  *       threads, instances, isa
  *       errors                       array    { index, label, prediction, loss, texts }, worst first; absent without --errors
  *       warnings                     array
@@ -50,6 +51,7 @@ export function toJson(reports: readonly TaskReport[]): string {
       longest: evaluation.longest,
       truncated: evaluation.truncated,
       fixed_length: fixedLength,
+      cosine: evaluation.cosine,
       threads,
       instances,
       isa,
