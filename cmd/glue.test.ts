@@ -61,6 +61,8 @@ describe("uffb glue", () => {
     [["mrpc", "--model", "x", "--ladder", "--fixed-length"], 2, "leave --fixed-length out"],
     [["mrpc", "--model", "x", "--int8", "y"], 2, "--int8 is for --ladder"],
     [["mrpc", "--model", join(folder, "none")], 1, "none"],
+    [["mrpc", "--model", "x", "--cosine"], 2, "MRPC is no score of two texts"],
+    [["stsb", "--model", "x", "--cosine", "--errors", "3"], 2, "leave --errors out"],
   ] as const)("refuses %j", async (line, status, message) => {
     const { code, out, err } = await uffb(...line);
     expect([code, out]).toEqual([status, ""]);

@@ -1,4 +1,4 @@
-import type { Arch, Handle, TensorInfo } from "./bindings.ts";
+import { type Arch, type Handle, type TensorInfo, UFFB_F32, UFFB_I8 } from "./bindings.ts";
 import { checked, native } from "./library.ts";
 import { Resource } from "./resource.ts";
 
@@ -13,6 +13,8 @@ export class NativeModel extends Resource {
   readonly arch: Readonly<Arch>;
   /** Memory that the library uses in place. */
   readonly #data: ArrayBufferView[] = [];
+  /** The layout that each tensor is wanted in. */
+  #layouts: ReadonlyMap<string, number> | undefined;
 
   /** Errors: InvalidError naming the impossible field. */
   constructor(arch: Readonly<Arch>) {
@@ -42,7 +44,9 @@ export class NativeModel extends Resource {
   set(name: string, data: ArrayBufferView, dtype: number, layout: number): void {
     const { handle } = this;
     checked((library) => library.uffb_model_tensor_set(handle, name, data, data.byteLength, dtype, layout));
-    this.#data.push(data);
+    this.#layouts ??= new Map(this.tensors().map((tensor) => [tensor.name, tensor.layout]));
+    if (dtype === UFFB_I8 || (dtype === UFFB_F32 && layout === this.#layouts.get(name)))
+      this.#data.push(data);
   }
 
   /** Errors: InvalidError naming the first required tensor that is missing. */
