@@ -1,7 +1,7 @@
 import { UFFB_FFN_FFF, UFFB_FFN_GLU } from "../../ffi/bindings.ts";
 import { type Batch, NativeContext } from "../../ffi/context.ts";
 import type { NativeModel } from "../../ffi/model.ts";
-import type { RunFacts } from "./machine.ts";
+import type { Roofline, RunFacts } from "./machine.ts";
 import { shapeName } from "./presets.ts";
 import type { BenchRecord } from "./record.ts";
 import type { Runner } from "./runners.ts";
@@ -52,7 +52,8 @@ export async function measureEncoder(
       }
     }
     await takeTurns(entries, one.seconds, progress);
-    return entries.map((entry) => toRecord(entry, entries, one, facts));
+    const roofline = facts.roofline(one.threads);
+    return entries.map((entry) => toRecord(entry, entries, one, facts, roofline));
   } finally {
     for (const { context } of entries) context[Symbol.dispose]();
   }
@@ -88,7 +89,13 @@ export function flopsPerToken({ arch }: NativeModel, length: number): number {
   return layers * (projections + attention + ffn);
 }
 
-function toRecord(entry: Entry, entries: readonly Entry[], one: EncoderCase, facts: RunFacts): BenchRecord {
+function toRecord(
+  entry: Entry,
+  entries: readonly Entry[],
+  one: EncoderCase,
+  facts: RunFacts,
+  roofline: Roofline,
+): BenchRecord {
   const { runner, context, samples, padded } = entry;
   const { arch } = runner.model;
   const tokens = one.batch * one.length;
@@ -96,7 +103,6 @@ function toRecord(entry: Entry, entries: readonly Entry[], one: EncoderCase, fac
   const dense = entries.find(
     (other) => other.runner.dense && other.padded === padded && other.runner.dtype === runner.dtype,
   );
-  const roofline = facts.roofline(one.threads);
   const against = dense && dense !== entry ? median(dense.samples) / middle : null;
   const length = padded ? arch.maxLength : one.length;
   const flops = (flopsPerToken(runner.model, length) * one.batch * length) / middle;

@@ -86,7 +86,7 @@ export function measureRoofline(threads: number, seconds: number): Roofline {
 /** What stays the same for all records of a run. */
 export interface RunFacts {
   machine: Machine;
-  /** By number of threads. */
+  /** Measures it for a number of threads. */
   roofline: (threads: number) => Roofline;
   version: string;
   commit: string | null;

@@ -47,15 +47,15 @@ const times = (value: number | null) => (value === null ? "" : `${significant(va
 const percent = (value: number | null) => (value === null ? "" : `${Math.round(100 * value)}%`);
 const giga = (value: number | null) => (value === null ? "" : significant(value / 1e9));
 
-/** Each shape's best, layer and model side by side, where a run has both; else a row for each record. */
+/** Where a run has layers and models, each shape's best side by side; else a row for each record. */
 function tables(records: readonly BenchRecord[]): Table[] {
   const layers = records.filter(({ kind }) => kind === "layer");
   const models = records.filter(({ kind }) => kind === "model");
-  const all: Table[] = [];
-  if (layers.length > 0 && models.length > 0) all.push(overview(layers, models));
-  if (layers.length > 0) all.push({ head: LAYER_HEAD, rows: layers.map(layerRow) });
-  if (models.length > 0) all.push({ head: MODEL_HEAD, rows: models.map(modelRow) });
-  return all;
+  if (layers.length > 0 && models.length > 0) return [overview(layers, models)];
+  return [
+    ...(layers.length > 0 ? [{ head: LAYER_HEAD, rows: layers.map(layerRow) }] : []),
+    ...(models.length > 0 ? [{ head: MODEL_HEAD, rows: models.map(modelRow) }] : []),
+  ];
 }
 
 function caseName(record: BenchRecord): string {
@@ -114,7 +114,9 @@ function overview(layers: readonly BenchRecord[], models: readonly BenchRecord[]
         (fastest, one) => (fastest && fastest.seconds_per_token <= one.seconds_per_token ? fastest : one),
         undefined,
       );
-  const shapes = [...new Set([...layers, ...models].map(({ shape }) => shape))];
+  // Not the dense layers beside a shape, but the shapes that cases are about, and the dense models.
+  const own = [...layers.filter(({ shape, case_shape }) => shape === case_shape), ...models];
+  const shapes = [...new Set(own.map(({ shape }) => shape))];
   const rows = shapes.map((shape) => {
     const layer = best(layers, shape);
     const model = best(models, shape);
