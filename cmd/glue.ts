@@ -9,7 +9,7 @@ import { ladderJson, ladderText } from "../lib/glue/report/ladder.ts";
 import { toJson, toText } from "../lib/glue/report/tasks.ts";
 import { findTasks, TASK_NAMES, type Task } from "../lib/glue/tasks.ts";
 import { Progress } from "../lib/hub/progress.ts";
-import { flagName } from "./cli/args.ts";
+import { flagName, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
 import { print, showsProgress } from "./cli/terminal.ts";
@@ -26,13 +26,7 @@ const args = {
     description:
       "Folder with GLUE's or SuperGLUE's own folders in it, or that of one task; default: the Hugging Face cache, else a download",
   },
-  threads: {
-    type: "number",
-    integer: true,
-    min: 0,
-    max: 1024,
-    description: "CPU threads; default: all that may be used",
-  },
+  threads: threadsArg,
   instances: {
     type: "number",
     integer: true,

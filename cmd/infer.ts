@@ -7,6 +7,7 @@ import { type InferOptions, infer, POOLINGS, taskOf } from "../lib/infer.ts";
 import { readItems } from "../lib/input.ts";
 import { type Model, openModel } from "../lib/model.ts";
 import { exporter } from "../lib/output.ts";
+import { threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { inputArgs, inputPositionals, reportBadItem } from "./cli/input.ts";
 import { interruptSignal } from "./cli/interrupt.ts";
@@ -75,13 +76,7 @@ export default command({
       description: "Cut inputs that are longer than the model takes",
       negativeDescription: "Treat inputs that are longer than the model takes as errors",
     },
-    threads: {
-      type: "number",
-      integer: true,
-      min: 0,
-      max: 1024,
-      description: "CPU threads; default: all that may be used",
-    },
+    threads: threadsArg,
     batchTokens: {
       type: "number",
       valueHint: "tokens",

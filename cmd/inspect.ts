@@ -7,6 +7,7 @@ import { summarize } from "../lib/inspect/summary.ts";
 import { pathsSvg } from "../lib/inspect/svg.ts";
 import { openModel } from "../lib/model.ts";
 import { makeWhole } from "../lib/whole.ts";
+import { threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { reportBadItem } from "./cli/input.ts";
 import { interruptSignal } from "./cli/interrupt.ts";
@@ -40,13 +41,7 @@ export default command({
       description: "Draw the trees, branches as wide as the texts make them",
     },
     json: { type: "boolean", description: "Write one JSON object" },
-    threads: {
-      type: "number",
-      integer: true,
-      min: 0,
-      max: 1024,
-      description: "CPU threads; default: all that may be used",
-    },
+    threads: threadsArg,
   },
   examples: [
     "uffb inspect models/UltraFastBERT-1x11-long --tensors",

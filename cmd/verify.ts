@@ -1,6 +1,7 @@
 import { openModel } from "../lib/model.ts";
 import { verificationJson, verificationText } from "../lib/verify/report.ts";
 import { TOLERANCE, verify } from "../lib/verify.ts";
+import { threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { interruptSignal } from "./cli/interrupt.ts";
 import { messages } from "./cli/messages.ts";
@@ -32,13 +33,7 @@ export default command({
       description: "Largest error allowed, relative to the largest magnitude of its tensor",
     },
     json: { type: "boolean", description: "Write one JSON object" },
-    threads: {
-      type: "number",
-      integer: true,
-      min: 0,
-      max: 1024,
-      description: "CPU threads; default: all that may be used",
-    },
+    threads: threadsArg,
   },
   examples: [
     "uffb verify fixtures/reference/fff-1x5 fixtures/reference/fff-1x5/expected.safetensors",

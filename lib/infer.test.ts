@@ -5,6 +5,7 @@ import { NativeContext } from "../ffi/context.ts";
 import { isas } from "../ffi/engine.ts";
 import { CancelledError } from "../ffi/status.ts";
 import { ragged } from "./batches.ts";
+import { PAPER } from "./bench/presets.ts";
 import { loadSplit } from "./glue/data.ts";
 import { findTasks } from "./glue/tasks.ts";
 import type { FillMask, Result } from "./infer/heads.ts";
@@ -12,7 +13,7 @@ import { type InferOptions, infer } from "./infer.ts";
 import type { BadItem, Item } from "./input.ts";
 import { type Model, openModel } from "./model.ts";
 import { REFERENCE, TemporaryFolder, writeModel, writePlain } from "./test/folders.ts";
-import { PAPER_SHAPES, paperModel } from "./test/paper.ts";
+import { paperModel } from "./test/paper.ts";
 import { verify } from "./verify.ts";
 
 const FIXTURES = fileURLToPath(new URL("../fixtures/", import.meta.url));
@@ -112,7 +113,7 @@ describe("the original code's answers", () => {
 });
 
 describe("every shape of the paper, with random weights", () => {
-  test.each(PAPER_SHAPES)("%dx%d", async (trees, depth) => {
+  test.each(PAPER)("%dx%d", async (trees, depth) => {
     using folder = new TemporaryFolder();
     const paper = paperModel(trees, depth);
     using model = await openModel(writeModel(folder, paper.model));

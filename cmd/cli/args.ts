@@ -73,3 +73,12 @@ export type Values<A extends Args> = { [K in keyof A]: Value<A[K]> };
 export function flagName(key: string): string {
   return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
+
+/** The flag of every command that runs a model. */
+export const threadsArg = {
+  type: "number",
+  integer: true,
+  min: 0,
+  max: 1024,
+  description: "CPU threads; default: all that may be used",
+} as const satisfies Arg;

@@ -19,7 +19,7 @@ struct uffb_context {
     char error[UFFB_ERROR_SIZE];
 
     /* The batch encoded last: T tokens in `sequences` sequences. */
-    int64_t sequences, tokens, longest;
+    int64_t sequences, tokens;
     int64_t *offsets;   /* [sequences + 1] */
     const float *final; /* [T, hidden], NULL before the first encode */
 

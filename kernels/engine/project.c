@@ -53,21 +53,14 @@ static void quantise_task(void *arg, int64_t task, int32_t thread) {
 
 void uffb_project(uffb_context *context, int64_t tokens, const uffb_linear *linear, const float *a, int64_t lda, float *c,
                   int64_t ldc, int32_t accumulate) {
-    projection p = {context->ops,
-                    tokens,
-                    0,
-                    1,
-                    lda,
-                    ldc,
-                    linear,
-                    a,
-                    c,
-                    accumulate,
-                    context->quantised,
-                    context->quantised_scale,
-                    (linear->cols + 3) / 4 * 4};
+    projection p = {.ops = context->ops, .tokens = tokens, .linear = linear, .a = a, .lda = lda, .c = c, .ldc = ldc};
+    p.accumulate = accumulate;
+    p.q = context->quantised;
+    p.q_scale = context->quantised_scale;
+    p.ldq = (linear->cols + 3) / 4 * 4;
     if (linear->i8.panels) uffb_parallel(context->team, (tokens + ROWS_A_TASK - 1) / ROWS_A_TASK, quantise_task, &p);
     p.row_chunks = (tokens + ROW_CHUNK - 1) / ROW_CHUNK;
+    p.panel_chunks = 1;
     if (context->threads > 1) {
         int64_t pairs = (linear->rows + 2 * UFFB_PANEL - 1) / (2 * UFFB_PANEL);
         int64_t want = (4 * context->threads + p.row_chunks - 1) / p.row_chunks;

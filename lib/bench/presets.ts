@@ -12,7 +12,7 @@ const fff = (trees: number, depth: number, hidden = 768): LayerShape => ({ hidde
 const dense = (width: number, hidden = 768): LayerShape => ({ hidden, trees: 0, depth: 0, width });
 
 /** UltraFastBERT's architectures (arXiv 2311.10770, table 1), trees x depth, at BERT-base's hidden size. */
-const PAPER = [
+export const PAPER = [
   [3072, 0],
   [1536, 1],
   [512, 2],

@@ -11,22 +11,6 @@ const LENGTH = 16;
 const SCALE = 0.5;
 const EPS = 1e-12;
 
-/** Trees and depth of each FFF in arXiv 2311.10770, table 1: about as many neurons in all as the dense layer's 3,072. */
-export const PAPER_SHAPES = [
-  [3072, 0],
-  [1536, 1],
-  [512, 2],
-  [256, 3],
-  [128, 4],
-  [64, 5],
-  [32, 6],
-  [16, 7],
-  [8, 8],
-  [4, 9],
-  [2, 10],
-  [1, 11],
-] as const;
-
 /** A small generator (mulberry32), so that a test sees the same weights every time. Numbers from -1 to 1. */
 export function randoms(seed: number): () => number {
   let state = seed >>> 0;
