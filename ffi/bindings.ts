@@ -283,6 +283,8 @@ export const PROTOTYPES = {
   uffb_context_cancel: "int32_t uffb_context_cancel(uffb_context *context)",
   uffb_encode:
     "int32_t uffb_encode(uffb_context *context, int64_t sequences, const int64_t *offsets, const int32_t *ids, const int32_t *types, const uffb_taps *taps)",
+  uffb_take_final:
+    "int32_t uffb_take_final(uffb_context *context, int64_t sequences, const int64_t *offsets, const float *final)",
   uffb_mlm_logits:
     "int32_t uffb_mlm_logits(uffb_context *context, int64_t count, const int64_t *positions, float *logits)",
   uffb_mlm_top_k:
@@ -418,6 +420,16 @@ export interface Functions {
     ids: Int32Array | null,
     types: Int32Array | null,
     taps: Handle | null,
+  ): number;
+  /**
+   * Takes final states [tokens, hidden] computed elsewhere, on another device say, as if uffb_encode had just
+   * computed them. They are copied; offsets are those of uffb_encode.
+   */
+  uffb_take_final(
+    context: Handle | null,
+    sequences: number,
+    offsets: BigInt64Array | null,
+    final: Float32Array | null,
   ): number;
   /** logits [count, vocab] */
   uffb_mlm_logits(

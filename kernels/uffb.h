@@ -189,6 +189,9 @@ UFFB_API int32_t uffb_context_cancel(uffb_context *context);
  * NULL for all 0; taps or NULL. */
 UFFB_API int32_t uffb_encode(uffb_context *context, int64_t sequences, const int64_t *offsets, const int32_t *ids,
                              const int32_t *types, const uffb_taps *taps);
+/* Takes final states [tokens, hidden] computed elsewhere, on another device say, as if uffb_encode had just computed them. They
+ * are copied; offsets are those of uffb_encode. */
+UFFB_API int32_t uffb_take_final(uffb_context *context, int64_t sequences, const int64_t *offsets, const float *final);
 
 /* Heads, on the batch encoded last. `positions` are token rows of that batch, 0 to tokens - 1. */
 

@@ -4,11 +4,8 @@
 
 #include <string.h>
 
-static int32_t check_batch(const uffb_context *c, int64_t sequences, const int64_t *offsets, const int32_t *ids,
-                           const int32_t *types) {
-    const uffb_arch *a = &c->model->arch;
-    if (sequences < 1 || !offsets || !ids) return uffb_fail(UFFB_INVALID, "uffb_encode: no sequences, offsets or ids");
-    if (offsets[0] != 0) return uffb_fail(UFFB_INVALID, "uffb_encode: offsets must start at 0");
+static int32_t check_offsets(const uffb_arch *a, int64_t sequences, const int64_t *offsets, const char *name) {
+    if (offsets[0] != 0) return uffb_fail(UFFB_INVALID, "%s: offsets must start at 0", name);
     for (int64_t s = 0; s < sequences; s++) {
         int64_t length;
         if (__builtin_sub_overflow(offsets[s + 1], offsets[s], &length) || length < 1 || length > a->max_length) {
@@ -16,6 +13,15 @@ static int32_t check_batch(const uffb_context *c, int64_t sequences, const int64
                              (long long)length, (long long)a->max_length);
         }
     }
+    return UFFB_OK;
+}
+
+static int32_t check_batch(const uffb_context *c, int64_t sequences, const int64_t *offsets, const int32_t *ids,
+                           const int32_t *types) {
+    const uffb_arch *a = &c->model->arch;
+    if (sequences < 1 || !offsets || !ids) return uffb_fail(UFFB_INVALID, "uffb_encode: no sequences, offsets or ids");
+    int32_t status = check_offsets(a, sequences, offsets, "uffb_encode");
+    if (status) return status;
     for (int64_t t = 0; t < offsets[sequences]; t++) {
         if (ids[t] < 0 || ids[t] >= a->vocab) {
             return uffb_fail(UFFB_INVALID, "token %lld is id %d, but the vocabulary has 0 to %lld", (long long)t, ids[t],
@@ -106,22 +112,45 @@ static int32_t run_encoder(uffb_context *c, const int32_t *ids, const int32_t *t
     return UFFB_OK;
 }
 
+/* Makes room for a batch, and makes it the current one. */
+static int32_t take_batch(uffb_context *c, int64_t sequences, const int64_t *offsets, int64_t longest) {
+    int32_t status = uffb_context_reserve(c, sequences, offsets[sequences], longest);
+    if (status) return status;
+    c->sequences = sequences;
+    c->tokens = offsets[sequences];
+    memcpy(c->offsets, offsets, ((size_t)sequences + 1) * sizeof *offsets);
+    return UFFB_OK;
+}
+
 int32_t uffb_encode(uffb_context *c, int64_t sequences, const int64_t *offsets, const int32_t *ids, const int32_t *types,
                     const uffb_taps *taps) {
     if (!c) return uffb_fail(UFFB_INVALID, "uffb_encode: no context");
     c->final = NULL;
     int32_t status = check_batch(c, sequences, offsets, ids, types);
     if (status) return uffb_context_fail(c, status);
-    int64_t tokens = offsets[sequences], longest = 0;
+    int64_t longest = 0;
     for (int64_t s = 0; s < sequences; s++) {
         if (offsets[s + 1] - offsets[s] > longest) longest = offsets[s + 1] - offsets[s];
     }
-    status = uffb_taps_check(taps, &c->model->arch, tokens);
-    if (!status) status = uffb_context_reserve(c, sequences, tokens, longest);
+    status = uffb_taps_check(taps, &c->model->arch, offsets[sequences]);
+    if (!status) status = take_batch(c, sequences, offsets, longest);
     if (status) return uffb_context_fail(c, status);
-    c->sequences = sequences;
-    c->tokens = tokens;
-    memcpy(c->offsets, offsets, ((size_t)sequences + 1) * sizeof *offsets);
     status = run_encoder(c, ids, types, taps);
     return status ? uffb_context_fail(c, status) : UFFB_OK;
+}
+
+int32_t uffb_take_final(uffb_context *c, int64_t sequences, const int64_t *offsets, const float *final) {
+    if (!c) return uffb_fail(UFFB_INVALID, "uffb_take_final: no context");
+    c->final = NULL;
+    int32_t status = UFFB_OK;
+    if (sequences < 1 || !offsets || !final) {
+        status = uffb_fail(UFFB_INVALID, "uffb_take_final: no sequences, offsets or final states");
+    } else {
+        status = check_offsets(&c->model->arch, sequences, offsets, "uffb_take_final");
+    }
+    if (!status) status = take_batch(c, sequences, offsets, 1);
+    if (status) return uffb_context_fail(c, status);
+    memcpy(c->normed, final, (size_t)(c->tokens * c->model->arch.hidden) * sizeof *final);
+    c->final = c->normed;
+    return UFFB_OK;
 }

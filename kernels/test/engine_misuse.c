@@ -52,6 +52,17 @@ static void test_bad_encodes(const random_model *m, uffb_context *context) {
     REFUSED(UFFB_INVALID, uffb_encode(context, 2, offsets, ids, type_low, NULL));
     REFUSED(UFFB_INVALID, uffb_pool(context, UFFB_POOL_MEAN, out)); /* a refused batch leaves no states */
 
+    REFUSED(UFFB_INVALID, uffb_take_final(NULL, 2, offsets, out));
+    REFUSED(UFFB_INVALID, uffb_take_final(context, 2, NULL, out));
+    REFUSED(UFFB_INVALID, uffb_take_final(context, 2, offsets, NULL));
+    REFUSED(UFFB_INVALID, uffb_take_final(context, 0, offsets, out));
+    REFUSED(UFFB_INVALID, uffb_take_final(context, 2, starts_late, out));
+    REFUSED(UFFB_INVALID, uffb_take_final(context, 2, empty, out));
+    REFUSED(UFFB_INVALID, uffb_take_final(context, 2, falls, out));
+    REFUSED(UFFB_INVALID, uffb_take_final(context, 2, long_one, out));
+    REFUSED(UFFB_INVALID, uffb_take_final(context, 2, wild, out));
+    REFUSED(UFFB_INVALID, uffb_pool(context, UFFB_POOL_MEAN, out)); /* refused states are not kept */
+
     test_case("sound again");
     check(uffb_encode(context, 2, offsets, ids, types, NULL) == UFFB_OK, "%s", uffb_error());
     static const int64_t past[] = {0, 5}, negative[] = {-1, 0};

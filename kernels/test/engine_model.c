@@ -215,7 +215,8 @@ static void run_heads(const random_model *m, uffb_context *context, const batch 
     }
 }
 
-run *run_batch(const random_model *m, uffb_context *context, const batch *b, int with_taps) {
+/* Room for every output. */
+static run *run_new(const random_model *m, const batch *b, int with_taps) {
     const uffb_arch *arch = &m->arch;
     int64_t tapped = with_taps ? b->tokens : 0, path = arch->trees * (arch->depth + 1);
     int64_t path_rows = arch->feedforward == UFFB_FFN_FFF ? tapped : 0, mlm = arch->heads_present & UFFB_HEAD_MLM;
@@ -238,7 +239,12 @@ run *run_batch(const random_model *m, uffb_context *context, const batch *b, int
         snprintf(name, sizeof name, "path logits.%lld", (long long)l);
         *run_output(r, LAYER(l, 2)) = output_of(name, path_rows, path, 0);
     }
+    return r;
+}
 
+run *run_batch(const random_model *m, uffb_context *context, const batch *b, int with_taps) {
+    const uffb_arch *arch = &m->arch;
+    run *r = run_new(m, b, with_taps);
     uffb_taps *taps = NULL;
     if (with_taps) {
         check(uffb_taps_new(&taps) == UFFB_OK, "uffb_taps_new: %s", uffb_error());
@@ -254,6 +260,14 @@ run *run_batch(const random_model *m, uffb_context *context, const batch *b, int
     int32_t status = uffb_encode(context, b->sequences, b->offsets, b->ids, types, taps);
     check(status == UFFB_OK, "uffb_encode: %s", uffb_error());
     uffb_taps_free(taps);
+    run_heads(m, context, b, r);
+    return r;
+}
+
+run *run_taken(const random_model *m, uffb_context *context, const batch *b, const run *whole) {
+    run *r = run_new(m, b, 0);
+    int32_t status = uffb_take_final(context, b->sequences, b->offsets, run_output(whole, FINAL)->data);
+    check(status == UFFB_OK, "uffb_take_final: %s", uffb_error());
     run_heads(m, context, b, r);
     return r;
 }

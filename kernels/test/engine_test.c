@@ -58,6 +58,16 @@ static void test_layouts(const config *c, const char *isa, const batch *b, const
     }
 }
 
+/* Heads on states that came from elsewhere: here from another context of the same model. */
+static void test_taken(const random_model *m, const char *isa, const batch *b, const run *whole) {
+    test_case("heads on given final states");
+    uffb_context *context = context_new(m, 2, isa);
+    run *taken = run_taken(m, context, b, whole);
+    for (int64_t s = 0; s < b->sequences; s++) run_check_same(taken, b, s, whole, b, s);
+    run_free(taken);
+    uffb_context_free(context);
+}
+
 static int64_t compare(const void *a, const void *b, const float *logits) {
     int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
     return logits[x] != logits[y] ? (logits[x] > logits[y] ? -1 : 1) : x - y;
@@ -158,6 +168,7 @@ static void test_model(const config *c) {
         if (c->arch.heads_present & UFFB_HEAD_MLM) test_top_k(m, context, b, whole);
         uffb_context_free(context);
         test_threads_and_batches(m, isa, b, whole);
+        test_taken(m, isa, b, whole);
         if (!first) test_layouts(c, isa, b, whole);
         all_near_ties += ties;
         all_turned += turned;

@@ -75,6 +75,8 @@ typedef struct run {
 
 /* Encodes a batch and runs every head the model has; with or without taps. Checks that every call succeeds. */
 run *run_batch(const random_model *m, uffb_context *context, const batch *b, int with_taps);
+/* Runs every head on the final states of another run of the same batch, which had taps. */
+run *run_taken(const random_model *m, uffb_context *context, const batch *b, const run *whole);
 void run_free(run *r);
 /* Outputs by the names above; LAYER(l, 0), (l, 1), (l, 2): states, path, logits. */
 #define LAYER(layer, part) (LAYERS + 3 * (layer) + (part))
