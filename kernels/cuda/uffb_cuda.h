@@ -44,6 +44,8 @@ typedef struct uffb_cuda_encoder uffb_cuda_encoder;
  * the residual stream are f32 in each; f32 uses no TF32). The model may be freed afterwards. 8-bit projections become `dtype`. */
 UFFB_API int32_t uffb_cuda_encoder_new(const uffb_model *model, int32_t device, int32_t dtype, uffb_cuda_encoder **encoder);
 UFFB_API void uffb_cuda_encoder_free(uffb_cuda_encoder *encoder);
+/* One line about the encoder's last failure, for calls made on another thread. */
+UFFB_API const char *uffb_cuda_encoder_error(const uffb_cuda_encoder *encoder);
 /* The arguments of uffb_encode; final states [tokens, hidden] go to the caller's memory, for uffb_take_final and its heads. */
 UFFB_API int32_t uffb_cuda_encode(uffb_cuda_encoder *encoder, int64_t sequences, const int64_t *offsets, const int32_t *ids,
                                   const int32_t *types, float *final);
