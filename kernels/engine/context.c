@@ -6,12 +6,15 @@
 
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
+/* Rows that lie a multiple of 4 KB apart share a set of L1, where a GEMM tile of 14 of them does not fit. */
+int64_t uffb_hidden_stride(int64_t width) { return width % 1024 ? width : width + 16; }
+
 int64_t uffb_wide(const uffb_arch *a) {
     int64_t width = 0;
     if (a->feedforward != UFFB_FFN_FFF) {
-        width = a->width;
+        width = uffb_hidden_stride(a->width);
     } else {
-        width = uffb_fff_walks(a) ? uffb_fff_wide(a) : a->trees * (((int64_t)2 << a->depth) - 1);
+        width = uffb_fff_walks(a) ? uffb_fff_wide(a) : uffb_hidden_stride(a->trees * (((int64_t)2 << a->depth) - 1));
     }
     return larger(3 * a->hidden, width);
 }

@@ -47,6 +47,8 @@ struct uffb_context {
 
 /* Floats a token needs in `wide`. */
 int64_t uffb_wide(const uffb_arch *arch);
+/* Floats from one row of dense hidden units [T, width] to the next. */
+int64_t uffb_hidden_stride(int64_t width);
 
 /* Makes room for a batch and for every thread's scratch; grows only. */
 int32_t uffb_context_reserve(uffb_context *context, int64_t sequences, int64_t tokens, int64_t longest);

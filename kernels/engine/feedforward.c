@@ -37,9 +37,9 @@ static void keep_task(void *arg, int64_t task, int32_t thread) {
     const selection *f = arg;
     uffb_context *c = f->context;
     const uffb_arch *a = &c->model->arch;
-    const int64_t width = a->trees * c->model->nodes, size = a->trees * (a->depth + 1);
+    const int64_t ld = uffb_hidden_stride(a->trees * c->model->nodes), size = a->trees * (a->depth + 1);
     for (int64_t t = task * TASK_TOKENS; t < c->tokens && t < (task + 1) * TASK_TOKENS; t++) {
-        keep_path(a, c->model->nodes, c->wide + t * width, f->path ? f->path + t * size : NULL,
+        keep_path(a, c->model->nodes, c->wide + t * ld, f->path ? f->path + t * size : NULL,
                   f->path_logits ? f->path_logits + t * size : NULL);
     }
 }
@@ -48,7 +48,7 @@ static void keep_task(void *arg, int64_t task, int32_t thread) {
 
 typedef struct {
     const uffb_ops *ops;
-    int64_t tokens, half;
+    int64_t tokens, half, ld;
     float *wide;
 } gate;
 
@@ -56,8 +56,8 @@ static void gate_task(void *arg, int64_t task, int32_t thread) {
     (void)thread;
     const gate *g = arg;
     int64_t first = task * TASK_TOKENS, left = g->tokens - first, rows = left < TASK_TOKENS ? left : TASK_TOKENS;
-    float *x = g->wide + first * 2 * g->half;
-    g->ops->multiply(rows, g->half, x, 2 * g->half, x + g->half, 2 * g->half);
+    float *x = g->wide + first * g->ld;
+    g->ops->multiply(rows, g->half, x, g->ld, x + g->half, g->ld);
 }
 
 void uffb_feed_forward(uffb_context *c, int64_t l, const float *input, float *x, const uffb_taps *taps) {
@@ -69,20 +69,20 @@ void uffb_feed_forward(uffb_context *c, int64_t l, const float *input, float *x,
         uffb_fff_layer(c, layer, input, x, f.path, f.path_logits);
         return;
     }
-    const int64_t width = layer->ffn_in.rows;
-    uffb_project(c, tokens, &layer->ffn_in, input, a->hidden, c->wide, width, 0);
+    const int64_t width = layer->ffn_in.rows, ld = uffb_hidden_stride(width);
+    uffb_project(c, tokens, &layer->ffn_in, input, a->hidden, c->wide, ld, 0);
     switch (a->feedforward) {
-    case UFFB_FFN_DENSE: uffb_activate_all(c, a->activation, tokens, width, c->wide, width); break;
+    case UFFB_FFN_DENSE: uffb_activate_all(c, a->activation, tokens, width, c->wide, ld); break;
     case UFFB_FFN_GLU: {
-        gate g = {c->ops, tokens, width / 2, c->wide};
-        uffb_activate_all(c, a->activation, tokens, width / 2, c->wide + width / 2, width);
+        gate g = {c->ops, tokens, width / 2, ld, c->wide};
+        uffb_activate_all(c, a->activation, tokens, width / 2, c->wide + width / 2, ld);
         uffb_parallel(c->team, tasks, gate_task, &g);
         break;
     }
     case UFFB_FFN_FFF:
         uffb_parallel(c->team, tasks, keep_task, &f);
-        uffb_activate_all(c, a->activation, tokens, width, c->wide, width); /* every activation maps 0 to 0 */
+        uffb_activate_all(c, a->activation, tokens, width, c->wide, ld); /* every activation maps 0 to 0 */
         break;
     }
-    uffb_project(c, tokens, &layer->ffn_out, c->wide, width, x, a->hidden, 1);
+    uffb_project(c, tokens, &layer->ffn_out, c->wide, ld, x, a->hidden, 1);
 }
