@@ -1,39 +1,9 @@
 /* From token ids to final states. The hot path of the library reads from top to bottom here: embed, blocks, final norm. */
+#include "batch.h"
 #include "context.h"
 #include "taps.h"
 
 #include <string.h>
-
-static int32_t check_offsets(const uffb_arch *a, int64_t sequences, const int64_t *offsets, const char *name) {
-    if (offsets[0] != 0) return uffb_fail(UFFB_INVALID, "%s: offsets must start at 0", name);
-    for (int64_t s = 0; s < sequences; s++) {
-        int64_t length;
-        if (__builtin_sub_overflow(offsets[s + 1], offsets[s], &length) || length < 1 || length > a->max_length) {
-            return uffb_fail(UFFB_INVALID, "sequence %lld has %lld tokens, but must have 1 to %lld", (long long)s,
-                             (long long)length, (long long)a->max_length);
-        }
-    }
-    return UFFB_OK;
-}
-
-static int32_t check_batch(const uffb_context *c, int64_t sequences, const int64_t *offsets, const int32_t *ids,
-                           const int32_t *types) {
-    const uffb_arch *a = &c->model->arch;
-    if (sequences < 1 || !offsets || !ids) return uffb_fail(UFFB_INVALID, "uffb_encode: no sequences, offsets or ids");
-    int32_t status = check_offsets(a, sequences, offsets, "uffb_encode");
-    if (status) return status;
-    for (int64_t t = 0; t < offsets[sequences]; t++) {
-        if (ids[t] < 0 || ids[t] >= a->vocab) {
-            return uffb_fail(UFFB_INVALID, "token %lld is id %d, but the vocabulary has 0 to %lld", (long long)t, ids[t],
-                             (long long)a->vocab - 1);
-        }
-        if (types && a->token_types && (types[t] < 0 || types[t] >= a->token_types)) {
-            return uffb_fail(UFFB_INVALID, "token %lld is of type %d, but there are 0 to %lld", (long long)t, types[t],
-                             (long long)a->token_types - 1);
-        }
-    }
-    return UFFB_OK;
-}
 
 static void add_row(int64_t n, const float *row, int64_t step, float *x) {
     for (int64_t i = 0; i < n; i++) x[i] += row[i * step];
@@ -126,7 +96,7 @@ int32_t uffb_encode(uffb_context *c, int64_t sequences, const int64_t *offsets, 
                     const uffb_taps *taps) {
     if (!c) return uffb_fail(UFFB_INVALID, "uffb_encode: no context");
     c->final = NULL;
-    int32_t status = check_batch(c, sequences, offsets, ids, types);
+    int32_t status = uffb_check_batch(&c->model->arch, sequences, offsets, ids, types, "uffb_encode");
     if (status) return uffb_context_fail(c, status);
     int64_t longest = 0;
     for (int64_t s = 0; s < sequences; s++) {
@@ -142,12 +112,8 @@ int32_t uffb_encode(uffb_context *c, int64_t sequences, const int64_t *offsets, 
 int32_t uffb_take_final(uffb_context *c, int64_t sequences, const int64_t *offsets, const float *final) {
     if (!c) return uffb_fail(UFFB_INVALID, "uffb_take_final: no context");
     c->final = NULL;
-    int32_t status = UFFB_OK;
-    if (sequences < 1 || !offsets || !final) {
-        status = uffb_fail(UFFB_INVALID, "uffb_take_final: no sequences, offsets or final states");
-    } else {
-        status = check_offsets(&c->model->arch, sequences, offsets, "uffb_take_final");
-    }
+    int32_t status = uffb_check_offsets(&c->model->arch, sequences, offsets, "uffb_take_final");
+    if (!status && !final) status = uffb_fail(UFFB_INVALID, "uffb_take_final: no final states");
     if (!status) status = take_batch(c, sequences, offsets, 1);
     if (status) return uffb_context_fail(c, status);
     memcpy(c->normed, final, (size_t)(c->tokens * c->model->arch.hidden) * sizeof *final);
