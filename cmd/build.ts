@@ -1,31 +1,35 @@
 #!/usr/bin/env bun
-/** Compiles dist/uffb: this program, koffi's native half, the engine and the built-in model in one file. */
+/**
+ * Compiles dist/uffb: this program, koffi's native half, the engine, the CUDA library where it was built, and the built-in model in one
+ * file.
+ */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
-const engine = `${root}build/libuffb.so`;
-const koffi = nativeHalf();
-const hash = createHash("sha256")
-  .update(readFileSync(koffi))
-  .update(readFileSync(engine))
-  .digest("hex")
-  .slice(0, 32);
+const cuda = `${root}build/libuffb_cuda.so`;
 
-// The entry is generated because it names files of this platform.
+/** Libraries by the bundle that they are extracted in, and their names there. */
+const bundles: Record<string, Record<string, string>> = {
+  engine: { "koffi.node": nativeHalf(), "libuffb.so": `${root}build/libuffb.so` },
+  ...(existsSync(cuda) && { cuda: { "libuffb_cuda.so": cuda } }),
+};
+
+// The entry is generated because it names files of this platform, and of this build.
+const lines = ['import { main } from "../cmd/main.ts";', 'import { embed } from "../ffi/open.ts";'];
+const embedded = Object.entries(bundles).map(([bundle, files]) => {
+  const paths = Object.entries(files).map(([name, path], i) => {
+    lines.push(`import ${bundle}${i} from ${JSON.stringify(path)} with { type: "file" };`);
+    return `${JSON.stringify(name)}: ${bundle}${i}`;
+  });
+  return `${bundle}: { files: { ${paths.join(", ")} }, hash: ${JSON.stringify(hash(Object.values(files)))} }`;
+});
+lines.push(`embed({ ${embedded.join(", ")} });`, "void main();", "");
+
 const entry = `${root}build/entry.ts`;
 mkdirSync(`${root}dist`, { recursive: true });
-writeFileSync(
-  entry,
-  `import koffi from ${JSON.stringify(koffi)} with { type: "file" };
-import engine from ${JSON.stringify(engine)} with { type: "file" };
-import { main } from "../cmd/main.ts";
-import { embed } from "../ffi/open.ts";
-embed({ koffi, engine, hash: ${JSON.stringify(hash)} });
-void main();
-`,
-);
+writeFileSync(entry, lines.join("\n"));
 
 const result = await Bun.build({
   entrypoints: [entry],
@@ -37,6 +41,13 @@ const result = await Bun.build({
 });
 for (const log of result.logs) console.error(String(log));
 if (!result.success) process.exit(1);
+
+/** A name for the contents of files. */
+function hash(paths: readonly string[]): string {
+  const hash = createHash("sha256");
+  for (const path of paths) hash.update(readFileSync(path));
+  return hash.digest("hex").slice(0, 32);
+}
 
 /** The commit that benchmarks name as their origin, where git knows it. */
 function commit(): Record<string, string> {

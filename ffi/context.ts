@@ -1,4 +1,5 @@
 import { type Handle, UFFB_POOL_FIRST, UFFB_POOL_LSE, UFFB_POOL_MAX, UFFB_POOL_MEAN } from "./bindings.ts";
+import { callAsync } from "./call.ts";
 import { checked, type Library, native } from "./library.ts";
 import type { NativeModel } from "./model.ts";
 import { Resource } from "./resource.ts";
@@ -29,6 +30,17 @@ const POOLINGS = {
   lse: UFFB_POOL_LSE,
 } as const;
 export type Pooling = keyof typeof POOLINGS;
+
+/** Errors: InvalidError when the sizes of a batch's arrays do not fit together. */
+export function checkBatch({ offsets, ids, types }: Batch): void {
+  const sequences = offsets.length - 1;
+  if (sequences < 0 || offsets[0] !== 0n || offsets[sequences] !== BigInt(ids.length)) {
+    throw new InvalidError(`offsets must run from 0 to the number of tokens, ${ids.length}`);
+  }
+  if (types !== undefined && types.length !== ids.length) {
+    throw new InvalidError(`${types.length} token types for ${ids.length} tokens`);
+  }
+}
 
 /** Calls that may take long: they run on another thread. */
 type LongCall = "uffb_encode" | "uffb_mlm_logits" | "uffb_mlm_top_k" | "uffb_pool" | "uffb_classify";
@@ -62,14 +74,10 @@ export class NativeContext extends Resource {
   }
 
   /** Runs a batch to its final states. Errors: InvalidError when the batch is not well formed; CancelledError. */
-  async encode({ offsets, ids, types }: Batch, taps?: NativeTaps): Promise<void> {
+  async encode(batch: Batch, taps?: NativeTaps): Promise<void> {
+    checkBatch(batch);
+    const { offsets, ids, types } = batch;
     const sequences = offsets.length - 1;
-    if (sequences < 0 || offsets[0] !== 0n || offsets[sequences] !== BigInt(ids.length)) {
-      throw new InvalidError(`offsets must run from 0 to the number of tokens, ${ids.length}`);
-    }
-    if (types !== undefined && types.length !== ids.length) {
-      throw new InvalidError(`${types.length} token types for ${ids.length} tokens`);
-    }
     const handle = taps?.handle ?? null;
     const release = taps?.hold();
     try {
@@ -81,6 +89,24 @@ export class NativeContext extends Resource {
     } finally {
       release?.();
     }
+  }
+
+  /** Takes final states [tokens, hidden] of a batch that were computed elsewhere, as if `encode` had. Errors: InvalidError. */
+  protected takeFinal(batch: Batch, final: Float32Array): void {
+    checkBatch(batch);
+    const { offsets, ids } = batch;
+    if (final.length !== ids.length * this.#model.arch.hidden) {
+      throw new InvalidError(`${final.length} numbers for the final states of ${ids.length} tokens`);
+    }
+    this.#assertIdle();
+    this.#sequences = this.#tokens = 0;
+    const { handle } = this;
+    const sequences = offsets.length - 1;
+    check(native().uffb_take_final(handle, sequences, offsets, final), () =>
+      native().uffb_context_error(handle),
+    );
+    this.#sequences = sequences;
+    this.#tokens = ids.length;
   }
 
   /** Logits [positions, vocab] of the MLM head at token rows of the batch. */
@@ -149,12 +175,8 @@ export class NativeContext extends Resource {
     const release = this.hold();
     this.#running = true;
     try {
-      const call = native()[name] as unknown as {
-        async(...args: [Handle, ...unknown[], (error: unknown, status: number) => void]): void;
-      };
-      const status = await new Promise<number>((resolve, reject) => {
-        call.async(handle, ...args, (error, status) => (error ? reject(error) : resolve(status)));
-      });
+      const call = native()[name] as (context: Handle, ...rest: unknown[]) => number;
+      const status = await callAsync(call, handle, ...args);
       check(status, () => native().uffb_context_error(handle));
     } finally {
       this.#running = false;

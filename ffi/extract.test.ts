@@ -13,23 +13,26 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { UffbError } from "../lib/errors.ts";
-import { type Extracted, extract } from "./extract.ts";
+import { type Bundle, extract } from "./extract.ts";
 
 const HASH = "0123456789abcdef";
 const { HOME, TMPDIR, XDG_CACHE_HOME } = process.env;
 let root: string;
 let home: string;
 let temporary: string;
-let embedded: Parameters<typeof extract>[0];
+let koffi: string;
+let bundle: Bundle;
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "uffb-extract-"));
   home = join(root, "home");
   temporary = join(root, "tmp");
   for (const folder of [home, temporary]) mkdirSync(folder);
-  embedded = { koffi: join(root, "a"), engine: join(root, "b"), hash: HASH };
-  writeFileSync(embedded.koffi, "koffi".repeat(1000));
-  writeFileSync(embedded.engine, "engine".repeat(1000));
+  koffi = join(root, "a");
+  const engine = join(root, "b");
+  bundle = { files: { "koffi.node": koffi, "libuffb.so": engine }, hash: HASH };
+  writeFileSync(koffi, "koffi".repeat(1000));
+  writeFileSync(engine, "engine".repeat(1000));
   process.env.HOME = home;
   process.env.TMPDIR = temporary;
   delete process.env.XDG_CACHE_HOME;
@@ -44,12 +47,9 @@ afterEach(() => {
 });
 
 /** Reads what would be loaded. */
-function load({ koffi, engine }: Extracted): { folder: string; koffi: string; engine: string } {
-  return {
-    folder: dirname(koffi),
-    koffi: readFileSync(koffi, "utf8"),
-    engine: readFileSync(engine, "utf8"),
-  };
+function load(folder: string): { folder: string; koffi: string; engine: string } {
+  const read = (name: string) => readFileSync(join(folder, name), "utf8");
+  return { folder, koffi: read("koffi.node"), engine: read("libuffb.so") };
 }
 
 function expectComplete(loaded: ReturnType<typeof load>): void {
@@ -59,36 +59,36 @@ function expectComplete(loaded: ReturnType<typeof load>): void {
 
 describe("extract", () => {
   test("keeps the libraries in the user's cache, private and complete", () => {
-    const loaded = extract(embedded, load);
+    const loaded = extract("the engine", bundle, load);
     expectComplete(loaded);
     expect(loaded.folder).toBe(join(home, ".cache", "uffb", HASH));
     expect(statSync(loaded.folder).mode & 0o777).toBe(0o700);
     expect(readdirSync(loaded.folder).sort()).toEqual(["koffi.node", "libuffb.so"]);
     const { ino } = statSync(join(loaded.folder, "koffi.node"));
-    expectComplete(extract(embedded, load));
+    expectComplete(extract("the engine", bundle, load));
     expect(statSync(join(loaded.folder, "koffi.node")).ino).toBe(ino);
     expect(readdirSync(temporary)).toEqual([]);
   });
 
   test("replaces a file that was cut off or changed", () => {
-    const { folder } = extract(embedded, load);
+    const { folder } = extract("the engine", bundle, load);
     writeFileSync(join(folder, "koffi.node"), "koffi");
     writeFileSync(join(folder, "libuffb.so"), "other!".repeat(1000));
-    expectComplete(extract(embedded, load));
+    expectComplete(extract("the engine", bundle, load));
     expect(readdirSync(folder)).toHaveLength(2);
   });
 
   test("follows XDG_CACHE_HOME, if it is absolute", () => {
     process.env.XDG_CACHE_HOME = join(root, "home", "xdg");
-    expect(extract(embedded, load).folder).toBe(join(root, "home", "xdg", "uffb", HASH));
+    expect(extract("the engine", bundle, load).folder).toBe(join(root, "home", "xdg", "uffb", HASH));
     process.env.XDG_CACHE_HOME = "relative";
-    expect(extract(embedded, load).folder).toBe(join(home, ".cache", "uffb", HASH));
+    expect(extract("the engine", bundle, load).folder).toBe(join(home, ".cache", "uffb", HASH));
   });
 
   const elsewhere: [string, () => void][] = [
     ["there is no HOME", () => delete process.env.HOME],
     ["HOME does not exist", () => rmSync(home, { recursive: true })],
-    ["HOME is a file", () => (process.env.HOME = embedded.koffi)],
+    ["HOME is a file", () => (process.env.HOME = koffi)],
     ["the cache is writable by others", () => chmodSync(home, 0o777)],
     [
       "our folder in it is writable by others",
@@ -105,7 +105,7 @@ describe("extract", () => {
   for (const [name, arrange] of elsewhere) {
     test(`uses a temporary folder and removes it when ${name}`, () => {
       arrange();
-      const loaded = extract(embedded, load);
+      const loaded = extract("the engine", bundle, load);
       expectComplete(loaded);
       expect(dirname(loaded.folder)).toBe(temporary);
       expect(existsSync(loaded.folder)).toBe(false);
@@ -115,10 +115,10 @@ describe("extract", () => {
 
   test("tries the temporary folder when loading from the cache fails, as from a noexec mount", () => {
     const folders: string[] = [];
-    const loaded = extract(embedded, (files) => {
-      folders.push(dirname(files.koffi));
+    const loaded = extract("the engine", bundle, (folder) => {
+      folders.push(folder);
       if (folders.length === 1) throw new Error("failed to map segment from shared object");
-      return load(files);
+      return load(folder);
     });
     expectComplete(loaded);
     expect(folders).toEqual([join(home, ".cache", "uffb", HASH), loaded.folder]);
@@ -128,22 +128,22 @@ describe("extract", () => {
     const fail = () => {
       throw new Error("failed to map segment");
     };
-    expect(() => extract(embedded, fail)).toThrow(UffbError);
-    expect(() => extract(embedded, fail)).toThrow(
+    expect(() => extract("the engine", bundle, fail)).toThrow(UffbError);
+    expect(() => extract("the engine", bundle, fail)).toThrow(
       /in .*home\/\.cache\/uffb\/\w+: failed to map segment; in .*tmp.*: failed to map segment\); set XDG_CACHE_HOME/,
     );
     process.env.TMPDIR = join(root, "nowhere");
     delete process.env.HOME;
-    expect(() => extract(embedded, load)).toThrow(/HOME is not set; .*nowhere/);
+    expect(() => extract("the engine", bundle, load)).toThrow(/HOME is not set; .*nowhere/);
   });
 
   test("passes an error of ours on", () => {
     const calls: string[] = [];
-    const fail = ({ koffi }: Extracted) => {
-      calls.push(koffi);
+    const fail = (folder: string) => {
+      calls.push(folder);
       throw new UffbError("ABI version 9");
     };
-    expect(() => extract(embedded, fail)).toThrow("ABI version 9");
+    expect(() => extract("the engine", bundle, fail)).toThrow("ABI version 9");
     expect(calls).toHaveLength(1);
   });
 });

@@ -16,37 +16,28 @@ import { dirname, isAbsolute, join } from "node:path";
 import { UffbError } from "../lib/errors.ts";
 
 /** Native libraries inside the compiled binary, which the dynamic loader cannot read there. */
-export interface Embedded {
-  /** Path of koffi's native half. */
-  koffi: string;
-  /** Path of libuffb.so. */
-  engine: string;
-  /** Names this pair of contents. */
+export interface Bundle {
+  /** The path of each, by the name that its file gets. */
+  files: Readonly<Record<string, string>>;
+  /** Names these contents. */
   hash: string;
 }
 
-export interface Extracted {
-  koffi: string;
-  engine: string;
-}
-
 /**
- * Writes the libraries to files and loads them. They stay in the user's cache, so that later starts find them; where that cannot be
- * (no home, read-only, somebody else's, mounted noexec) they go to a new temporary folder, which is removed once they are loaded.
- * A file that is there already is used only if it equals what the binary holds.
+ * Writes the libraries of a bundle to files of a folder, and loads them from there; messages call it `title`. They stay in the user's cache, so that later starts
+ * find them; where that cannot be (no home, read-only, somebody else's, mounted noexec) they go to a new temporary folder, which is
+ * removed once they are loaded. A file that is there already is used only if it equals what the binary holds.
  * Errors: UffbError naming each place that was tried and why it failed; UffbError thrown by `load` passes through.
  */
-export function extract<T>(embedded: Embedded, load: (files: Extracted) => T): T {
-  const contents = { koffi: readFileSync(embedded.koffi), engine: readFileSync(embedded.engine) };
+export function extract<T>(title: string, { files, hash }: Bundle, load: (folder: string) => T): T {
+  const contents = Object.entries(files).map(([name, path]) => [name, readFileSync(path)] as const);
   const failures: string[] = [];
   for (const place of [cached, temporary]) {
     let folder: Folder | undefined;
     try {
-      folder = place(embedded.hash);
-      const files = { koffi: join(folder.path, "koffi.node"), engine: join(folder.path, "libuffb.so") };
-      write(files.koffi, contents.koffi);
-      write(files.engine, contents.engine);
-      return load(files);
+      folder = place(hash);
+      for (const [name, content] of contents) write(join(folder.path, name), content);
+      return load(folder.path);
     } catch (error) {
       if (error instanceof UffbError) throw error;
       const { message } = error as Error;
@@ -56,7 +47,7 @@ export function extract<T>(embedded: Embedded, load: (files: Extracted) => T): T
     }
   }
   throw new UffbError(
-    `cannot load the engine (${failures.join("; ")}); set XDG_CACHE_HOME or TMPDIR to a folder of yours ` +
+    `cannot load ${title} (${failures.join("; ")}); set XDG_CACHE_HOME or TMPDIR to a folder of yours ` +
       "with free space that is not mounted read-only or noexec",
   );
 }

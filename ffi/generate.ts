@@ -1,7 +1,7 @@
 #!/usr/bin/env bun
 /**
- * Writes ffi/bindings.ts from the library's headers: constants, structs, prototypes and their TypeScript types. Run
- * `bun ffi/generate.ts` after a change of a header; a test compares. It reads the plain C of those headers and nothing more: a line
+ * Writes ffi/bindings.ts and ffi/cuda-bindings.ts from the libraries' headers: constants, structs, prototypes and their TypeScript types.
+ * Run `bun ffi/generate.ts` after a change of a header; a test compares. It reads the plain C of those headers and nothing more: a line
  * that it does not understand is an error, so that nothing can be left out silently.
  */
 import { readFileSync, writeFileSync } from "node:fs";
@@ -119,21 +119,30 @@ const camel = (name: string) => name.replace(/_(\w)/g, (_, letter: string) => le
 const pascal = (name: string) => camel(name.replace(/^uffb/, ""));
 const quote = (words: string) => JSON.stringify(words);
 
-/** The text of bindings.ts for a header. */
-export function generate(header: string): string {
+/** What else a file of bindings is made of. */
+interface Setting {
+  /** Where the header comes from, for the first line. */
+  origin: string;
+  /** Handles of another header's. */
+  opaque?: readonly string[];
+}
+
+/** The text of a file of bindings for a header. */
+export function generate(header: string, { origin, opaque: others }: Setting = ENGINE): string {
   const declarations = readHeader(header);
   const of = <K extends Declaration["kind"]>(kind: K) =>
     declarations.filter((one): one is Extract<Declaration, { kind: K }> => one.kind === kind);
   const structs = of("struct");
   const opaque = of("opaque").map(({ name }) => name);
+  const handles = [...opaque, ...(others ?? [])];
   const types = new Map(structs.map(({ name }) => [name, pascal(name)]));
 
   const typeOf = (owner: string, { type, pointers, constant }: Parameter): string => {
     const array = ARRAYS[type];
     if (pointers === 0 && type in SCALARS) return SCALARS[type]!;
     if (pointers === 1 && type === "char" && constant) return "string | null";
-    if (pointers === 1 && opaque.includes(type)) return "Handle | null";
-    if (pointers === 2 && opaque.includes(type) && !constant) return "[Handle | null]";
+    if (pointers === 1 && handles.includes(type)) return "Handle | null";
+    if (pointers === 2 && handles.includes(type) && !constant) return "[Handle | null]";
     if (pointers === 1 && types.has(type))
       return constant ? types.get(type)! : `Partial<${types.get(type)!}>`;
     if (pointers === 1 && array !== undefined) return `${array} | null`;
@@ -148,12 +157,11 @@ export function generate(header: string): string {
     return type;
   };
 
-  const out: string[] = [
-    "// Generated from kernels/uffb.h and kernels/bench/bench.h by `bun ffi/generate.ts`; do not edit.",
-    "",
-    "/** An opaque pointer of the library. */",
-    "export type Handle = bigint & { readonly handle: unique symbol };",
-  ];
+  const out: string[] = [`// Generated from ${origin} by \`bun ffi/generate.ts\`; do not edit.`, ""];
+  if (others === undefined) {
+    out.push("/** An opaque pointer of the library. */");
+    out.push("export type Handle = bigint & { readonly handle: unique symbol };");
+  } else out.push('import type { Handle } from "./bindings.ts";');
   for (const { name, value, heading, doc } of of("constant")) {
     if (heading !== "") out.push("", ...wrap(heading, "// "));
     if (doc !== "") out.push(...docstring(doc, ""));
@@ -221,10 +229,21 @@ function wrap(words: string, prefix: string): string[] {
   return lines;
 }
 
-/** The text of the library's headers. */
-export function readHeaders(): string {
-  const headers = ["../kernels/uffb.h", "../kernels/bench/bench.h"];
-  return headers.map((path) => readFileSync(new URL(path, import.meta.url), "utf8")).join("");
+/** The text of headers, one after the other. */
+function read(...paths: string[]): string {
+  return paths.map((path) => readFileSync(new URL(`../kernels/${path}`, import.meta.url), "utf8")).join("");
 }
 
-if (import.meta.main) writeFileSync(new URL("./bindings.ts", import.meta.url), generate(readHeaders()));
+const ENGINE: Setting = { origin: "kernels/uffb.h and kernels/bench/bench.h" };
+const CUDA: Setting = { origin: "kernels/cuda/uffb_cuda.h", opaque: ["uffb_model"] };
+
+/** The files of bindings: the text of each one's headers, and how it is made. */
+export const FILES = {
+  "bindings.ts": { header: read("uffb.h", "bench/bench.h"), setting: ENGINE },
+  "cuda-bindings.ts": { header: read("cuda/uffb_cuda.h"), setting: CUDA },
+} as const satisfies Record<string, { header: string; setting: Setting }>;
+
+if (import.meta.main) {
+  for (const [name, { header, setting }] of Object.entries(FILES))
+    writeFileSync(new URL(`./${name}`, import.meta.url), generate(header, setting));
+}

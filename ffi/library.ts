@@ -8,7 +8,12 @@ type Bound<F extends (...args: never[]) => unknown> = F & {
   async(...args: [...Parameters<F>, (error: unknown, result: ReturnType<F>) => void]): void;
 };
 
-export type Library = { readonly [N in keyof Functions]: Bound<Functions[N]> };
+/** The functions of a library as koffi binds them. */
+export type Bindings<F> = {
+  readonly [N in keyof F]: F[N] extends (...args: never[]) => unknown ? Bound<F[N]> : never;
+};
+
+export type Library = Bindings<Functions>;
 
 let library: Library | undefined;
 

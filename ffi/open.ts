@@ -1,18 +1,28 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { UffbError } from "../lib/errors.ts";
-import { type Embedded, extract } from "./extract.ts";
+import { type Bundle, extract } from "./extract.ts";
 
 export type Koffi = typeof import("koffi");
 /** Binds the library at `path`. */
 type Bind<T> = (koffi: Koffi, path: string) => T;
 
+/** What the compiled binary holds, beside its program. */
+export interface Embedded {
+  /** koffi's native half and libuffb.so. */
+  engine: Bundle;
+  /** libuffb_cuda.so, where it was built. */
+  cuda?: Bundle;
+}
+
 let embedded: Embedded | undefined;
+let koffi: Koffi | undefined;
 
 /** Called by the compiled binary's entry, before anything is loaded. */
-export function embed(files: Embedded): void {
-  embedded = files;
+export function embed(bundles: Embedded): void {
+  embedded = bundles;
 }
 
 /**
@@ -21,12 +31,45 @@ export function embed(files: Embedded): void {
  */
 export function openLibrary<T>(bind: Bind<T>): T {
   const require = createRequire(import.meta.url);
+  const load = (path: string, library: string) => {
+    koffi = require(path) as Koffi;
+    return bind(koffi, library);
+  };
   if (embedded === undefined) {
-    const path = fileURLToPath(new URL("../build/libuffb.so", import.meta.url));
+    const path = built("libuffb.so");
     if (!existsSync(path)) throw new UffbError(`${path} is missing; run npm run build`);
-    return bind(require("koffi"), path);
+    return load("koffi", path);
   }
   // koffi's own loader looks for its native half at paths of its package, which a compiled binary does not have, and at a few
   // absolute ones, which are not ours. Its native half is all there is to it; the rest of the package deprecates old names.
-  return extract(embedded, (files) => bind(require(files.koffi), files.engine));
+  return extract("the engine", embedded.engine, (folder) =>
+    load(join(folder, "koffi.node"), join(folder, "libuffb.so")),
+  );
 }
+
+/**
+ * Finds the CUDA library in the same places and binds it. The engine was opened before: both share its koffi. Until then not a byte of
+ * the library is read. Errors: UffbError when it was not built or cannot be loaded, and what `bind` throws.
+ */
+export function openCuda<T>(bind: Bind<T>): T {
+  if (koffi === undefined) throw new UffbError("the engine was not opened before the CUDA library");
+  const own = koffi;
+  const name = "libuffb_cuda.so";
+  const path = built(name);
+  if (embedded?.cuda !== undefined)
+    return extract("the CUDA library", embedded.cuda, (folder) => bind(own, join(folder, name)));
+  if (embedded !== undefined || !existsSync(path)) {
+    throw new UffbError(
+      "this uffb was built without CUDA; build it where nvcc, the compiler of the CUDA toolkit, is: npm run build",
+    );
+  }
+  try {
+    return bind(own, path);
+  } catch (error) {
+    if (error instanceof UffbError) throw error;
+    throw new UffbError(`${path} cannot be loaded (${(error as Error).message}); run npm run build`);
+  }
+}
+
+/** A file that the build of a checkout makes. */
+const built = (name: string) => fileURLToPath(new URL(`../build/${name}`, import.meta.url));
