@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { openDevice } from "../lib/device.ts";
 import { UffbError, UsageError } from "../lib/errors.ts";
 import { compare } from "../lib/glue/compare.ts";
 import { takesCosine } from "../lib/glue/cosine.ts";
@@ -9,7 +10,7 @@ import { ladderJson, ladderText } from "../lib/glue/report/ladder.ts";
 import { toJson, toText } from "../lib/glue/report/tasks.ts";
 import { findTasks, TASK_NAMES, type Task } from "../lib/glue/tasks.ts";
 import { Progress } from "../lib/hub/progress.ts";
-import { flagName, threadsArg } from "./cli/args.ts";
+import { deviceArgs, flagName, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
 import { print, showsProgress } from "./cli/terminal.ts";
@@ -26,6 +27,7 @@ const args = {
     description:
       "Folder with GLUE's or SuperGLUE's own folders in it, or that of one task; default: the Hugging Face cache, else a download",
   },
+  ...deviceArgs,
   threads: threadsArg,
   instances: {
     type: "number",
@@ -123,11 +125,14 @@ export default command({
     if (args.instances !== undefined && args.threads !== undefined) {
       throw new UsageError("--instances have one thread each; leave --threads out");
     }
+    if (args.instances !== undefined && args.device !== undefined && args.device !== "cpu") {
+      throw new UsageError("--instances are engines on the CPU; with --device, leave --instances out");
+    }
     if (args.cosine) checkCosine(tasks, args);
     if (args.int8 !== undefined && !args.ladder)
       throw new UsageError("--int8 is for --ladder; give an 8-bit model as --model");
     const { clear, ...show } = display();
-    const options = { ...args, ...show, model, lenient: all };
+    const options = { ...args, ...show, model, lenient: all, device: undefined };
     try {
       if (args.ladder) {
         only(
@@ -139,7 +144,8 @@ export default command({
         clear();
         print(json ? ladderJson(reports) : ladderText(reports));
       } else {
-        const reports = await glue(tasks, options);
+        const device = openDevice(args.device, args.deviceDtype);
+        const reports = await glue(tasks, { ...options, device });
         clear();
         print(json ? toJson(reports) : toText(reports));
       }
@@ -162,7 +168,8 @@ function only(keys: readonly string[], args: Record<string, unknown>, why: strin
 function checkCosine(tasks: readonly Task[], args: Record<string, unknown>): void {
   const other = tasks.find((task) => !takesCosine(task));
   if (other) throw new UsageError(`${other.title} is no score of two texts, which --cosine is for`);
-  const flags = ["cosine", "model", "data", "threads", "instances", "batchTokens", "json", "predictions"];
+  const running = ["threads", "instances", "batchTokens", "device", "deviceDtype"];
+  const flags = ["cosine", "model", "data", "json", "predictions", ...running];
   only(flags, args, "--cosine compares vectors");
 }
 

@@ -1,3 +1,4 @@
+import { openDevice } from "../lib/device.ts";
 import { ARRAY_DTYPES, ArraySink } from "../lib/embed/arrays.ts";
 import { embedQueries, readQueries, SimilarSink } from "../lib/embed/similar.ts";
 import { UsageError } from "../lib/errors.ts";
@@ -7,7 +8,7 @@ import { type InferOptions, infer, POOLINGS, taskOf } from "../lib/infer.ts";
 import { readItems } from "../lib/input.ts";
 import { type Model, openModel } from "../lib/model.ts";
 import { exporter } from "../lib/output.ts";
-import { threadsArg } from "./cli/args.ts";
+import { deviceArgs, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { inputArgs, inputPositionals, reportBadItem } from "./cli/input.ts";
 import { interruptSignal } from "./cli/interrupt.ts";
@@ -76,6 +77,7 @@ export default command({
       description: "Cut inputs that are longer than the model takes",
       negativeDescription: "Treat inputs that are longer than the model takes as errors",
     },
+    ...deviceArgs,
     threads: threadsArg,
     batchTokens: {
       type: "number",
@@ -92,6 +94,7 @@ export default command({
     'uffb infer --model models/mrpc "A man plays." --pair "A man is playing."',
     "uffb infer --embed --jsonl < texts.jsonl > vectors.jsonl",
     "uffb infer --embed --format npy < lines.txt > vectors.npy",
+    "uffb infer --device cuda --device-dtype bf16 --embed < texts.txt > vectors.tsv",
     "uffb infer --model all-MiniLM-L6-v2 --similar 'how to save money' < lines.txt",
   ],
   sections: {
@@ -117,6 +120,7 @@ export default command({
     const { model: path, topK, pooling, maskId, truncate, threads, batchTokens, similar } = args;
     if (args.json && args.jsonl) throw new UsageError("--json and --jsonl exclude each other; drop one");
     const embed = args.embed || similar !== undefined;
+    const device = openDevice(args.device, args.deviceDtype);
     using model = await openModel(path);
     for (const warning of model.warnings) messages.warn(warning);
     checkFlags(args, taskOf(model, embed));
@@ -127,6 +131,7 @@ export default command({
       ...(pooling !== undefined && { pooling }),
       ...(threads !== undefined && { threads }),
       ...(batchTokens !== undefined && { batchTokens }),
+      ...(device && { device }),
     };
     using owned = new DisposableStack();
     const sink = await openSink(args, model, options, owned);

@@ -1,6 +1,9 @@
 /** Tokens in a batch, by default: enough to reuse the weights that a batch shares, few enough that its states stay in the cache. */
 export const BATCH_TOKENS = 2048;
 
+/** The same for a device, which has many more units to keep busy: a hundred, each with rows of its own. */
+export const DEVICE_BATCH_TOKENS = 16_384;
+
 /** How long an unfinished batch waits for more input before it runs as it is: unnoticeable to a person, long for a pipe. */
 const QUIET_MS = 2;
 

@@ -1,6 +1,6 @@
-import { NativeContext } from "../ffi/context.ts";
 import { CancelledError } from "../ffi/status.ts";
-import { BATCH_TOKENS, batches, ragged } from "./batches.ts";
+import { BATCH_TOKENS, batches, DEVICE_BATCH_TOKENS, ragged } from "./batches.ts";
+import { type Device, openContext } from "./device.ts";
 import { HEADS, type HeadOptions, type Result, type Task } from "./infer/heads.ts";
 import { type Prepared, prepare } from "./infer/prepare.ts";
 import type { BadItem, Item } from "./input.ts";
@@ -24,6 +24,8 @@ export interface InferOptions extends Partial<HeadOptions> {
   threads?: number;
   /** Instruction set; the best one when absent. */
   isa?: string;
+  /** Where the encoder runs; the CPU when absent. A device's sums are of another order: results agree within its dtype's precision. */
+  device?: Device;
   /** Stops the running batch, and then throws CancelledError. */
   signal?: AbortSignal;
 }
@@ -51,11 +53,12 @@ export async function* infer(
   options: InferOptions = {},
 ): AsyncGenerator<(Result | BadItem)[]> {
   const task = taskOf(model, options.embed);
-  const { topK = 5, batchTokens = BATCH_TOKENS, truncate = true, maskId, signal } = options;
+  const { topK = 5, truncate = true, maskId, signal, isa, device } = options;
+  const batchTokens = options.batchTokens ?? (device ? DEVICE_BATCH_TOKENS : BATCH_TOKENS);
   const sentence = task === "embed" ? model.sentence() : undefined;
   const pooling = options.pooling ?? sentence?.pooling ?? "mean";
   const normalise = options.normalise ?? sentence?.normalise ?? false;
-  using context = new NativeContext(model.native, { threads: options.threads ?? 0, isa: options.isa });
+  using context = openContext(model.native, { threads: options.threads ?? 0, isa, device });
   const stop = () => context.cancel();
   signal?.addEventListener("abort", stop);
   const prepared = prepare(model, items, { fill: task === "fill-mask", truncate, maskId, sentence });

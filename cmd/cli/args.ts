@@ -74,6 +74,20 @@ export function flagName(key: string): string {
   return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
+/** The flags of commands that can run a model's encoder elsewhere; openDevice reads them. */
+export const deviceArgs = {
+  device: {
+    type: "string",
+    valueHint: "cpu|cuda|cuda:N",
+    description: "Where the encoder runs, its heads staying on the CPU; default: cpu",
+  },
+  deviceDtype: {
+    type: "enum",
+    options: ["f32", "f16", "bf16"],
+    description: "Of weights and activations on a device; f16 and bf16 are less exact; default: f32",
+  },
+} as const satisfies Args;
+
 /** The flag of every command that runs a model. */
 export const threadsArg = {
   type: "number",

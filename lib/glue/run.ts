@@ -1,5 +1,6 @@
-import { NativeContext } from "../../ffi/context.ts";
-import { ragged } from "../batches.ts";
+import type { NativeContext } from "../../ffi/context.ts";
+import { BATCH_TOKENS, DEVICE_BATCH_TOKENS, ragged } from "../batches.ts";
+import { type Device, openContext } from "../device.ts";
 import type { Model } from "../model.ts";
 
 /** The tokens of one example. */
@@ -23,6 +24,8 @@ export interface RunOptions {
   threads?: number | undefined;
   /** Engines over the one model, each on a thread of its own with its own batches; one on all `threads` when absent. */
   instances?: number | undefined;
+  /** Where the encoder runs; the CPU when absent. Instances have a copy of the weights there each. */
+  device?: Device | undefined;
   /** Most tokens in a batch. It changes speed, never a result. */
   batchTokens?: number | undefined;
   /**
@@ -45,16 +48,16 @@ export interface Run {
   threads: number;
   instances: number;
   isa: string;
+  /** Where the encoder ran, when that was not the CPU. */
+  device?: Device | undefined;
 }
-
-/** Tokens in a batch: enough to reuse the weights that a batch shares, few enough that states stay in the cache. */
-const BATCH_TOKENS = 2048;
 
 /**
  * Runs inputs through a head of the model. Neither batches nor threads nor instances change a logit.
  */
 export async function run(model: Model, inputs: readonly Input[], options: RunOptions = {}): Promise<Run> {
-  const { batchTokens = BATCH_TOKENS, padTo, onProgress } = options;
+  const { device, padTo, onProgress } = options;
+  const batchTokens = options.batchTokens ?? (device ? DEVICE_BATCH_TOKENS : BATCH_TOKENS);
   const instances = options.instances ?? 1;
   const threads = options.instances === undefined ? (options.threads ?? 0) : 1;
   const classes: Head = { width: model.config.arch.labels, read: (context) => context.classify() };
@@ -65,7 +68,7 @@ export async function run(model: Model, inputs: readonly Input[], options: RunOp
   const queue = batchesOf(inputs, batchTokens, padTo).values();
   using owned = new DisposableStack();
   const contexts = Array.from({ length: instances }, () =>
-    owned.use(new NativeContext(model.native, { threads })),
+    owned.use(openContext(model.native, { threads, device })),
   );
   let done = 0;
   let failed = false;
@@ -98,7 +101,7 @@ export async function run(model: Model, inputs: readonly Input[], options: RunOp
   for (const end of ends) if (end.status === "rejected") throw end.reason;
   const [first] = contexts;
   const tokens = inputs.reduce((sum, { ids }) => sum + ids.length, 0);
-  return { logits, seconds, tokens, threads: first!.threads, instances, isa: first!.isa };
+  return { logits, seconds, tokens, threads: first!.threads, instances, isa: first!.isa, device };
 }
 
 /**

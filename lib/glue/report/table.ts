@@ -33,8 +33,13 @@ export function printable(text: string): string {
   return text.replaceAll(/[\s\p{Cc}\p{Cf}]+/gu, " ").trim();
 }
 
-/** What ran it: `2 threads` or `2 instances`. */
-export function engine({ instances, threads }: Pick<Run, "instances" | "threads">): string {
+/** What ran it: `2 threads`, `2 instances`, or a device and its dtype. */
+export function engine({
+  instances,
+  threads,
+  device,
+}: Pick<Run, "instances" | "threads" | "device">): string {
+  if (device) return `${device.name}, ${device.dtype}`;
   const [count, what] = instances > 1 ? [instances, "instance"] : [threads, "thread"];
   return `${count} ${what}${count === 1 ? "" : "s"}`;
 }

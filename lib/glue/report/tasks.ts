@@ -26,6 +26,8 @@ export interface TaskReport {
  *       fixed_length                 boolean
  *       cosine                       boolean  scores are cosines of vectors, not a head's
  *       threads, instances, isa
+ *       device                       string   where the encoder ran, when that was not the CPU; absent else
+ *       dtype                        string   what it computed with there
  *       errors                       array    { index, label, prediction, loss, texts }, worst first; absent without --errors
  *       warnings                     array
  *     average    number   over the tasks of the paper's average, as there; null unless all are there
@@ -34,7 +36,7 @@ export interface TaskReport {
 export function toJson(reports: readonly TaskReport[]): string {
   const tasks = reports.map(({ evaluation, worst }) => {
     const { dataset, run, metrics, predictions } = evaluation;
-    const { seconds, tokens, threads, instances, isa, fixedLength } = run;
+    const { seconds, tokens, threads, instances, isa, device, fixedLength } = run;
     return {
       task: dataset.task.name,
       split: dataset.split,
@@ -55,6 +57,7 @@ export function toJson(reports: readonly TaskReport[]): string {
       threads,
       instances,
       isa,
+      ...(device && { device: device.name, dtype: device.dtype }),
       ...(worst.length > 0 && { errors: worst }),
       warnings: evaluation.warnings,
     };
