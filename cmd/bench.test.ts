@@ -78,6 +78,13 @@ test.each([
   [["--blas", "/no/such/lib.so"], 1, "cannot open the BLAS"],
   [["--preset", "gpt3", "--batch", "16777216"], 1, "are free; use a smaller --batch"],
   [["--svgg", "x"], 2, "--svg"],
+  [["--device", "gpu"], 2, "--device is cpu, cuda or a numbered one"],
+  [["--dtype", "bf16"], 2, "--dtype bf16 is for --device cuda"],
+  [["--device", "cuda", "--level", "1"], 2, "--level is for the CPU; drop it, or --device cuda"],
+  [["--device", "cuda:1", "--dtype", "int8"], 2, "--dtype int8 is for the CPU; drop it, or --device cuda:1"],
+  [["--device", "cuda", "--threads", "2"], 2, "--threads is for the CPU"],
+  [["--device", "cuda", "--blas", "mkl"], 2, "--blas is for the CPU"],
+  [["--device", "cuda", "--as-published"], 2, "--as-published is for the CPU"],
   [["compare"], 2, "uffb bench report results.db"],
   [["report", "/no/such.db"], 1, "does not exist"],
 ] as const)("%j is refused before anything long starts", async (line, status, message) => {

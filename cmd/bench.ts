@@ -1,3 +1,4 @@
+import { cudaDevices } from "../ffi/cuda.ts";
 import { environmentWarnings, findAll, findOne } from "../lib/bench/blas.ts";
 import { toSvg } from "../lib/bench/chart.ts";
 import { append, compareRuns, openDatabase } from "../lib/bench/database.ts";
@@ -10,6 +11,7 @@ import { toTable } from "../lib/bench/table.ts";
 import { seconds as showSeconds } from "../lib/bench/units.ts";
 import { UsageError } from "../lib/errors.ts";
 import { version } from "../package.json";
+import { toDevicePlan } from "./bench/device.ts";
 import { ARGS, toPlan } from "./bench/plan.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
@@ -34,6 +36,7 @@ export default command({
     "uffb bench --model 1x11 --batch 1,8 --length 128 --threads 1,2",
     "uffb bench --preset all --svg shapes.svg",
     "uffb bench --paths real --model models/mine --text corpus.txt --batch 128,1024",
+    "uffb bench --device cuda --dtype bf16 --batch 1,16,128,1024,16384",
     "uffb bench --quick --db results.db && uffb bench report results.db",
   ],
 
@@ -46,9 +49,10 @@ export default command({
 
   async run({ args, positionals: [word, database] }) {
     if (word !== undefined) return report(word, database);
-    const blas = args.blas.length > 0 ? args.blas.map(findOne) : findAll();
-    if (args.list) return list(blas);
-    using plan = await toPlan(args, blas);
+    const on = toDevicePlan(args);
+    const blas = on ? [] : args.blas.length > 0 ? args.blas.map(findOne) : findAll();
+    if (args.list) return on ? listDevices() : list(blas);
+    using plan = await toPlan(args, blas, on);
     if (args.svg !== undefined && !plan.shapes.some(({ trees }) => trees > 0)) {
       throw new UsageError("--svg draws layers with trees, and there are none; drop it");
     }
@@ -74,6 +78,10 @@ export default command({
 });
 
 function warnBefore(plan: Plan): void {
+  if (plan.on) {
+    if (plan.on.device.cublas === "" && plan.shapes.length > 0) messages.warn(NO_CUBLAS);
+    return;
+  }
   const warnings = machineWarnings(describeMachine(), Math.max(...plan.threads));
   for (const warning of [...environmentWarnings(), ...warnings]) messages.warn(warning);
   if (plan.blas.length === 0 && plan.shapes.length > 0) {
@@ -83,13 +91,17 @@ function warnBefore(plan: Plan): void {
   }
 }
 
-function warnAfter(records: readonly BenchRecord[], { threads }: Plan): void {
+const NO_CUBLAS =
+  "no cuBLAS found, so our own dense kernels are the only baseline, and no strong one; install libcublas of the CUDA toolkit";
+
+function warnAfter(records: readonly BenchRecord[], { threads, on }: Plan): void {
   const noisy = records.filter(({ outliers, samples }) => outliers > samples.length / 10).length;
   if (noisy > 0) {
     messages.warn(
       `${noisy} of ${records.length} rows have outliers in more than a tenth of their samples; quiet the machine, or give more --seconds`,
     );
   }
+  if (on) return;
   // The clock of a CPU that throttles, or that others use, is another one after the run than before.
   const before = records[0]?.peak_flops ?? 0;
   const after = measureRoofline(threads[0]!, 0.2).flops;
@@ -112,6 +124,17 @@ function list(blas: Plan["blas"]): number {
     ],
     ...blas.map(({ name, library }) => [name, `${library.version} (${library.path})`]),
   ];
+  print(lines.map(([name, text]) => `${name!.padEnd(10)}  ${text}\n`).join(""));
+  return 0;
+}
+
+function listDevices(): number {
+  const version = (number: number) => `${Math.floor(number / 1000)}.${Math.floor((number % 1000) / 10)}`;
+  const lines = cudaDevices().map(({ index, name, memory, l2, ...one }) => [
+    `cuda:${index}`,
+    `${name}; ${(memory / 1e9).toFixed(1)} GB, L2 ${(l2 / 1e6).toFixed(1)} MB; ${one.multiprocessors} multiprocessors of capability ${(one.capability / 10).toFixed(1)}; ` +
+      `CUDA ${version(one.runtime)}, driver for ${version(one.driver)}, ${one.cublas || "no cuBLAS"}`,
+  ]);
   print(lines.map(([name, text]) => `${name!.padEnd(10)}  ${text}\n`).join(""));
   return 0;
 }

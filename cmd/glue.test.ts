@@ -58,6 +58,13 @@ describe("uffb glue", () => {
     [["all", "--model", "x"], 2, "--model 'folder/{task}'"],
     [["mrpc", "rte", "--model", "x", "--predictions", "p"], 2, "--predictions 'folder/{task}.jsonl'"],
     [["mrpc", "--model", "x", "--instances", "2", "--threads", "2"], 2, "leave --threads out"],
+    [
+      ["mrpc", "--model", "x", "--instances", "2", "--device", "cuda"],
+      2,
+      "with --device, leave --instances out",
+    ],
+    [["mrpc", "--model", "x", "--ladder", "--device", "cuda"], 2, "leave --device out"],
+    [["mrpc", "--model", "x", "--device-dtype", "bf16"], 2, "--device-dtype is for --device cuda"],
     [["mrpc", "--model", "x", "--ladder", "--fixed-length"], 2, "leave --fixed-length out"],
     [["mrpc", "--model", "x", "--int8", "y"], 2, "--int8 is for --ladder"],
     [["mrpc", "--model", join(folder, "none")], 1, "none"],

@@ -181,6 +181,8 @@ describe("bad inputs", () => {
     [["--similar", "a", "--format", "npy", "b"], 2, "--format npy is for vectors"],
     [["--top-k", "0", "a [MASK]"], 2, "--top-k is a whole number from 1"],
     [["--topk", "1", "a [MASK]"], 2, "did you mean --top-k?"],
+    [["--device", "gpu", "a [MASK]"], 2, "--device is cpu, cuda or a numbered one such as cuda:1"],
+    [["--device-dtype", "f16", "a [MASK]"], 2, "--device-dtype is for --device cuda"],
     [["--ids", "--pair", "b", "1"], 2, "--ids takes no second text"],
   ])("%p", async (line, code, message) => {
     const { stdout, stderr, exitCode } = await infer(line);

@@ -14,7 +14,7 @@ import type { NativeModel } from "./model.ts";
 import { Resource } from "./resource.ts";
 import { InvalidError } from "./status.ts";
 
-const FILLS = { uniform: UFFB_FILL_UNIFORM, skewed: UFFB_FILL_SKEWED, zero: UFFB_FILL_ZERO } as const;
+export const FILLS = { uniform: UFFB_FILL_UNIFORM, skewed: UFFB_FILL_SKEWED, zero: UFFB_FILL_ZERO } as const;
 export type Fill = keyof typeof FILLS;
 
 const PROBES = { flops: UFFB_PROBE_FLOPS, memory: UFFB_PROBE_MEMORY, l2: UFFB_PROBE_L2 } as const;

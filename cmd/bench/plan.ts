@@ -3,10 +3,11 @@ import { parseGrid } from "../../lib/bench/grid.ts";
 import { type LayerShape, PAPER_SHAPES, preset, shapeName } from "../../lib/bench/presets.ts";
 import { readRealPaths } from "../../lib/bench/real-paths.ts";
 import type { Plan } from "../../lib/bench/run.ts";
+import type { Dtype } from "../../lib/bench/runners.ts";
 import { UffbError, UsageError } from "../../lib/errors.ts";
 import { type Model, openModel } from "../../lib/model.ts";
 import { PLAIN_SENTENCES } from "../../lib/sample.ts";
-import type { Args, Values } from "../cli/args.ts";
+import { type Args, deviceArgs, type Values } from "../cli/args.ts";
 
 const grid = (description: string) => ({ type: "string", valueHint: "list", description }) as const;
 
@@ -40,11 +41,13 @@ export const ARGS = {
   ),
   length: grid("Tokens of a sequence, for --model; default: 128"),
   threads: grid("CPU threads; 0 for all that may be used; default: 1"),
+  device: { ...deviceArgs.device, description: "Where it all runs; default: cpu" },
   dtype: {
     type: "enum",
-    options: ["f32", "int8"],
+    options: ["f32", "f16", "bf16", "int8"],
     multiple: true,
-    description: "Weights of a model's projections; default: f32",
+    description:
+      "Weights of a model's projections: f32 or int8; default: f32. On a device, of all there is: f32, f16 or bf16; default: these three",
   },
   paths: {
     type: "enum",
@@ -74,7 +77,7 @@ export const ARGS = {
     multiple: true,
     description: "BLAS to compare with; default: every one that is found",
   },
-  list: { type: "boolean", description: "List the BLAS libraries and what this machine can do" },
+  list: { type: "boolean", description: "List the BLAS libraries, or devices, and what this machine can do" },
   seconds: { type: "number", min: 0.01, max: 3600, description: "Time for a case; default: 15" },
   quick: {
     type: "boolean",
@@ -94,11 +97,17 @@ export const ARGS = {
   db: { type: "string", valueHint: "file", description: "Append the records to an SQLite database" },
 } as const satisfies Args;
 
+const isCpuDtype = (dtype: string): dtype is Dtype => dtype === "f32" || dtype === "int8";
+
 /** Holds the model that its paths come from. */
 export type DisposablePlan = Plan & Disposable;
 
 /** Errors: UsageError for flags that do not fit together; UffbError for files that cannot be read. */
-export async function toPlan(args: Values<typeof ARGS>, blas: Plan["blas"]): Promise<DisposablePlan> {
+export async function toPlan(
+  args: Values<typeof ARGS>,
+  blas: Plan["blas"],
+  on?: Plan["on"],
+): Promise<DisposablePlan> {
   const { quick, cold, warm, preset: name } = args;
   if (cold && warm) throw new UsageError("--cold and --warm exclude each other; drop one");
   const shapeFlags = (["hidden", "trees", "depth", "width"] as const).filter(
@@ -113,6 +122,7 @@ export async function toPlan(args: Values<typeof ARGS>, blas: Plan["blas"]): Pro
   const models = name === "all" ? PAPER_SHAPES.map(shapeName) : real ? [] : args.model;
   const list: List = (flag, fallback, min, max) => parseGrid(args[flag] ?? fallback, `--${flag}`, min, max);
   const plan = {
+    on,
     models,
     batches: list(
       "batch",
@@ -127,7 +137,7 @@ export async function toPlan(args: Values<typeof ARGS>, blas: Plan["blas"]): Pro
     cache: cold ? "cold" : warm ? "warm" : "auto",
     blas,
     asPublished: args.asPublished,
-    dtypes: args.dtype.length > 0 ? args.dtype : undefined,
+    dtypes: on || args.dtype.length === 0 ? undefined : args.dtype.filter(isCpuDtype),
     seconds: args.seconds ?? (quick ? 2 : name === "all" ? 5 : 15),
   } as const;
   if (real) return withRealPaths(args, plan, [...shapeFlags, ...(name === undefined ? [] : ["preset"])]);

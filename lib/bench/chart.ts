@@ -1,4 +1,7 @@
-/** Charts of layer records as SVG: speed-up against batch, and the roofline, a pair for each shape and number of threads. */
+/**
+ * Charts of layer records as SVG: speed-up against batch, and the roofline where it was measured, a pair for each shape and number of
+ * threads, or dtype of a device.
+ */
 import type { BenchRecord } from "./record.ts";
 import { significant } from "./units.ts";
 
@@ -110,8 +113,10 @@ function speedups(series: readonly Series[], records: readonly BenchRecord[], le
   ].join("\n");
 }
 
+/** "" where the bounds were not measured. */
 function roofline(series: readonly Series[], records: readonly BenchRecord[], left: number): string {
   const { peak_flops: peak, peak_memory_bytes_per_s: memory, peak_l2_bytes_per_s: l2, threads } = records[0]!;
+  if (peak === null || memory === null || l2 === null) return "";
   const known = (list: readonly BenchRecord[]) =>
     list.flatMap((record) =>
       record.bytes_per_s === null
@@ -185,6 +190,9 @@ function toSeries(records: readonly BenchRecord[]): Series[] {
   });
 }
 
+/** Multiplications in tf32 are of f32 numbers, and stand beside those in f32. */
+const inputDtype = (dtype: BenchRecord["dtype"]) => (dtype === "tf32" ? "f32" : dtype);
+
 function legend(series: readonly Series[], left: number): string {
   return series
     .map(({ name, color, dashes }, i) => {
@@ -198,22 +206,23 @@ function legend(series: readonly Series[], left: number): string {
 export function toSvg(records: readonly BenchRecord[]): string {
   const layers = records.filter(({ kind, paths }) => kind === "layer" && paths !== "zero");
   const groups = [
-    ...Map.groupBy(
-      layers,
-      ({ case_shape, hidden, threads }) => `${case_shape}, hidden ${hidden}, ${threads}`,
+    ...Map.groupBy(layers, ({ case_shape, hidden, threads, device, dtype }) =>
+      [case_shape, hidden, threads, device, device && inputDtype(dtype)].join("\n"),
     ),
   ].filter(([, group]) => group.some(({ speedup_fastest_dense }) => speedup_fastest_dense !== null));
   if (groups.length === 0) throw new RangeError("no FFF layer to draw");
   let top = 0;
   const parts = groups.map(([, group]) => {
     const series = toSeries(group);
-    const { case_shape, hidden, machine } = group[0]!;
+    const { case_shape, hidden, machine, device, dtype } = group[0]!;
+    const place = device === null ? machine.cpu : `${device}, ${inputDtype(dtype)}`;
+    const right = roofline(series, group, PANEL.width);
     const height = Math.max(PANEL.height, PANEL.top + series.length * ROW + 10) + 20;
     const part = `<g transform="translate(0 ${top})">
-<text class="title" x="${PANEL.left}" y="16">${xml(`${case_shape}, hidden ${hidden}, on ${machine.cpu}`)}</text>
+<text class="title" x="${PANEL.left}" y="16">${xml(`${case_shape}, hidden ${hidden}, on ${place}`)}</text>
 ${speedups(series, group, 0)}
-${roofline(series, group, PANEL.width)}
-${legend(series, 2 * PANEL.width + 16)}
+${right}
+${legend(series, (right === "" ? 1 : 2) * PANEL.width + 16)}
 </g>`;
     top += height;
     return part;

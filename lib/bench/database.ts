@@ -66,7 +66,7 @@ export function compareRuns(path: string): Comparison[] {
   const rows = database
     .query(
       `SELECT concat_ws(' ', kind, case_shape, iif(shape = case_shape, NULL, shape), contender, coalesce(blas, isa),
-       'hidden', hidden, 'batch', batch || coalesce('x' || length, ''), cache, paths, dtype, 'threads', threads,
+       'hidden', hidden, 'batch', batch || coalesce('x' || length, ''), cache, paths, dtype, iif(threads, 'threads ' || threads, NULL), device,
        iif(padded, 'padded', NULL)) AS name,
        date, tokens, samples, json_extract(machine, '$.cpu') AS cpu FROM ${TABLE} ORDER BY date`,
     )

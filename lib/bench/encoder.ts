@@ -1,7 +1,8 @@
 import { UFFB_FFN_FFF, UFFB_FFN_GLU } from "../../ffi/bindings.ts";
 import { type Batch, NativeContext } from "../../ffi/context.ts";
 import type { NativeModel } from "../../ffi/model.ts";
-import type { Roofline, RunFacts } from "./machine.ts";
+import { deviceTimer } from "./device-timer.ts";
+import type { DeviceFacts, Roofline, RunFacts } from "./machine.ts";
 import { shapeName } from "./presets.ts";
 import type { BenchRecord } from "./record.ts";
 import type { Runner } from "./runners.ts";
@@ -11,6 +12,7 @@ export interface EncoderCase {
   runners: readonly Runner[];
   batch: number;
   length: number;
+  /** Of the CPU; on a device they have no meaning. */
   threads: number;
   /** Seconds to spend on the case, about. */
   seconds: number;
@@ -19,10 +21,18 @@ export interface EncoderCase {
 const MIN_ROUNDS = 5;
 const MAX_ROUNDS = 200;
 
+/** A model that is ready to be timed. */
+export interface Timer extends Disposable {
+  readonly isa: string | null;
+  readonly threads: number | null;
+  /** Seconds of one batch, from ids to final states. */
+  time(batch: Batch): Promise<number>;
+}
+
 /** One runner at one length. */
 interface Entry {
   runner: Runner;
-  context: NativeContext;
+  timer: Timer;
   batch: Batch;
   padded: boolean;
   samples: number[];
@@ -30,11 +40,11 @@ interface Entry {
 
 /**
  * Times the encoder, embedding to final states, the runners in turn: A B A B. Where sequences are shorter than the model's maximum, each
- * also runs padded to it; padding is not counted as tokens.
+ * also runs padded to it; padding is not counted as tokens. Facts of a device make it run there.
  */
 export async function measureEncoder(
   one: EncoderCase,
-  facts: RunFacts,
+  facts: RunFacts | DeviceFacts,
   progress: (done: number) => void,
 ): Promise<BenchRecord[]> {
   const entries: Entry[] = [];
@@ -44,7 +54,7 @@ export async function measureEncoder(
       for (const padded of one.length < maxLength ? [false, true] : [false]) {
         entries.push({
           runner,
-          context: new NativeContext(runner.model, { threads: one.threads }),
+          timer: "device" in facts ? deviceTimer(runner, facts.device) : cpuTimer(runner, one.threads),
           batch: randomBatch(runner.model, one.batch, padded ? maxLength : one.length),
           padded,
           samples: [],
@@ -52,20 +62,33 @@ export async function measureEncoder(
       }
     }
     await takeTurns(entries, one.seconds, progress);
-    const roofline = facts.roofline(one.threads);
+    const roofline = "roofline" in facts ? facts.roofline(one.threads) : undefined;
     return entries.map((entry) => toRecord(entry, entries, one, facts, roofline));
   } finally {
-    for (const { context } of entries) context[Symbol.dispose]();
+    for (const { timer } of entries) timer[Symbol.dispose]();
   }
+}
+
+function cpuTimer({ model }: Runner, threads: number): Timer {
+  const context = new NativeContext(model, { threads });
+  return {
+    isa: context.isa,
+    threads: context.threads,
+    async time(batch) {
+      const before = performance.now();
+      await context.encode(batch);
+      return (performance.now() - before) / 1000;
+    },
+    [Symbol.dispose]: () => context[Symbol.dispose](),
+  };
 }
 
 async function takeTurns(entries: readonly Entry[], seconds: number, progress: (done: number) => void) {
   const start = performance.now();
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    for (const { context, batch, samples } of entries) {
-      const before = performance.now();
-      await context.encode(batch);
-      if (round > 0) samples.push((performance.now() - before) / 1000); // the first round warms up
+    for (const { timer, batch, samples } of entries) {
+      const seconds = await timer.time(batch);
+      if (round > 0) samples.push(seconds); // the first round warms up
     }
     const spent = (performance.now() - start) / 1000;
     progress(Math.min(1, Math.max(spent / seconds, round / MAX_ROUNDS)));
@@ -93,10 +116,10 @@ function toRecord(
   entry: Entry,
   entries: readonly Entry[],
   one: EncoderCase,
-  facts: RunFacts,
-  roofline: Roofline,
+  facts: RunFacts | DeviceFacts,
+  roofline: Roofline | undefined,
 ): BenchRecord {
-  const { runner, context, samples, padded } = entry;
+  const { runner, timer, samples, padded } = entry;
   const { arch } = runner.model;
   const tokens = one.batch * one.length;
   const middle = median(samples);
@@ -123,8 +146,9 @@ function toRecord(
     published: false,
     blas: null,
     blas_version: null,
-    isa: context.isa,
-    threads: context.threads,
+    isa: timer.isa,
+    threads: timer.threads,
+    device: "device" in facts ? facts.device.name : null,
     dtype: runner.dtype,
     cache: "warm",
     paths: runner.trained ? "real" : "uniform",
@@ -145,10 +169,10 @@ function toRecord(
         : null,
     flops,
     bytes_per_s: null,
-    peak_flops: roofline.flops,
-    peak_memory_bytes_per_s: roofline.memory,
-    peak_l2_bytes_per_s: roofline.l2,
-    share_of_bound: runner.dtype === "f32" ? flops / roofline.flops : null,
+    peak_flops: roofline?.flops ?? null,
+    peak_memory_bytes_per_s: roofline?.memory ?? null,
+    peak_l2_bytes_per_s: roofline?.l2 ?? null,
+    share_of_bound: roofline && runner.dtype === "f32" ? flops / roofline.flops : null,
     error: null,
     ties: null,
     outliers: outliers(samples),

@@ -66,6 +66,7 @@ export function toRecords(entries: readonly Entry[], one: LayerCase, facts: RunF
       blas_version: blas?.library.version ?? null,
       isa: trial.isa ?? null,
       threads: one.threads || cpuCount(),
+      device: null,
       dtype: "f32",
       cache: one.cold ? "cold" : "warm",
       paths: typeof one.paths === "string" ? one.paths : one.paths.name,

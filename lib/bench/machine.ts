@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { probe } from "../../ffi/bench.ts";
+import type { CudaDevice } from "../../ffi/cuda.ts";
 import { compiler, isas } from "../../ffi/engine.ts";
 
 /** What a record says of where it was measured. */
@@ -15,6 +16,8 @@ export interface Machine {
   memory_bytes: number;
   /** Processes that wanted to run in the minute before the start. */
   load: number;
+  /** Where it was measured, when that was not the CPU. */
+  device?: CudaDevice;
 }
 
 const CACHE = "/sys/devices/system/cpu/cpu0/cache";
@@ -91,6 +94,11 @@ export interface RunFacts {
   version: string;
   commit: string | null;
   date: string;
+}
+
+/** The same for a run on a device, whose bounds are not measured. */
+export interface DeviceFacts extends Omit<RunFacts, "roofline"> {
+  device: CudaDevice;
 }
 
 export const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;

@@ -22,8 +22,9 @@ export interface BenchRecord {
   blas: string | null;
   blas_version: string | null;
   isa: string | null;
-  threads: number;
-  dtype: "f32" | "int8";
+  threads: number | null;
+  device: string | null;
+  dtype: "f32" | "tf32" | "f16" | "bf16" | "int8";
   cache: "cold" | "warm";
   paths: string;
   leaves: number | null;
@@ -40,9 +41,9 @@ export interface BenchRecord {
   speedup_limit: number | null;
   flops: number;
   bytes_per_s: number | null;
-  peak_flops: number;
-  peak_memory_bytes_per_s: number;
-  peak_l2_bytes_per_s: number;
+  peak_flops: number | null;
+  peak_memory_bytes_per_s: number | null;
+  peak_l2_bytes_per_s: number | null;
   share_of_bound: number | null;
   error: number | null;
   ties: number | null;
@@ -69,30 +70,40 @@ export const COLUMNS: Readonly<
   length: ["INTEGER", "tokens of a model's sequence"],
   padded: ["INTEGER", "1: sequences are padded to the model's maximum; padding does not count as tokens"],
   contender: ["TEXT", "who computes it"],
-  level: ["INTEGER", "its BLAS level; 0: our own kernels"],
+  level: ["INTEGER", "its BLAS level; 0: our own kernels; on a device 3 is cuBLAS"],
   published: ["INTEGER", "1: the published benchmark's arithmetic, whose result is not the layer's"],
   blas: ["TEXT", "the BLAS it calls"],
   blas_version: ["TEXT", "what that library says of itself"],
   isa: ["TEXT", "the instruction set of our own kernels"],
-  threads: ["INTEGER", "CPU threads"],
-  dtype: ["TEXT", "f32, or int8 for a model's projections"],
+  threads: ["INTEGER", "CPU threads; none on a device"],
+  device: ["TEXT", "where it ran, when that was not the CPU"],
+  dtype: [
+    "TEXT",
+    "f32, or int8 for a model's projections; on a device f32, f16, bf16, or tf32: f32 of which multiplications keep 10 bits",
+  ],
   cache: ["TEXT", "cold: the layer's weights are in no cache; warm: they were just read"],
   paths: ["TEXT", "how tokens fall: uniform, skewed, real, or zero as published"],
   leaves: ["INTEGER", "leaves of the first tree that the inputs reach"],
   busiest_leaf: ["REAL", "share of the inputs at the busiest of them"],
   tokens: ["INTEGER", "tokens timed in a call; fewer than the batch where tokens share nothing"],
-  samples: ["TEXT", "seconds of each call, as JSON"],
+  samples: [
+    "TEXT",
+    "seconds of each call, as JSON; on a device by its own clock, and for a layer of the mean call of a graph of them",
+  ],
   seconds_per_token: ["REAL", "the median call, over its tokens"],
   tokens_per_s: ["REAL", "its inverse"],
   latency_p50: ["REAL", "quantiles of the calls"],
   latency_p90: ["REAL", ""],
   latency_p99: ["REAL", ""],
   speedup_same_level: ["REAL", "against the fastest dense contender of the same BLAS level (0: our own)"],
-  speedup_fastest_dense: ["REAL", "against the fastest dense contender of all"],
+  speedup_fastest_dense: ["REAL", "against the fastest dense contender of all; on a device, of its dtype"],
   speedup_limit: ["REAL", "what that would be if only arithmetic counted"],
   flops: ["REAL", "arithmetic done, 2 a multiply-add, a second"],
   bytes_per_s: ["REAL", "weights read once a call or block, and activations, a second"],
-  peak_flops: ["REAL", "the roofline: f32 arithmetic from registers with as many threads"],
+  peak_flops: [
+    "REAL",
+    "the roofline: f32 arithmetic from registers with as many threads; not measured on a device",
+  ],
   peak_memory_bytes_per_s: ["REAL", "the roofline: reading memory"],
   peak_l2_bytes_per_s: ["REAL", "the roofline: reading L2"],
   share_of_bound: [
@@ -102,7 +113,10 @@ export const COLUMNS: Readonly<
   error: ["REAL", "largest difference from a double-precision evaluation, relative to its largest value"],
   ties: ["INTEGER", "tokens left out of that, a logit being too close to 0 to call"],
   outliers: ["INTEGER", "samples far from the median"],
-  machine: ["TEXT", "CPU, caches, best instruction set, compiler, free memory, load, as JSON"],
+  machine: [
+    "TEXT",
+    "CPU, caches, best instruction set, compiler, free memory, load, and what the device is, as JSON",
+  ],
   version: ["TEXT", "of uffb"],
   commit: ["TEXT", "of uffb, for compiled binaries"],
   date: ["TEXT", "when the run began, the same in all of its records"],

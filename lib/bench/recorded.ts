@@ -20,6 +20,7 @@ export const record = (changes: Partial<BenchRecord> = {}): BenchRecord => ({
   blas_version: null,
   isa: "avx512",
   threads: 1,
+  device: null,
   dtype: "f32",
   cache: "warm",
   paths: "uniform",

@@ -1,6 +1,7 @@
 import type { Fill } from "../../ffi/bench.ts";
 import { cpuCount } from "../../ffi/engine.ts";
 import type { FoundBlas } from "./blas.ts";
+import { type DevicePlan, deviceCases } from "./device-cases.ts";
 import { measureEncoder } from "./encoder.ts";
 import { checkMemory, type LayerCase, measureLayer, type RealPaths } from "./layer.ts";
 import { describeMachine, measureRoofline, type Roofline, type RunFacts } from "./machine.ts";
@@ -30,6 +31,8 @@ export interface Plan {
   dtypes: readonly Dtype[] | undefined;
   /** Seconds for a case. */
   seconds: number;
+  /** Where it all runs; on the CPU when absent. Levels, threads, BLAS libraries and `dtypes` are for the CPU. */
+  on?: DevicePlan | undefined;
 }
 
 export interface Progress {
@@ -40,7 +43,7 @@ export interface Progress {
   name: string;
 }
 
-interface Case {
+export interface Case {
   name: string;
   measure(progress: (share: number) => void): Promise<BenchRecord[]>;
 }
@@ -54,18 +57,22 @@ export async function* run(
   about: { version: string; commit: string | null },
   progress: (state: Progress) => void,
 ): AsyncGenerator<BenchRecord[]> {
-  const facts: RunFacts = {
-    machine: describeMachine(),
-    roofline: rooflines(),
-    ...about,
-    date: new Date().toISOString(),
-  };
-  const cases = [...layers(plan, facts), ...(await encoders(plan, facts))];
+  const cases = await toCases(plan, { ...about, date: new Date().toISOString() });
   for (const [done, { name, measure }] of cases.entries()) {
     const tell = (share: number) => progress({ done, total: cases.length, share, name });
     tell(0);
     yield await measure(tell);
   }
+}
+
+async function toCases(plan: Plan, about: Pick<RunFacts, "version" | "commit" | "date">): Promise<Case[]> {
+  const machine = describeMachine();
+  if (plan.on) {
+    const { device, dtypes } = plan.on;
+    return deviceCases(plan, dtypes, { ...about, device, machine: { ...machine, device } });
+  }
+  const facts = { ...about, machine, roofline: rooflines() };
+  return [...layers(plan, facts), ...(await encoders(plan, facts))];
 }
 
 /** The best of each bound seen so far: every case measures again, since other programs can only lower it. */

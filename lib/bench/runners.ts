@@ -1,4 +1,5 @@
 import { type Arch, UFFB_FFN_DENSE, UFFB_FFN_FFF } from "../../ffi/bindings.ts";
+import type { CudaDtype } from "../../ffi/cuda.ts";
 import type { NativeModel } from "../../ffi/model.ts";
 import { UffbError, UsageError } from "../errors.ts";
 import { openModel } from "../model.ts";
@@ -12,7 +13,7 @@ export type Dtype = "f32" | "int8";
 export interface Runner {
   name: string;
   model: NativeModel;
-  dtype: Dtype;
+  dtype: Dtype | CudaDtype;
   dense: boolean;
   /** Weights of a checkpoint, not random ones. */
   trained: boolean;

@@ -63,14 +63,16 @@ function caseName(record: BenchRecord): string {
   const notes = [
     record.cache === "cold" ? "cold" : "",
     record.padded ? "padded" : "",
-    record.threads > 1 ? `${record.threads} threads` : "",
+    (record.threads ?? 1) > 1 ? `${record.threads} threads` : "",
     record.paths === "uniform" ? "" : record.paths,
   ].filter((note) => note !== "");
   return [size, ...notes].join(" ");
 }
 
 function startOf(record: BenchRecord): string[] {
-  const contender = [record.contender, record.blas ?? record.isa ?? ""].filter((part) => part !== "");
+  // A model's name has its dtype in it.
+  const dtype = record.device !== null && record.kind === "layer" ? record.dtype : "";
+  const contender = [record.contender, record.blas ?? record.isa ?? "", dtype].filter((part) => part !== "");
   return [record.shape, contender.join(", "), caseName(record)];
 }
 

@@ -58,6 +58,16 @@ describe("report", () => {
     ]);
   });
 
+  test("names the device that the encoder ran on, and its dtype", () => {
+    const mrpc = evaluation("mrpc", SIX);
+    const device = { index: 0, name: "A Card", dtype: "bf16" } as const;
+    const on = { ...mrpc, run: { ...mrpc.run, device } };
+    expect(toText([{ evaluation: on, worst: [] }])).toContain("  A Card, bf16  ");
+    const [task] = JSON.parse(toJson([{ evaluation: on, worst: [] }])).tasks;
+    expect([task.device, task.dtype]).toEqual(["A Card", "bf16"]);
+    expect(toJson([{ evaluation: mrpc, worst: [] }])).not.toContain('"device"');
+  });
+
   test("has no published row for tasks that are not in the paper's table", () => {
     expect(toText([{ evaluation: evaluation("boolq", SIX), worst: [] }])).not.toContain("UltraFastBERT");
   });

@@ -1,0 +1,243 @@
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { openDevice } from "../lib/device.ts";
+import { UsageError } from "../lib/errors.ts";
+import { openModel } from "../lib/model.ts";
+import { CudaEncoder, cudaDevice, cudaDevices } from "./cuda.ts";
+import { CudaBench, cudaBenchBytes, type DeviceShape } from "./cuda-bench.ts";
+import { CudaContext } from "./cuda-context.ts";
+import { bindCuda, type CudaLibrary, useCuda } from "./cuda-library.ts";
+import { native } from "./library.ts";
+import type { Koffi } from "./open.ts";
+import { EngineError, InvalidError, NoMemoryError, UnsupportedError } from "./status.ts";
+import { NativeTaps } from "./taps.ts";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+const koffi = createRequire(import.meta.url)("koffi") as Koffi;
+const folder = mkdtempSync(join(tmpdir(), "uffb-cuda-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => useCuda(undefined));
+
+/**
+ * A library with DEVICES devices and nothing behind them: FAIL is the status of all calls that would use one, ENCODE that of an encode,
+ * whose states are the ids.
+ */
+const STUB = `
+#include <string.h>
+#include "uffb_cuda.h"
+#ifndef VERSION
+#define VERSION UFFB_CUDA_ABI_VERSION
+#endif
+#ifndef FAIL
+#define FAIL UFFB_OK
+#endif
+#ifndef ENCODE
+#define ENCODE UFFB_OK
+#endif
+#ifndef DEVICES
+#define DEVICES 2
+#endif
+int32_t uffb_cuda_abi_version(void) { return VERSION; }
+const char *uffb_cuda_error(void) { return "the line of the thread"; }
+const char *uffb_cuda_encoder_error(const uffb_cuda_encoder *encoder) { return "the line of the encoder"; }
+int32_t uffb_cuda_device_count(int32_t *count) {
+    *count = DEVICES;
+    return DEVICES > 0 ? UFFB_OK : FAIL;
+}
+int32_t uffb_cuda_device_info(int32_t device, uffb_cuda_info *info) {
+    memset(info, 0, sizeof *info);
+    strcpy(info->name, device == 0 ? "First" : "Second");
+    info->memory = 80000000000;
+    info->capability = 90;
+    return UFFB_OK;
+}
+int32_t uffb_cuda_encoder_new(const uffb_model *model, int32_t device, int32_t dtype, uffb_cuda_encoder **encoder) {
+    *encoder = (uffb_cuda_encoder *)(intptr_t)(device + 1);
+    return FAIL;
+}
+void uffb_cuda_encoder_free(uffb_cuda_encoder *encoder) {}
+int32_t uffb_cuda_encode(uffb_cuda_encoder *encoder, int64_t sequences, const int64_t *offsets, const int32_t *ids,
+                         const int32_t *types, float *final) {
+    for (int64_t t = 0; t < offsets[sequences]; t++)
+        for (int64_t h = 0; h < HIDDEN; h++) final[t * HIDDEN + h] = (float)ids[t];
+    return ENCODE;
+}
+double uffb_cuda_encode_seconds(const uffb_cuda_encoder *encoder) { return 0.25; }
+int64_t uffb_cuda_contender_count(void) { return 0; }
+int32_t uffb_cuda_contender_info(int64_t index, uffb_cuda_contender *info) { return UFFB_INVALID; }
+uint64_t uffb_cuda_bench_bytes(const uffb_cuda_bench_shape *shape) { return 0; }
+int32_t uffb_cuda_bench_new(const uffb_cuda_bench_shape *shape, uffb_cuda_bench **bench) { return FAIL; }
+void uffb_cuda_bench_free(uffb_cuda_bench *bench) {}
+int32_t uffb_cuda_bench_fill(uffb_cuda_bench *bench, int32_t fill, uint64_t seed) { return FAIL; }
+int32_t uffb_cuda_bench_fill_from(uffb_cuda_bench *bench, const uffb_model *model, int64_t layer, int64_t tokens,
+                                  const float *input) { return FAIL; }
+int32_t uffb_cuda_bench_run(uffb_cuda_bench *bench, int64_t contender, int64_t tokens, int64_t calls, double *seconds) {
+    return FAIL;
+}
+int32_t uffb_cuda_bench_check(uffb_cuda_bench *bench, int64_t contender, int64_t tokens, double *error, int64_t *ties) {
+    return FAIL;
+}
+`;
+
+function compile(name: string, source: string, ...flags: string[]): string {
+  const [input, output] = [join(folder, `${name}.c`), join(folder, `${name}.so`)];
+  writeFileSync(input, source);
+  const line = ["cc", "-shared", "-fPIC", "-O0", "-w", `-I${root}kernels/cuda`, ...flags];
+  const { exitCode, stderr } = Bun.spawnSync([...line, "-o", output, input]);
+  if (exitCode !== 0) throw new Error(stderr.toString());
+  return output;
+}
+
+let stubs = 0;
+function stub(...flags: string[]): CudaLibrary {
+  native();
+  return bindCuda(koffi, compile(`stub${++stubs}`, STUB, "-DHIDDEN=256", ...flags));
+}
+
+const BATCH = { offsets: BigInt64Array.of(0n, 2n, 3n), ids: Int32Array.of(5, 7, 1000) };
+const SHAPE: DeviceShape = {
+  hidden: 8,
+  trees: 1,
+  depth: 2,
+  width: 0,
+  batch: 1,
+  inputs: 1,
+  copies: 1,
+  activation: 0,
+  dtype: "f32",
+  device: 0,
+};
+
+describe("the CUDA library", () => {
+  test("of another ABI version is refused with both versions", () => {
+    expect(() => stub("-DVERSION=99")).toThrow(
+      /has ABI version 99, and this uffb needs \d+; run npm run build/,
+    );
+  });
+
+  test("that is another library is refused", () => {
+    const path = compile("other", "int other(void) { return 1; }");
+    expect(() => bindCuda(koffi, path)).toThrow("other.so is not uffb's CUDA library");
+  });
+
+  test("that is missing or damaged is an error that says what to do", () => {
+    const copy = join(folder, "copy");
+    for (const part of ["ffi", "lib/errors.ts", "build/libuffb.so"])
+      cpSync(join(root, part), join(copy, part), { recursive: true });
+    symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+    writeFileSync(
+      join(copy, "main.ts"),
+      'import { cudaDevices } from "./ffi/cuda.ts"; try { cudaDevices() } catch (e) { console.log(String(e)) }',
+    );
+    const run = () => Bun.spawnSync([process.execPath, "main.ts"], { cwd: copy }).stdout.toString();
+    expect(run()).toBe(
+      "UffbError: this uffb was built without CUDA; build it where nvcc, the compiler of the CUDA toolkit, is: npm run build\n",
+    );
+    mkdirSync(join(copy, "build"), { recursive: true });
+    writeFileSync(join(copy, "build/libuffb_cuda.so"), "no library");
+    expect(run()).toMatch(/^UffbError: .*libuffb_cuda\.so cannot be loaded \(.+\); run npm run build\n$/);
+  });
+});
+
+describe("devices", () => {
+  test("are listed, and chosen by number", () => {
+    useCuda(stub());
+    expect(cudaDevices().map(({ index, name, memory }) => [index, name, memory])).toEqual([
+      [0, "First", 80e9],
+      [1, "Second", 80e9],
+    ]);
+    expect(openDevice("cpu", undefined)).toBeUndefined();
+    expect(openDevice(undefined, undefined)).toBeUndefined();
+    expect(openDevice("cuda", undefined)).toEqual({ index: 0, name: "First", dtype: "f32" });
+    expect(openDevice("cuda:1", "bf16")).toEqual({ index: 1, name: "Second", dtype: "bf16" });
+  });
+
+  test("that are not there are named", () => {
+    useCuda(stub());
+    expect(() => cudaDevice(2)).toThrow("there is no device cuda:2, cuda:0 to cuda:1");
+    useCuda(stub("-DDEVICES=1"));
+    expect(() => cudaDevice(1)).toThrow("there is no device cuda:1, only cuda:0");
+    useCuda(stub("-DDEVICES=0"));
+    expect(() => cudaDevice(0)).toThrow("no CUDA device found");
+    useCuda(stub("-DDEVICES=0", "-DFAIL=UFFB_UNSUPPORTED"));
+    expect(() => cudaDevice(0)).toThrow(UnsupportedError);
+    expect(() => cudaDevices()).toThrow("the line of the thread");
+  });
+
+  test.each(["gpu", "cuda:", "cuda:-1", "cuda:1.5", "cuda:99999", "CUDA", ""])("%p is none", (text) => {
+    expect(() => openDevice(text, undefined)).toThrow(UsageError);
+  });
+
+  test("a dtype needs one", () => {
+    expect(() => openDevice("cpu", "f16")).toThrow("--device-dtype is for --device cuda");
+  });
+});
+
+describe("an encoder on a device", () => {
+  test("leaves its states to the heads of the CPU", async () => {
+    useCuda(stub());
+    using model = await openModel();
+    using context = new CudaContext(model.native, 0, "f16", { threads: 1 });
+    await context.encode(BATCH);
+    expect(await context.pool("max")).toEqual(
+      Float32Array.from({ length: 512 }, (_, i) => (i < 256 ? 7 : 1000)),
+    );
+    await expect(context.encode(BATCH, new NativeTaps())).rejects.toThrow("a device fills no taps");
+    await expect(context.encode({ ...BATCH, offsets: BigInt64Array.of(0n, 2n) })).rejects.toThrow(
+      InvalidError,
+    );
+  });
+
+  test("tells its time, and is not used after its end", async () => {
+    useCuda(stub());
+    using model = await openModel();
+    const encoder = new CudaEncoder(model.native, 1, "f32");
+    const running = encoder.encode(BATCH);
+    expect(encoder.seconds).toBe(0.25);
+    encoder[Symbol.dispose]();
+    expect((await running).subarray(0, 1)).toEqual(Float32Array.of(5));
+    await expect(encoder.encode(BATCH)).rejects.toThrow("CudaEncoder was used after it was disposed of");
+  });
+
+  test("gives the line of what failed, on whichever thread", async () => {
+    using model = await openModel();
+    useCuda(stub("-DFAIL=UFFB_NO_MEMORY"));
+    expect(() => new CudaContext(model.native, 0, "f32")).toThrow(NoMemoryError);
+    expect(() => new CudaEncoder(model.native, 0, "f32")).toThrow("the line of the thread");
+    useCuda(stub("-DENCODE=UFFB_NO_MEMORY"));
+    using context = new CudaContext(model.native, 0, "f32");
+    const failure = context.encode(BATCH);
+    await expect(failure).rejects.toThrow(NoMemoryError);
+    await expect(failure).rejects.toThrow("the line of the encoder");
+    await expect(context.mlmTopK([0], 1)).rejects.toThrow("position 0 is no token of the batch");
+  });
+});
+
+test("a bench that is impossible, or too large, says so", () => {
+  useCuda(stub("-DFAIL=UFFB_NO_MEMORY"));
+  expect(() => cudaBenchBytes(SHAPE)).toThrow(InvalidError);
+  expect(() => new CudaBench(SHAPE)).toThrow("the line of the thread");
+});
+
+const BUILT = `${root}build/libuffb_cuda.so`;
+const hasDriver = existsSync("/dev/nvidiactl");
+
+test.skipIf(!existsSync(BUILT) || hasDriver)(
+  "the real library, on a machine without a driver, says so",
+  () => {
+    expect(() => openDevice("cuda", undefined)).toThrow(EngineError);
+    expect(() => openDevice("cuda", undefined)).toThrow(/driver/);
+  },
+);
+
+test.skipIf(!existsSync(BUILT) || !hasDriver)("the real library knows this machine's devices", () => {
+  for (const { name, memory, capability } of cudaDevices()) {
+    expect(name).not.toBe("");
+    expect(memory).toBeGreaterThan(1e9);
+    expect(capability).toBeGreaterThanOrEqual(30);
+  }
+});
