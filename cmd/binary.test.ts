@@ -156,6 +156,22 @@ describe.skipIf(!existsSync(BUILT))("dist/uffb", () => {
     }
   });
 
+  test("keeps the CUDA library to itself until a device is asked for, and says why there is none", () => {
+    const HOME = emptyFolder();
+    const folders = () =>
+      readdirSync(join(HOME, ".cache/uffb"))
+        .map((folder) => readdirSync(join(HOME, ".cache/uffb", folder)).sort())
+        .sort();
+    const engine = ["koffi.node", "libuffb.so"];
+    expectAnswer(spawn([binary, ...QUESTION], { HOME }));
+    expect(folders()).toEqual([engine]);
+    const { exitCode, stdout, stderr } = spawn([binary, ...QUESTION, "--device", "cuda"], { HOME });
+    if (exitCode === 0) expect(stdout).toContain("directed");
+    else expect(stderr).toMatch(/^error: .*(built without CUDA|driver|device).*\n$/);
+    const has = !stderr.includes("built without CUDA");
+    expect(folders()).toEqual(has ? [engine, ["libuffb_cuda.so"]] : [engine]);
+  });
+
   test("names the instruction sets there are when asked for another", () => {
     const { exitCode, stdout, stderr } = spawn([binary, ...QUESTION], {
       HOME: emptyFolder(),

@@ -1,0 +1,105 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { CudaDtype } from "../ffi/cuda.ts";
+import { useCuda } from "../ffi/cuda-library.ts";
+import { openDevice } from "./device.ts";
+import { type Run, run } from "./glue/run.ts";
+import { type InferOptions, infer, type Result } from "./infer.ts";
+import { type Model, openModel } from "./model.ts";
+import { hasSimulator, useSimulator } from "./test/cuda.ts";
+import { REFERENCE, REFERENCE_BERT } from "./test/folders.ts";
+
+beforeAll(() => {
+  if (hasSimulator) useSimulator();
+});
+afterAll(() => useCuda(undefined));
+
+const IDS = [[5, 6, 7, 8], [9], [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5]].map((ids) => Int32Array.from(ids));
+
+async function results(model: Model, options: InferOptions): Promise<Result[]> {
+  async function* items() {
+    for (const [i, ids] of IDS.entries()) yield { line: i + 1, text: "", ids };
+  }
+  const all: Result[] = [];
+  for await (const batch of infer(model, items(), { batchTokens: 6, threads: 1, ...options }))
+    all.push(...batch.filter((result) => "task" in result));
+  return all;
+}
+
+/** Largest difference of two lists, over the largest value. */
+function difference(a: Float32Array, b: Float32Array): number {
+  expect(a.length).toBe(b.length);
+  let most = 0;
+  let largest = 0;
+  for (const [i, value] of b.entries()) {
+    largest = Math.max(largest, Math.abs(value));
+    most = Math.max(most, Number.isNaN(a[i]!) ? Number.POSITIVE_INFINITY : Math.abs(a[i]! - value));
+  }
+  return most / largest;
+}
+
+const vectorsOf = (all: readonly Result[]) =>
+  Float32Array.from(all.flatMap((result) => (result.task === "embed" ? [...result.vector] : [])));
+
+/** Rounding of the dtype, with room for a dozen layers and for a path that turns where a logit is nearly 0. */
+const TOLERANCES: [CudaDtype, number][] = [
+  ["f32", 1e-4],
+  ["f16", 2e-2],
+  ["bf16", 1e-1],
+];
+
+describe.skipIf(!hasSimulator)("on a device", () => {
+  for (const [folder, name] of [
+    [REFERENCE, "fff-1x5"],
+    [REFERENCE, "dense-ff"],
+  ] as const) {
+    for (const [dtype, tolerance] of TOLERANCES) {
+      test(`${name} gives in ${dtype} the vectors that it gives on the CPU`, async () => {
+        using model = await openModel(folder + name);
+        const device = openDevice("cuda:0", dtype)!;
+        const own = vectorsOf(await results(model, { embed: true }));
+        const there = vectorsOf(await results(model, { embed: true, device }));
+        expect(difference(there, own)).toBeLessThan(tolerance);
+      });
+    }
+  }
+
+  test("masks are filled, and classes found, by the heads of the CPU", async () => {
+    const device = openDevice("cuda", "f32")!;
+    using model = await openModel();
+    const masks = async (options: InferOptions) =>
+      (await results(model, { maskId: 5, topK: 3, ...options })).map(
+        (result) => result.task === "fill-mask" && result.masks.map(({ top }) => top.map(({ id }) => id)),
+      );
+    expect(await masks({ device })).toEqual(await masks({}));
+    using classifier = await openModel(`${REFERENCE}cls-2`);
+    const [own, there] = [await results(classifier, {}), await results(classifier, { device })];
+    for (const [i, result] of there.entries()) {
+      const other = own[i]!;
+      if (result.task !== "classify" || other.task !== "classify") throw new Error("not classified");
+      expect(result.label).toBe(other.label);
+      expect(result.probability).toBeCloseTo(other.probability, 4);
+    }
+  });
+
+  test("GLUE runs there too, padded or not, and says where", async () => {
+    using model = await openModel(`${REFERENCE}cls-2`);
+    const device = openDevice("cuda", "f32")!;
+    const inputs = IDS.map((ids) => ({ ids }));
+    const own = await run(model, inputs, { threads: 1 });
+    const there: Run[] = [];
+    for (const options of [{}, { batchTokens: 5 }])
+      there.push(await run(model, inputs, { threads: 1, device, ...options }));
+    for (const { logits, device: where } of there) {
+      expect(difference(logits, own.logits)).toBeLessThan(1e-4);
+      expect(where).toBe(device);
+    }
+    expect(own.device).toBeUndefined();
+  });
+
+  test("BERT's learned positions and types are the same", async () => {
+    using model = await openModel(`${REFERENCE_BERT}bert`);
+    const device = openDevice("cuda", "f32")!;
+    const own = vectorsOf(await results(model, { embed: true }));
+    expect(difference(vectorsOf(await results(model, { embed: true, device })), own)).toBeLessThan(1e-4);
+  });
+});
