@@ -1,102 +1,26 @@
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
+import { cpSync, existsSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openDevice } from "../lib/device.ts";
 import { UsageError } from "../lib/errors.ts";
 import { openModel } from "../lib/model.ts";
+import { CudaStubs, koffi } from "../lib/test/cuda-stub.ts";
+import { TemporaryFolder } from "../lib/test/folders.ts";
 import { CudaEncoder, cudaDevice, cudaDevices } from "./cuda.ts";
 import { CudaBench, cudaBenchBytes, type DeviceShape } from "./cuda-bench.ts";
 import { CudaContext } from "./cuda-context.ts";
-import { bindCuda, type CudaLibrary, useCuda } from "./cuda-library.ts";
-import { native } from "./library.ts";
-import type { Koffi } from "./open.ts";
+import { bindCuda, useCuda } from "./cuda-library.ts";
 import { EngineError, InvalidError, NoMemoryError, UnsupportedError } from "./status.ts";
 import { NativeTaps } from "./taps.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
-const koffi = createRequire(import.meta.url)("koffi") as Koffi;
-const folder = mkdtempSync(join(tmpdir(), "uffb-cuda-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const stubs = new CudaStubs();
+afterAll(() => stubs[Symbol.dispose]());
 afterEach(() => useCuda(undefined));
 
-/**
- * A library with DEVICES devices and nothing behind them: FAIL is the status of all calls that would use one, ENCODE that of an encode,
- * whose states are the ids.
- */
-const STUB = `
-#include <string.h>
-#include "uffb_cuda.h"
-#ifndef VERSION
-#define VERSION UFFB_CUDA_ABI_VERSION
-#endif
-#ifndef FAIL
-#define FAIL UFFB_OK
-#endif
-#ifndef ENCODE
-#define ENCODE UFFB_OK
-#endif
-#ifndef DEVICES
-#define DEVICES 2
-#endif
-int32_t uffb_cuda_abi_version(void) { return VERSION; }
-const char *uffb_cuda_error(void) { return "the line of the thread"; }
-const char *uffb_cuda_encoder_error(const uffb_cuda_encoder *encoder) { return "the line of the encoder"; }
-int32_t uffb_cuda_device_count(int32_t *count) {
-    *count = DEVICES;
-    return DEVICES > 0 ? UFFB_OK : FAIL;
-}
-int32_t uffb_cuda_device_info(int32_t device, uffb_cuda_info *info) {
-    memset(info, 0, sizeof *info);
-    strcpy(info->name, device == 0 ? "First" : "Second");
-    info->memory = 80000000000;
-    info->capability = 90;
-    return UFFB_OK;
-}
-int32_t uffb_cuda_encoder_new(const uffb_model *model, int32_t device, int32_t dtype, uffb_cuda_encoder **encoder) {
-    *encoder = (uffb_cuda_encoder *)(intptr_t)(device + 1);
-    return FAIL;
-}
-void uffb_cuda_encoder_free(uffb_cuda_encoder *encoder) {}
-int32_t uffb_cuda_encode(uffb_cuda_encoder *encoder, int64_t sequences, const int64_t *offsets, const int32_t *ids,
-                         const int32_t *types, float *final) {
-    for (int64_t t = 0; t < offsets[sequences]; t++)
-        for (int64_t h = 0; h < HIDDEN; h++) final[t * HIDDEN + h] = (float)ids[t];
-    return ENCODE;
-}
-double uffb_cuda_encode_seconds(const uffb_cuda_encoder *encoder) { return 0.25; }
-int64_t uffb_cuda_contender_count(void) { return 0; }
-int32_t uffb_cuda_contender_info(int64_t index, uffb_cuda_contender *info) { return UFFB_INVALID; }
-uint64_t uffb_cuda_bench_bytes(const uffb_cuda_bench_shape *shape) { return 0; }
-int32_t uffb_cuda_bench_new(const uffb_cuda_bench_shape *shape, uffb_cuda_bench **bench) { return FAIL; }
-void uffb_cuda_bench_free(uffb_cuda_bench *bench) {}
-int32_t uffb_cuda_bench_fill(uffb_cuda_bench *bench, int32_t fill, uint64_t seed) { return FAIL; }
-int32_t uffb_cuda_bench_fill_from(uffb_cuda_bench *bench, const uffb_model *model, int64_t layer, int64_t tokens,
-                                  const float *input) { return FAIL; }
-int32_t uffb_cuda_bench_run(uffb_cuda_bench *bench, int64_t contender, int64_t tokens, int64_t calls, double *seconds) {
-    return FAIL;
-}
-int32_t uffb_cuda_bench_check(uffb_cuda_bench *bench, int64_t contender, int64_t tokens, double *error, int64_t *ties) {
-    return FAIL;
-}
-`;
-
-function compile(name: string, source: string, ...flags: string[]): string {
-  const [input, output] = [join(folder, `${name}.c`), join(folder, `${name}.so`)];
-  writeFileSync(input, source);
-  const line = ["cc", "-shared", "-fPIC", "-O0", "-w", `-I${root}kernels/cuda`, ...flags];
-  const { exitCode, stderr } = Bun.spawnSync([...line, "-o", output, input]);
-  if (exitCode !== 0) throw new Error(stderr.toString());
-  return output;
-}
-
-let stubs = 0;
-function stub(...flags: string[]): CudaLibrary {
-  native();
-  return bindCuda(koffi, compile(`stub${++stubs}`, STUB, "-DHIDDEN=256", ...flags));
-}
+/** For the built-in model. */
+const stub = (...flags: string[]) => stubs.bind(256, ...flags);
 
 const BATCH = { offsets: BigInt64Array.of(0n, 2n, 3n), ids: Int32Array.of(5, 7, 1000) };
 const SHAPE: DeviceShape = {
@@ -120,12 +44,13 @@ describe("the CUDA library", () => {
   });
 
   test("that is another library is refused", () => {
-    const path = compile("other", "int other(void) { return 1; }");
-    expect(() => bindCuda(koffi, path)).toThrow("other.so is not uffb's CUDA library");
+    const path = stubs.compile("int other(void) { return 1; }");
+    expect(() => bindCuda(koffi, path)).toThrow(".so is not uffb's CUDA library");
   });
 
   test("that is missing or damaged is an error that says what to do", () => {
-    const copy = join(folder, "copy");
+    using folder = new TemporaryFolder();
+    const copy = folder.path;
     for (const part of ["ffi", "lib/errors.ts", "build/libuffb.so"])
       cpSync(join(root, part), join(copy, part), { recursive: true });
     symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
@@ -137,7 +62,6 @@ describe("the CUDA library", () => {
     expect(run()).toBe(
       "UffbError: this uffb was built without CUDA; build it where nvcc, the compiler of the CUDA toolkit, is: npm run build\n",
     );
-    mkdirSync(join(copy, "build"), { recursive: true });
     writeFileSync(join(copy, "build/libuffb_cuda.so"), "no library");
     expect(run()).toMatch(/^UffbError: .*libuffb_cuda\.so cannot be loaded \(.+\); run npm run build\n$/);
   });
@@ -219,7 +143,7 @@ describe("an encoder on a device", () => {
 
 test("a bench that is impossible, or too large, says so", () => {
   useCuda(stub("-DFAIL=UFFB_NO_MEMORY"));
-  expect(() => cudaBenchBytes(SHAPE)).toThrow(InvalidError);
+  expect(() => cudaBenchBytes({ ...SHAPE, hidden: 0 })).toThrow(InvalidError);
   expect(() => new CudaBench(SHAPE)).toThrow("the line of the thread");
 });
 

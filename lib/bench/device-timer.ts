@@ -1,17 +1,62 @@
+import { UFFB_TAP_FINAL } from "../../ffi/bindings.ts";
+import { type Batch, NativeContext } from "../../ffi/context.ts";
 import { type CudaDevice, type CudaDtype, CudaEncoder } from "../../ffi/cuda.ts";
+import type { NativeModel } from "../../ffi/model.ts";
+import { NativeTaps } from "../../ffi/taps.ts";
+import { UffbError } from "../errors.ts";
 import type { Timer } from "./encoder.ts";
 import type { Runner } from "./runners.ts";
 
-/** Times a model on a device, by the device's own clock. Errors: those of CudaEncoder. */
-export function deviceTimer({ model, dtype }: Runner, device: CudaDevice): Timer {
-  const encoder = new CudaEncoder(model, device.index, dtype as CudaDtype); // 8 bits are for the CPU alone
-  return {
-    isa: null,
-    threads: null,
-    async time(batch) {
-      await encoder.encode(batch);
-      return encoder.seconds;
-    },
-    [Symbol.dispose]: () => encoder[Symbol.dispose](),
-  };
+/** Root of the mean square error of right states, relative: rounding, and paths that turn for it. Wrong ones are off by 1 and more. */
+const TOLERANCE: Readonly<Record<CudaDtype, number>> = { f32: 0.01, f16: 0.1, bf16: 0.4 };
+
+/**
+ * Times a model on a device, by the device's own clock, after its final states for `sample` were compared with the CPU's.
+ * Errors: UffbError when they are wrong; those of CudaEncoder.
+ */
+export async function deviceTimer(runner: Runner, device: CudaDevice, sample: Batch): Promise<Timer> {
+  const { name, model } = runner;
+  const dtype = runner.dtype as CudaDtype; // 8 bits are for the CPU alone
+  const encoder = new CudaEncoder(model, device.index, dtype);
+  try {
+    const error = difference(await encoder.encode(sample), await encodeOnCpu(model, sample));
+    if (!(error < TOLERANCE[dtype])) {
+      throw new UffbError(
+        `${name} in ${dtype} on ${device.name} is wrong by ${error.toExponential(1)} and was not timed`,
+      );
+    }
+    return {
+      isa: null,
+      threads: null,
+      error,
+      async time(batch) {
+        await encoder.encode(batch);
+        return encoder.seconds;
+      },
+      [Symbol.dispose]: () => encoder[Symbol.dispose](),
+    };
+  } catch (error) {
+    encoder[Symbol.dispose]();
+    throw error;
+  }
+}
+
+async function encodeOnCpu(model: NativeModel, batch: Batch): Promise<Float32Array> {
+  const final = new Float32Array(batch.ids.length * model.arch.hidden);
+  using taps = new NativeTaps();
+  taps.add(UFFB_TAP_FINAL, 0, final);
+  using context = new NativeContext(model);
+  await context.encode(batch, taps);
+  return final;
+}
+
+/** Root of the mean square difference over that of the mean square. */
+function difference(found: Float32Array, expected: Float32Array): number {
+  let wrong = 0;
+  let all = 0;
+  for (const [i, value] of expected.entries()) {
+    wrong += (found[i]! - value) ** 2;
+    all += value ** 2;
+  }
+  return Math.sqrt(wrong / all);
 }

@@ -4,6 +4,7 @@ import { cudaContenders } from "../../ffi/cuda-bench.ts";
 import { useCuda } from "../../ffi/cuda-library.ts";
 import { openModel } from "../model.ts";
 import { hasSimulator, useSimulator } from "../test/cuda.ts";
+import { CudaStubs } from "../test/cuda-stub.ts";
 import { toSvg } from "./chart.ts";
 import { checkDeviceMemory, type DeviceLayerCase, measureDeviceLayer } from "./device-layer.ts";
 import { measureEncoder } from "./encoder.ts";
@@ -12,11 +13,6 @@ import { encoderArch, randomModel } from "./random-model.ts";
 import { readRealPaths } from "./real-paths.ts";
 import { record } from "./recorded.ts";
 import { toTable } from "./table.ts";
-
-beforeAll(() => {
-  if (hasSimulator) useSimulator();
-});
-afterAll(() => useCuda(undefined));
 
 function facts(): DeviceFacts {
   const device = { ...cudaDevice(0), l2: 4096 };
@@ -34,6 +30,11 @@ const small: DeviceLayerCase = {
 };
 
 describe.skipIf(!hasSimulator)("on a device", () => {
+  if (hasSimulator) {
+    beforeAll(useSimulator);
+    afterAll(() => useCuda(undefined));
+  }
+
   test.each(["f32", "f16", "bf16"] as const)(
     "a layer in %s has a record for each contender, and is held against the fastest dense one",
     async (dtype: CudaDtype) => {
@@ -74,14 +75,6 @@ describe.skipIf(!hasSimulator)("on a device", () => {
     expect(new Set(records.map((one) => one.paths))).toEqual(new Set([paths.name]));
   });
 
-  test("more than the device holds is refused before anything runs", () => {
-    const few = { ...facts(), device: { ...cudaDevice(0), name: "A Card", memory: 10_000 } };
-    expect(() => checkDeviceMemory(small, few)).toThrow(
-      /^1x4 at batch 5 needs \d\.\d GB, and A Card has 0\.0 GB; use a smaller --batch or shape$/,
-    );
-    expect(() => checkDeviceMemory(small, facts())).not.toThrow();
-  });
-
   test("an encoder is timed in each dtype, against the dense one of its own", async () => {
     const models = [0, 128].map((width) => {
       const shape = { hidden: 32, trees: width > 0 ? 0 : 1, depth: width > 0 ? 0 : 3, width };
@@ -101,12 +94,50 @@ describe.skipIf(!hasSimulator)("on a device", () => {
         [name, true],
       ]),
     );
-    for (const { contender, dtype, padded, speedup_fastest_dense: speedup, latency_p50: time } of records) {
+    for (const {
+      contender,
+      dtype,
+      padded,
+      error,
+      speedup_fastest_dense: speedup,
+      latency_p50: time,
+    } of records) {
       const dense = records.find((other) => other.contender === `dense ${dtype}` && other.padded === padded)!;
+      expect(error).toBeLessThan(dtype === "f32" ? 1e-4 : 0.2);
       if (contender.startsWith("dense")) expect(speedup).toBeNull();
       else expect(speedup).toBeCloseTo(dense.latency_p50 / time, 9);
     }
     for (const model of models) model[Symbol.dispose]();
+  });
+});
+
+describe("what is wrong is not timed", () => {
+  using stubs = new CudaStubs();
+  const library = stubs.bind(32);
+  beforeAll(() => useCuda(library));
+  afterAll(() => useCuda(undefined));
+
+  test("a contender", async () => {
+    await expect(measureDeviceLayer(small, facts(), () => {})).rejects.toThrow(
+      "dense wrong (f32) is wrong by 1.0e+0 and was not timed",
+    );
+  });
+
+  test("an encoder", async () => {
+    const shape = { hidden: 32, trees: 1, depth: 3, width: 0 };
+    using model = randomModel({ ...encoderArch(shape, 1), vocab: 64, maxLength: 8 }, "f32");
+    const runners = [{ name: "fff", model, dtype: "bf16" as const, dense: false, trained: false }];
+    const one = { runners, batch: 1, length: 8, threads: 0, seconds: 0 };
+    await expect(measureEncoder(one, facts(), () => {})).rejects.toThrow(
+      /^fff in bf16 on First is wrong by \d.* and was not timed$/,
+    );
+  });
+
+  test("and what does not fit is not begun", () => {
+    expect(() =>
+      checkDeviceMemory({ ...small, batch: 7 }, { ...facts(), device: { ...cudaDevice(0), memory: 3e10 } }),
+    ).toThrow("1x4 at batch 7 needs 37.0 GB, and First has 30.0 GB; use a smaller --batch or shape");
+    expect(() => checkDeviceMemory(small, facts())).not.toThrow();
   });
 });
 

@@ -20,11 +20,15 @@ export interface EncoderCase {
 
 const MIN_ROUNDS = 5;
 const MAX_ROUNDS = 200;
+/** Tokens of the sequence that a device is compared with the CPU on. */
+const CHECKED = 32;
 
 /** A model that is ready to be timed. */
 export interface Timer extends Disposable {
   readonly isa: string | null;
   readonly threads: number | null;
+  /** Of what it computes, where that was compared. */
+  readonly error: number | null;
   /** Seconds of one batch, from ids to final states. */
   time(batch: Batch): Promise<number>;
 }
@@ -51,10 +55,14 @@ export async function measureEncoder(
   try {
     for (const runner of one.runners) {
       const { maxLength } = runner.model.arch;
+      const sample = randomBatch(runner.model, 1, Math.min(one.length, CHECKED));
       for (const padded of one.length < maxLength ? [false, true] : [false]) {
         entries.push({
           runner,
-          timer: "device" in facts ? deviceTimer(runner, facts.device) : cpuTimer(runner, one.threads),
+          timer:
+            "device" in facts
+              ? await deviceTimer(runner, facts.device, sample)
+              : cpuTimer(runner, one.threads),
           batch: randomBatch(runner.model, one.batch, padded ? maxLength : one.length),
           padded,
           samples: [],
@@ -74,6 +82,7 @@ function cpuTimer({ model }: Runner, threads: number): Timer {
   return {
     isa: context.isa,
     threads: context.threads,
+    error: null,
     async time(batch) {
       const before = performance.now();
       await context.encode(batch);
@@ -173,7 +182,7 @@ function toRecord(
     peak_memory_bytes_per_s: roofline?.memory ?? null,
     peak_l2_bytes_per_s: roofline?.l2 ?? null,
     share_of_bound: roofline && runner.dtype === "f32" ? flops / roofline.flops : null,
-    error: null,
+    error: timer.error,
     ties: null,
     outliers: outliers(samples),
     machine: facts.machine,

@@ -110,7 +110,10 @@ export const COLUMNS: Readonly<
     "REAL",
     "of the roofline: of its arithmetic, or of memory (cold) or L2 (warm), whichever binds",
   ],
-  error: ["REAL", "largest difference from a double-precision evaluation, relative to its largest value"],
+  error: [
+    "REAL",
+    "largest difference from a double-precision evaluation, relative to its largest value; of a model on a device, mean square difference from the CPU, as a root and relative",
+  ],
   ties: ["INTEGER", "tokens left out of that, a logit being too close to 0 to call"],
   outliers: ["INTEGER", "samples far from the median"],
   machine: [

@@ -108,6 +108,9 @@ function modelRow(record: BenchRecord): string[] {
   ];
 }
 
+/** The fastest dtype of a device, which rows are about. */
+const onDevice = ({ device, dtype }: BenchRecord) => (device === null ? "" : ` in ${dtype}`);
+
 function overview(layers: readonly BenchRecord[], models: readonly BenchRecord[]): Table {
   const best = (records: readonly BenchRecord[], shape: string) =>
     records
@@ -127,9 +130,9 @@ function overview(layers: readonly BenchRecord[], models: readonly BenchRecord[]
       shape,
       String(trees > 0 ? trees * (2 ** (depth + 1) - 1) : width),
       String(trees > 0 ? trees * (depth + 1) : width),
-      layer ? `${seconds(layer.seconds_per_token)} at ${caseName(layer)}` : "",
+      layer ? `${seconds(layer.seconds_per_token)} at ${caseName(layer)}${onDevice(layer)}` : "",
       times(layer?.speedup_fastest_dense ?? null),
-      model ? `${seconds(model.latency_p50)} at ${caseName(model)}` : "",
+      model ? `${seconds(model.latency_p50)} at ${caseName(model)}${onDevice(model)}` : "",
       model ? significant(model.tokens_per_s) : "",
       times(model?.speedup_fastest_dense ?? null),
     ];
