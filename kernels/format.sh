@@ -1,5 +1,5 @@
 #!/bin/sh
-# Formats every C file under kernels/ with clang-format and the settings in .clang-format.
+# Formats every C and CUDA file under kernels/ with clang-format and the settings in .clang-format.
 # With --check: changes nothing, and fails if a file would change.
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,4 +14,4 @@ if ! command -v clang-format >/dev/null; then
     exit 1
 fi
 # shellcheck disable=SC2086 # $mode is one or two words
-find kernels -type f \( -name '*.c' -o -name '*.h' -o -name '*.inc' \) -exec clang-format $mode {} +
+find kernels -type f \( -name '*.c' -o -name '*.cu' -o -name '*.h' -o -name '*.inc' \) -exec clang-format $mode {} +

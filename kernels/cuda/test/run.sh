@@ -1,0 +1,74 @@
+#!/bin/sh
+# Builds the CUDA sources with a C++ compiler for the simulator of simt.h, and runs their tests: sh kernels/cuda/test/run.sh [TEST...]
+# Neither a device nor the CUDA toolkit is needed. The last line sums up: "N passed, N failed". Logs and programs lie in
+# build/test/cuda.
+set -eu
+cd "$(dirname "$0")/../../.."
+
+for cxx in ${CXX:-c++ g++ clang++}; do
+    command -v "$cxx" >/dev/null 2>&1 && break
+    cxx=
+done
+if [ -z "$cxx" ]; then
+    echo "kernels/cuda/test/run.sh: no C++ compiler found; install one (Debian, Ubuntu: apt-get install g++)" >&2
+    exit 1
+fi
+
+dir=build/test/cuda
+mkdir -p "$dir"
+# UBSan knows the alignment that vectors need on a device. Frames of fibers are not for AddressSanitizer: the simulator guards
+# memory itself.
+sanitize="-fsanitize=undefined -fno-sanitize-recover=all"
+flags="-std=c++17 -O2 -fPIC -pthread -ffp-contract=off -U_FORTIFY_SOURCE -Wall -Wextra -Werror -Wno-unknown-pragmas $sanitize"
+
+CFLAGS="" sh kernels/build.sh --objects "$dir/engine" >/dev/null
+pids= failed=0 running=0
+spawn() { # spawn COMMAND...: at most two at a time
+    "$@" &
+    pids="$pids $!"
+    running=$((running + 1))
+    if [ $running -ge 2 ]; then
+        for pid in $pids; do wait "$pid" || failed=1; done
+        pids= running=0
+    fi
+}
+compile() { # compile SOURCE: when it, or any header, is newer than its object
+    object=$dir/$(echo "${1#kernels/}" | tr / -).o
+    objects="$objects $object"
+    if [ -n "$(find "$object" -newer "$1" -newer "$newest" 2>/dev/null)" ]; then return; fi
+    # shellcheck disable=SC2086 # flags are words
+    case $1 in
+    *.c) spawn cc -std=c11 -O2 -Wall -Wextra -Werror -c "$1" -o "$object" ;;
+    *) spawn "$cxx" $flags -x c++ -c "$1" -o "$object" ;;
+    esac
+}
+
+# shellcheck disable=SC2046 # file names have no spaces here
+newest=$(ls -t kernels/cuda/test/run.sh $(find kernels -name '*.h') | head -n 1)
+objects=
+for source in $(find kernels/cuda -name '*.cu' -not -path '*/test/*' | sort); do compile "$source"; done
+library=$objects
+objects=
+for source in kernels/test/check.c kernels/cuda/test/*.c kernels/cuda/test/*_test.cu; do compile "$source"; done
+for pid in $pids; do wait "$pid" || failed=1; done
+[ $failed = 0 ] || exit 1
+
+passed=0 failed=0
+for test in ${*:-simt layer encoder}; do
+    if [ ! -e "kernels/cuda/test/${test}_test.cu" ]; then continue; fi
+    common=$(for object in $objects; do case $object in *_test.cu.o) ;; *) echo "$object" ;; esac; done)
+    # shellcheck disable=SC2086
+    "$cxx" $sanitize -pthread "$dir/cuda-test-${test}_test.cu.o" $common $library "$dir"/engine/*.o -lm -ldl -o "$dir/${test}_test"
+    for order in forward reverse; do
+        log=$dir/$test-$order.log status=0
+        UFFB_SIMT_ORDER=$order "$dir/${test}_test" >"$log" 2>&1 || status=$?
+        grep -v '^ok' "$log" | sed '$d' || true
+        counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log") || counts="0 passed, 1 failed"
+        bad=$(echo "$counts" | cut -d' ' -f3)
+        if [ "$status" -ne 0 ] && [ "$bad" = 0 ]; then bad=1; fi
+        passed=$((passed + ${counts%% *})) failed=$((failed + bad))
+        echo "cuda $test, threads $order: $counts (exit $status, $log)"
+    done
+done
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ] && [ $passed -gt 0 ]
