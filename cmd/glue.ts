@@ -41,7 +41,7 @@ const args = {
     integer: true,
     min: 1,
     max: 1_000_000,
-    description: "Most tokens in a batch; changes speed, never a result",
+    description: "Most tokens in a batch; changes speed, and of results only the last digits on a device",
   },
   fixedLength: {
     type: "boolean",

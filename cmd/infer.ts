@@ -85,7 +85,8 @@ export default command({
       integer: true,
       min: 1,
       max: 1_000_000,
-      description: "Most tokens in a batch; changes speed and memory, never a result",
+      description:
+        "Most tokens in a batch; changes speed and memory, and of results only the last digits on a device",
     },
   },
   examples: [
