@@ -242,8 +242,10 @@ int32_t uffb_bench_leaves(uffb_bench *b, int64_t *leaves, double *busiest) {
     int64_t most = 0;
     *leaves = 0;
     for (int64_t t = 0; !status && t < b->shape.inputs; t++) {
-        b->context->ops->fff_walk(&tree, 0, levels, (uffb_rows){1, NULL}, b->x_rows + t * b->shape.hidden, b->shape.hidden,
-                                  nodes, logits, levels);
+        const int32_t only = 0;
+        int32_t arranged;
+        b->context->ops->fff_walk(&tree, 0, levels, (uffb_rows){1, &only, 0}, b->x_rows + t * b->shape.hidden, b->shape.hidden,
+                                  nodes, logits, levels, &arranged);
         const int64_t leaf = nodes[levels - 1] - (count - 1);
         if (!visits[leaf]++) ++*leaves;
         if (visits[leaf] > most) most = visits[leaf];

@@ -5,63 +5,53 @@
 
 #include <string.h>
 
-/* Tokens of one task. */
-#define FFF_TOKENS 64
 /* What a subtree's rows, in and out, may take of L2. */
-#define SUBTREE_BYTES (384 << 10)
+#define SUBTREE_BYTES (192 << 10)
 /* Sorting pays from this many tokens a subtree. */
 #define SUBTREE_TOKENS 8
 #define MAX_TOP 12
+/* Tasks a thread should get at least, so that all end at the same time; but no smaller ones than this. */
+#define THREAD_TASKS 4
+#define TASK_TOKENS 16
 
 typedef struct {
     uffb_context *context;
     uffb_tree tree;
+    int64_t task_tokens;
     int64_t top; /* levels walked in token order before sorting; 0 without sorting */
     const float *x;
     float *y;
     int32_t *nodes; /* [T, trees, depth+1], this tree's part */
     float *logits;
     int64_t ldp;
-    int32_t *order; /* [T] */
+    int32_t *order;    /* [T] tokens as they take their turns */
+    int32_t *arranged; /* [T] the same, as the walk left them: within a task, those on one path side by side */
 } pass;
 
-/* Floats a token needs: nodes and logits of its paths, and its place in the order. */
-int64_t uffb_fff_wide(const uffb_arch *a) { return 2 * a->trees * (a->depth + 1) + 1; }
+/* Floats a token needs: nodes and logits of its paths, and its places in both orders. */
+int64_t uffb_fff_wide(const uffb_arch *a) { return 2 * a->trees * (a->depth + 1) + 2; }
 
-static uffb_rows task_rows(const pass *p, int64_t task, const int32_t *order) {
-    const int64_t first = task * FFF_TOKENS, left = p->context->tokens - first;
-    return (uffb_rows){left < FFF_TOKENS ? left : FFF_TOKENS, order ? order + first : NULL};
-}
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* Levels 0 to `to` - 1 of the tokens of a task. */
-static void walk_in_order(const pass *p, int64_t task, int64_t to) {
-    const int64_t first = task * FFF_TOKENS, hidden = p->tree.hidden;
-    p->context->ops->fff_walk(&p->tree, 0, to, task_rows(p, task, NULL), p->x + first * hidden, hidden,
-                              p->nodes + first * p->ldp, p->logits + first * p->ldp, p->ldp);
-}
-
-static void whole_task(void *arg, int64_t task, int32_t thread) {
-    (void)thread;
-    const pass *p = arg;
-    const int64_t first = task * FFF_TOKENS, hidden = p->tree.hidden;
-    walk_in_order(p, task, p->tree.depth + 1);
-    p->context->ops->fff_sum(&p->tree, p->context->model->arch.activation, task_rows(p, task, NULL), p->nodes + first * p->ldp,
-                             p->logits + first * p->ldp, p->ldp, p->y + first * hidden, hidden);
+/* Levels `from` to `to` - 1 of a task's tokens. */
+static uffb_rows walk(const pass *p, int64_t task, int64_t from, int64_t to) {
+    const int64_t first = task * p->task_tokens, left = p->context->tokens - first, count = smaller(left, p->task_tokens);
+    p->context->ops->fff_walk(&p->tree, from, to, (uffb_rows){count, p->order + first, left - count}, p->x, p->tree.hidden,
+                              p->nodes, p->logits, p->ldp, p->arranged + first);
+    return (uffb_rows){count, p->arranged + first, 0};
 }
 
 static void top_task(void *arg, int64_t task, int32_t thread) {
     (void)thread;
-    walk_in_order(arg, task, ((const pass *)arg)->top);
+    walk(arg, task, 0, ((const pass *)arg)->top);
 }
 
-static void subtree_task(void *arg, int64_t task, int32_t thread) {
+static void rest_task(void *arg, int64_t task, int32_t thread) {
     (void)thread;
     const pass *p = arg;
-    const uffb_ops *ops = p->context->ops;
-    const uffb_rows rows = task_rows(p, task, p->order);
-    const int64_t hidden = p->tree.hidden;
-    ops->fff_walk(&p->tree, p->top, p->tree.depth + 1, rows, p->x, hidden, p->nodes, p->logits, p->ldp);
-    ops->fff_sum(&p->tree, p->context->model->arch.activation, rows, p->nodes, p->logits, p->ldp, p->y, hidden);
+    const uffb_rows rows = walk(p, task, p->top, p->tree.depth + 1);
+    p->context->ops->fff_sum(&p->tree, p->context->model->arch.activation, rows, p->nodes, p->logits, p->ldp, p->y,
+                             p->tree.hidden);
 }
 
 /* Counting sort by the node reached at level `top`; equal ones keep their order. */
@@ -81,26 +71,34 @@ static int64_t choose_top(const uffb_arch *a, int64_t tokens) {
     return top <= MAX_TOP && tokens >> top >= SUBTREE_TOKENS && tokens <= INT32_MAX ? top : 0;
 }
 
+static int64_t choose_task(int64_t tokens, int32_t threads) {
+    if (threads == 1) return UFFB_FFF_ROWS;
+    const int64_t share = tokens / (THREAD_TASKS * threads);
+    return share < TASK_TOKENS ? TASK_TOKENS : smaller(share, UFFB_FFF_ROWS);
+}
+
 void uffb_fff_layer(uffb_context *c, const uffb_layer *layer, const float *x, float *y, int32_t *path, float *path_logits) {
     const uffb_model *m = c->model;
     const uffb_arch *a = &m->arch;
-    const int64_t tokens = c->tokens, size = a->trees * (a->depth + 1), tasks = (tokens + FFF_TOKENS - 1) / FFF_TOKENS;
+    const int64_t tokens = c->tokens, size = a->trees * (a->depth + 1), block = choose_task(tokens, c->threads);
+    const int64_t tasks = (tokens + block - 1) / block;
     float *logits = c->wide;
-    int32_t *nodes = (int32_t *)(logits + tokens * size);
+    int32_t *nodes = (int32_t *)(logits + tokens * size), *order = nodes + tokens * size;
     for (int64_t k = 0; k < a->trees; k++) {
         const int64_t first = k * m->nodes;
-        pass p = {.context = c, .top = choose_top(a, tokens), .x = x, .y = y, .ldp = size, .order = nodes + tokens * size};
+        pass p = {.context = c, .task_tokens = block, .top = choose_top(a, tokens), .x = x, .y = y, .ldp = size};
         p.tree = (uffb_tree){a->depth, a->hidden, layer->fff_in + first * a->hidden,
                              layer->fff_bias ? layer->fff_bias + first : NULL, layer->fff_out + first * a->hidden};
         p.nodes = nodes + k * (a->depth + 1);
         p.logits = logits + k * (a->depth + 1);
+        p.order = order;
+        p.arranged = order + tokens;
+        for (int64_t t = 0; t < tokens; t++) order[t] = (int32_t)t;
         if (p.top) {
             uffb_parallel(c->team, tasks, top_task, &p);
             sort_tokens(&p);
-            uffb_parallel(c->team, tasks, subtree_task, &p);
-        } else {
-            uffb_parallel(c->team, tasks, whole_task, &p);
         }
+        uffb_parallel(c->team, tasks, rest_task, &p);
     }
     if (path) memcpy(path, nodes, (size_t)(tokens * size) * sizeof *path);
     if (path_logits) memcpy(path_logits, logits, (size_t)(tokens * size) * sizeof *path_logits);

@@ -63,19 +63,26 @@ typedef struct uffb_tree {
     const float *out;  /* [2^(depth+1)-1, hidden]: linear_out transposed, a row a node */
 } uffb_tree;
 
-/* Rows order[0] to order[count-1] of x and of the paths; rows 0 to count-1 when order is NULL. */
+/* Most rows of one call. */
+#define UFFB_FFF_ROWS 128
+
+/* Rows order[0] to order[count-1] of x, y and the paths; and, for a walk, how many rows follow in `order` that will be walked
+ * next and are worth asking memory for. */
 typedef struct uffb_rows {
     int64_t count;
     const int32_t *order;
+    int64_t ahead;
 } uffb_rows;
 
 /* Takes tokens down levels `from` to `to` - 1 (0 <= from < to <= depth+1): logit = in[node] . x + bias[node], then child
  * 2*node+1, or 2*node+2 if logit > 0. nodes and logits [.., depth+1] lie ldp apart per token. Starts at the root, or, where
- * from > 0, at nodes[from]; writes logits and nodes of its levels, and the node it arrives at if `to` <= depth. */
+ * from > 0, at nodes[from]; writes logits and nodes of its levels, and the node it arrives at if `to` <= depth. arranged
+ * [count] gets the rows of `order` in an order of the kernel's choice, best one in which those on the same path are neighbours.
+ */
 typedef void uffb_fff_walk_fn(const uffb_tree *tree, int64_t from, int64_t to, uffb_rows rows, const float *x, int64_t ldx,
-                              int32_t *nodes, float *logits, int64_t ldp);
+                              int32_t *nodes, float *logits, int64_t ldp, int32_t *arranged);
 
-/* y += sum over levels p, in that order, of act(logits[p]) * out[nodes[p]]. */
+/* y += sum over levels p, in that order, of act(logits[p]) * out[nodes[p]]. Neighbours on the same path share its rows. */
 typedef void uffb_fff_sum_fn(const uffb_tree *tree, int32_t activation, uffb_rows rows, const int32_t *nodes,
                              const float *logits, int64_t ldp, float *y, int64_t ldy);
 

@@ -13,7 +13,7 @@ enum { X, WEIGHT, BIAS, NODES, LOGITS, PART_NODES, PART_LOGITS, Y };
 static const int64_t tree_counts[] = {1, 2, 3, 9, 128, 3072};
 static const int64_t hidden_sizes[] = {1, 5, 48, 64, 256, 768};
 static const int64_t token_counts[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33};
-#define MOST_ROWS 67
+#define MOST_ROWS (2 * UFFB_FFF_ROWS + 1)
 
 /* How far branches were from turning, over a test. */
 static int64_t branches, near_ties;
@@ -24,10 +24,10 @@ static int32_t *node_row(view nodes, int64_t row) { return (int32_t *)nodes.data
 
 /* --- rows in order, or some rows in any order -------------------------------------------------------------------------- */
 
-/* `order` becomes a shuffle of `rows` rows; the first `tokens` of it are used. */
-static void shuffle(int32_t *order, int64_t rows) {
+/* `order` becomes 0 to rows - 1, or a shuffle of them. */
+static void list_rows(int32_t *order, int64_t rows, int shuffled) {
     for (int64_t i = 0; i < rows; i++) {
-        int64_t j = random_below(i + 1);
+        int64_t j = shuffled ? random_below(i + 1) : i;
         order[i] = order[j];
         order[j] = (int32_t)i;
     }
@@ -62,10 +62,12 @@ static void check_walk(const uffb_tree *tree, const float *x, const int32_t *nod
 
 /* The generic walk must take the same path until a logit is too near 0 to tell. */
 static void check_against_generic(const uffb_tree *tree, const float *x, const int32_t *nodes) {
-    int32_t expected[UFFB_MAX_DEPTH + 1];
+    int32_t expected[UFFB_MAX_DEPTH + 1], arranged;
+    const int32_t only = 0;
     float logits[UFFB_MAX_DEPTH + 1];
     uffb_ops_of(UFFB_ISA_generic)
-        ->fff_walk(tree, 0, tree->depth + 1, (uffb_rows){1, NULL}, x, tree->hidden, expected, logits, UFFB_MAX_DEPTH + 1);
+        ->fff_walk(tree, 0, tree->depth + 1, (uffb_rows){1, &only, 0}, x, tree->hidden, expected, logits, UFFB_MAX_DEPTH + 1,
+                   &arranged);
     for (int64_t level = 1; level <= tree->depth; level++) {
         double bound, logit = reference_logit(tree, expected[level - 1], x, &bound);
         if (fabs(logit) <= bound) return;
@@ -74,24 +76,34 @@ static void check_against_generic(const uffb_tree *tree, const float *x, const i
     }
 }
 
+/* `arranged` must hold the rows of `order`, each once. */
+static void check_arranged(uffb_rows rows, const int32_t *arranged) {
+    int seen[MOST_ROWS] = {0};
+    for (int64_t i = 0; i < rows.count; i++) seen[rows.order[i]]++;
+    for (int64_t i = 0; i < rows.count; i++) {
+        const int32_t t = arranged[i];
+        if (!check(t >= 0 && t < MOST_ROWS && seen[t]-- == 1, "arranged: %d at %lld", t, (long long)i)) return;
+    }
+}
+
 /* The same walk in pieces of rows, in reverse, and in two stages: to level `cut`, then on from there. */
 static void walk_in_pieces(const uffb_ops *ops, const uffb_tree *tree, int64_t cut, int64_t step, uffb_rows rows, view x,
                            view nodes, view logits) {
-    int32_t order[MOST_ROWS];
-    for (int64_t i = 0; i < rows.count; i++) {
-        int64_t from_end = rows.count - 1 - i;
-        order[i] = rows.order ? rows.order[from_end] : (int32_t)from_end;
-    }
+    int32_t order[MOST_ROWS], arranged[MOST_ROWS];
+    for (int64_t i = 0; i < rows.count; i++) order[i] = rows.order[rows.count - 1 - i];
     for (int64_t i = 0; i < rows.count; i += step) {
-        uffb_rows some = {rows.count - i < step ? rows.count - i : step, order + i};
+        const int64_t left = rows.count - i, count = left < step ? left : step;
+        uffb_rows some = {count, order + i, left - count};
         if (cut > 0) {
-            ops->fff_walk(tree, 0, cut, some, x.data, x.ld, nodes.data, logits.data, nodes.ld);
+            ops->fff_walk(tree, 0, cut, some, x.data, x.ld, nodes.data, logits.data, nodes.ld, arranged);
+            check_arranged(some, arranged);
             for (int64_t j = 0; j < some.count; j++) {
                 check(view_untouched(nodes, some.order[j], cut + 1), "a walk to level %lld goes on: nodes", (long long)cut);
                 check(view_untouched(logits, some.order[j], cut), "a walk to level %lld goes on: logits", (long long)cut);
             }
         }
-        ops->fff_walk(tree, cut, tree->depth + 1, some, x.data, x.ld, nodes.data, logits.data, nodes.ld);
+        ops->fff_walk(tree, cut, tree->depth + 1, some, x.data, x.ld, nodes.data, logits.data, nodes.ld, arranged);
+        check_arranged(some, arranged);
     }
 }
 
@@ -106,18 +118,19 @@ static void walk_case(const uffb_ops *ops, int64_t depth, int64_t hidden, int64_
     view_fill(bias, -0.1f, 0.1f);
     uffb_tree tree = {depth, hidden, view_tail(WEIGHT, nodes_of(depth) * hidden), shift ? bias.data : NULL,
                       view_tail(WEIGHT, nodes_of(depth) * hidden)};
-    int32_t order[MOST_ROWS];
-    shuffle(order, all);
-    uffb_rows rows = {tokens, ordered ? order : NULL};
+    int32_t order[MOST_ROWS], arranged[MOST_ROWS];
+    list_rows(order, all, (int)ordered);
+    uffb_rows rows = {tokens, order, 0};
     for (int64_t i = 0; i < tokens; i++) { /* the other rows stay NaN */
-        for (int64_t h = 0; h < hidden; h++) view_row(x, ordered ? order[i] : i)[h] = random_between(-1, 1);
+        for (int64_t h = 0; h < hidden; h++) view_row(x, order[i])[h] = random_between(-1, 1);
     }
 
-    ops->fff_walk(&tree, 0, levels, rows, x.data, x.ld, nodes.data, logits.data, nodes.ld);
+    ops->fff_walk(&tree, 0, levels, rows, x.data, x.ld, nodes.data, logits.data, nodes.ld, arranged);
+    check_arranged(rows, arranged);
     view_check_canaries(nodes, "nodes");
     view_check_canaries(logits, "logits");
     for (int64_t i = 0; i < tokens; i++) {
-        int64_t t = ordered ? order[i] : i;
+        int64_t t = order[i];
         check_walk(&tree, view_row(x, t), node_row(nodes, t), view_row(logits, t));
         check_against_generic(&tree, view_row(x, t), node_row(nodes, t));
     }
@@ -133,6 +146,8 @@ static void walk_case(const uffb_ops *ops, int64_t depth, int64_t hidden, int64_
 /* Several trees write side by side. */
 static void forest_case(const uffb_ops *ops, int64_t trees, int64_t depth, int64_t hidden, int64_t tokens) {
     int64_t count = nodes_of(depth) * hidden, levels = depth + 1;
+    int32_t order[MOST_ROWS], arranged[MOST_ROWS];
+    list_rows(order, tokens, 0);
     test_case("trees %lld, depth %lld, hidden %lld, tokens %lld", (long long)trees, (long long)depth, (long long)hidden,
               (long long)tokens);
     view x = view_new(X, tokens, hidden, 0, 1);
@@ -140,8 +155,8 @@ static void forest_case(const uffb_ops *ops, int64_t trees, int64_t depth, int64
     view_fill(x, -1, 1);
     for (int64_t k = 0; k < trees; k++) {
         uffb_tree tree = {depth, hidden, view_tail(WEIGHT, (trees - k) * count), NULL, view_tail(WEIGHT, count)};
-        ops->fff_walk(&tree, 0, levels, (uffb_rows){tokens, NULL}, x.data, x.ld, node_row(nodes, 0) + k * levels,
-                      view_row(logits, 0) + k * levels, nodes.ld);
+        ops->fff_walk(&tree, 0, levels, (uffb_rows){tokens, order, 0}, x.data, x.ld, node_row(nodes, 0) + k * levels,
+                      view_row(logits, 0) + k * levels, nodes.ld, arranged);
     }
     view_check_canaries(nodes, "nodes");
     view_check_canaries(logits, "logits");
@@ -162,7 +177,9 @@ static void walk_zeros(const uffb_ops *ops, int64_t hidden) {
         view_row(x, 0)[i] = 0.0f;
         view_row(x, 1)[i] = -0.0f;
     }
-    ops->fff_walk(&tree, 0, 6, (uffb_rows){2, NULL}, x.data, x.ld, nodes.data, logits.data, nodes.ld);
+    const int32_t order[2] = {0, 1};
+    int32_t arranged[2];
+    ops->fff_walk(&tree, 0, 6, (uffb_rows){2, order, 0}, x.data, x.ld, nodes.data, logits.data, nodes.ld, arranged);
     for (int64_t t = 0; t < 2; t++) {
         for (int level = 0; level <= 5; level++) {
             int node = node_row(nodes, t)[level];
@@ -187,6 +204,7 @@ void test_fff_walk(const uffb_ops *ops, const char *isa) {
             }
         }
     }
+    for (int64_t depth = 0; depth <= 8; depth++) walk_case(ops, depth, 48, UFFB_FFF_ROWS, variant++);
     for (int64_t i = 0; i < COUNT_OF(tree_counts); i++) {
         for (int64_t depth = 0; depth <= 3; depth++) {
             forest_case(ops, tree_counts[i], depth, 5, 11);
@@ -223,6 +241,7 @@ static void check_sum(const uffb_tree *tree, int32_t kind, const int32_t *nodes,
 static void sum_case(const uffb_ops *ops, int64_t depth, int64_t hidden, int64_t tokens, int variant) {
     int64_t shift = variant & 1, gap = variant & 2 ? 3 : 0, ordered = variant >> 2 & 1, levels = depth + 1;
     int64_t all = ordered ? 2 * tokens + 1 : tokens;
+    const size_t path_size = (size_t)levels * sizeof(int32_t);
     int32_t kind = variant % (UFFB_IDENTITY + 1);
     test_case("depth %lld, hidden %lld, tokens %lld, activation %d%s", (long long)depth, (long long)hidden, (long long)tokens,
               kind, ordered ? ", in another order" : "");
@@ -231,27 +250,30 @@ static void sum_case(const uffb_ops *ops, int64_t depth, int64_t hidden, int64_t
     view parts = view_new(PART_LOGITS, all, hidden, 0, 1);
     uffb_tree tree = {depth, hidden, NULL, NULL, view_tail(WEIGHT, nodes_of(depth) * hidden)};
     int32_t order[MOST_ROWS];
-    shuffle(order, all);
+    list_rows(order, all, (int)ordered);
     view_fill(logits, -3, 3);
     view_fill(old, -1, 1);
     view_copy(y, old);
     view_copy(parts, old);
-    for (int64_t t = 0; t < all; t++) {
-        for (int64_t p = 0; p < levels; p++) node_row(nodes, t)[p] = (int32_t)random_below(nodes_of(depth));
+    for (int64_t i = 0; i < all; i++) { /* often on the same path as the one before, or all but the leaf */
+        for (int64_t p = 0; p < levels; p++) node_row(nodes, order[i])[p] = (int32_t)random_below(nodes_of(depth));
+        if (i && random_below(4)) memcpy(node_row(nodes, order[i]), node_row(nodes, order[i - 1]), path_size);
+        if (!random_below(8)) node_row(nodes, order[i])[depth] = (int32_t)random_below(nodes_of(depth));
     }
-    uffb_rows rows = {tokens, ordered ? order : NULL};
+    uffb_rows rows = {tokens, order, 0};
     ops->fff_sum(&tree, kind, rows, nodes.data, logits.data, nodes.ld, y.data, y.ld);
     view_check_canaries(y, "y");
     for (int64_t i = 0; i < all; i++) {
-        int64_t t = ordered ? order[i] : i;
+        int64_t t = order[i];
         if (i >= tokens) {
             int same = memcmp(view_row(y, t), view_row(old, t), (size_t)hidden * sizeof(float)) == 0;
             check(same, "row %lld was not asked for, but is written", (long long)t);
             continue;
         }
         check_sum(&tree, kind, node_row(nodes, t), view_row(logits, t), view_row(old, t), view_row(y, t));
-        ops->fff_sum(&tree, kind, (uffb_rows){1, NULL}, node_row(nodes, t), view_row(logits, t), nodes.ld, view_row(parts, t),
-                     parts.ld);
+        const int32_t only = 0;
+        ops->fff_sum(&tree, kind, (uffb_rows){1, &only, 0}, node_row(nodes, t), view_row(logits, t), nodes.ld,
+                     view_row(parts, t), parts.ld);
     }
     view_check_same(parts, y, "y token by token");
 }

@@ -3,12 +3,11 @@
 
 #include <string.h>
 
-static int64_t row_of(uffb_rows rows, int64_t i) { return rows.order ? rows.order[i] : i; }
-
 void uffb_fff_walk_generic(const uffb_tree *tree, int64_t from, int64_t to, uffb_rows rows, const float *x, int64_t ldx,
-                           int32_t *nodes, float *logits, int64_t ldp) {
+                           int32_t *nodes, float *logits, int64_t ldp, int32_t *arranged) {
+    memcpy(arranged, rows.order, (size_t)rows.count * sizeof *arranged);
     for (int64_t i = 0; i < rows.count; i++) {
-        const int64_t t = row_of(rows, i);
+        const int64_t t = rows.order[i];
         int32_t node = from ? nodes[t * ldp + from] : 0;
         for (int64_t level = from; level < to; level++) {
             float logit = 0;
@@ -29,7 +28,7 @@ void uffb_fff_sum_generic(const uffb_tree *tree, int32_t activation, uffb_rows r
     const int64_t levels = tree->depth + 1;
     float scale[UFFB_MAX_DEPTH + 1];
     for (int64_t i = 0; i < rows.count; i++) {
-        const int64_t t = row_of(rows, i);
+        const int64_t t = rows.order[i];
         memcpy(scale, logits + t * ldp, (size_t)levels * sizeof *scale);
         uffb_activate_generic(activation, 1, levels, scale, levels);
         for (int64_t h = 0; h < tree->hidden; h++) {

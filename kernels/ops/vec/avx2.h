@@ -5,6 +5,8 @@
 /* GEMM tile: 6 rows x 2 vectors (12 of 16 registers accumulate). */
 #define VEC_TILE_ROWS 6
 #define VEC_TILE_PANELS 1
+/* FFF: tokens that share the loads of a row; 4 sums each fill half of 16 registers. */
+#define VEC_FFF_TOKENS 2
 
 typedef __m256 vec;
 

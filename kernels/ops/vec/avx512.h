@@ -5,6 +5,8 @@
 /* GEMM tile: rows x panels held in registers (28 of 32 accumulate). */
 #define VEC_TILE_ROWS 14
 #define VEC_TILE_PANELS 2
+/* FFF: tokens that share the loads of a row; 4 sums each fill half of 32 registers. */
+#define VEC_FFF_TOKENS 4
 
 typedef __m512 vec;
 

@@ -5,6 +5,8 @@
 /* GEMM tile: 6 rows x 4 vectors (24 of 32 registers accumulate). */
 #define VEC_TILE_ROWS 6
 #define VEC_TILE_PANELS 1
+/* FFF: tokens that share the loads of a row; 4 sums each fill half of 32 registers. */
+#define VEC_FFF_TOKENS 4
 
 typedef float32x4_t vec;
 
