@@ -34,10 +34,7 @@ export interface CudaBenchShape {
   batch: number;
   /** rows of input, at least `batch`; calls take turns with them */
   inputs: number;
-  /**
-   * of the weights; calls take turns with them. Enough of them to exceed L2 several times make every call
-   * cold
-   */
+  /** of the weights; calls take turns with them. Several times L2 in all, they make every call cold */
   copies: number;
   activation: number;
   /** UFFB_F32, UFFB_F16 or UFFB_BF16: weights, inputs and outputs; sums are f32 */

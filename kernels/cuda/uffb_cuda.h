@@ -41,7 +41,8 @@ UFFB_API int32_t uffb_cuda_device_info(int32_t device, uffb_cuda_info *info);
 typedef struct uffb_cuda_encoder uffb_cuda_encoder;
 
 /* Copies a ready model to a device, for matrices and activations of `dtype`: UFFB_F32, UFFB_F16 or UFFB_BF16 (sums, norms and
- * the residual stream are f32 in each; f32 uses no TF32). The model may be freed afterwards. 8-bit projections become `dtype`. */
+ * the residual stream are f32 in each; f32 uses no TF32). The model may be freed afterwards. 8-bit projections become `dtype`.
+ */
 UFFB_API int32_t uffb_cuda_encoder_new(const uffb_model *model, int32_t device, int32_t dtype, uffb_cuda_encoder **encoder);
 UFFB_API void uffb_cuda_encoder_free(uffb_cuda_encoder *encoder);
 /* One line about the encoder's last failure, for calls made on another thread. */
@@ -63,9 +64,9 @@ typedef struct uffb_cuda_bench_shape {
     int64_t width;  /* dense when trees = 0 */
     int64_t batch;  /* most tokens of a call */
     int64_t inputs; /* rows of input, at least `batch`; calls take turns with them */
-    int64_t copies; /* of the weights; calls take turns with them. Enough of them to exceed L2 several times make every call cold */
+    int64_t copies; /* of the weights; calls take turns with them. Several times L2 in all, they make every call cold */
     int32_t activation;
-    int32_t dtype;  /* UFFB_F32, UFFB_F16 or UFFB_BF16: weights, inputs and outputs; sums are f32 */
+    int32_t dtype; /* UFFB_F32, UFFB_F16 or UFFB_BF16: weights, inputs and outputs; sums are f32 */
     int32_t device;
     int32_t reserved;
 } uffb_cuda_bench_shape;
@@ -90,12 +91,12 @@ UFFB_API int32_t uffb_cuda_bench_fill(uffb_cuda_bench *bench, int32_t fill, uint
 /* The weights of a model's layer, and `tokens` inputs [tokens, hidden], repeated. */
 UFFB_API int32_t uffb_cuda_bench_fill_from(uffb_cuda_bench *bench, const uffb_model *model, int64_t layer, int64_t tokens,
                                            const float *input);
-/* Runs a contender `calls` times on `tokens` tokens each, as one captured graph, and gives the seconds of a call by the device's
- * own clock. Each call takes the next inputs and the next copy of the weights. */
+/* Runs a contender `calls` times on `tokens` tokens each, as one captured graph, and gives the seconds of a call by the
+ * device's own clock. Each call takes the next inputs and the next copy of the weights. */
 UFFB_API int32_t uffb_cuda_bench_run(uffb_cuda_bench *bench, int64_t contender, int64_t tokens, int64_t calls, double *seconds);
-/* Runs it once on the first `tokens` inputs, over poisoned outputs, and compares with a double-precision evaluation of the rounded
- * weights: `error` is the largest difference over the largest value; `ties` counts the tokens left out because a logit on their
- * path was too close to 0 to call. */
+/* Runs it once on the first `tokens` inputs, over poisoned outputs, and compares with a double-precision evaluation of the
+ * rounded weights: `error` is the largest difference over the largest value; `ties` counts the tokens left out because a logit
+ * on their path was too close to 0 to call. */
 UFFB_API int32_t uffb_cuda_bench_check(uffb_cuda_bench *bench, int64_t contender, int64_t tokens, double *error, int64_t *ties);
 
 #ifdef __cplusplus
