@@ -21,4 +21,7 @@ int32_t uffb_cublas_gemm(uffb_cublas *blas, const struct uffb_cuda_gemm *gemm, i
  * epilogue: it has the tanh form of GELU and ReLU. */
 int32_t uffb_cublaslt_gemm(uffb_cublas *blas, const struct uffb_cuda_gemm *gemm, int tensor, cudaStream_t stream);
 
+/* Times what cuBLASLt offers for a shape, and keeps the fastest for uffb_cublaslt_gemm. Overwrites c; waits for the device. */
+int32_t uffb_cublaslt_tune(uffb_cublas *blas, const struct uffb_cuda_gemm *gemm, int tensor, cudaStream_t stream);
+
 #endif

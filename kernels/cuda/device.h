@@ -38,6 +38,10 @@ int32_t uffb_cuda_fail(int32_t status, const char *format, ...) __attribute__((f
 /* The same for an error of the runtime; clears it. `doing`: "allocating 12 bytes". */
 int32_t uffb_cuda_failed(cudaError_t error, const char *doing);
 
+inline int32_t uffb_cuda_check(cudaError_t error, const char *doing) {
+    return error == cudaSuccess ? UFFB_OK : uffb_cuda_failed(error, doing);
+}
+
 /* In a function that returns a status. */
 #define CUDA_TRY(call, doing)                                                                                                  \
     do {                                                                                                                       \

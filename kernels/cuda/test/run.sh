@@ -46,19 +46,25 @@ compile() { # compile SOURCE: when it, or any header, is newer than its object
 # shellcheck disable=SC2046 # file names have no spaces here
 newest=$(ls -t kernels/cuda/test/run.sh $(find kernels -name '*.h') | head -n 1)
 objects=
-for source in $(find kernels/cuda -name '*.cu' -not -path '*/test/*' | sort); do compile "$source"; done
-library=$objects
-objects=
-for source in kernels/test/check.c kernels/cuda/test/*.c kernels/cuda/test/*_test.cu; do compile "$source"; done
+for source in kernels/test/*.c kernels/cuda/test/*.c $(find kernels/cuda -name '*.cu' | sort); do
+    case $source in kernels/test/*_test.c | *_test.cu) continue ;; esac
+    compile "$source"
+done
+shared=$objects
+for source in kernels/cuda/test/*_test.cu; do compile "$source"; done
 for pid in $pids; do wait "$pid" || failed=1; done
 [ $failed = 0 ] || exit 1
+
+# An archive, so that a test is linked with what it needs alone.
+rm -f "$dir/all.a"
+# shellcheck disable=SC2086
+ar rcs "$dir/all.a" $shared "$dir"/engine/*.o
 
 passed=0 failed=0
 for test in ${*:-simt layer encoder}; do
     if [ ! -e "kernels/cuda/test/${test}_test.cu" ]; then continue; fi
-    common=$(for object in $objects; do case $object in *_test.cu.o) ;; *) echo "$object" ;; esac; done)
-    # shellcheck disable=SC2086
-    "$cxx" $sanitize -pthread "$dir/cuda-test-${test}_test.cu.o" $common $library "$dir"/engine/*.o -lm -ldl -o "$dir/${test}_test"
+    # shellcheck disable=SC2086 # flags are words
+    "$cxx" $sanitize -pthread "$dir/cuda-test-${test}_test.cu.o" "$dir/all.a" -lm -ldl -o "$dir/${test}_test"
     for order in forward reverse; do
         log=$dir/$test-$order.log status=0
         UFFB_SIMT_ORDER=$order "$dir/${test}_test" >"$log" 2>&1 || status=$?
