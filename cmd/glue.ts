@@ -19,7 +19,8 @@ const args = {
   model: {
     type: "string",
     valueHint: "path",
-    description: "Fine-tuned checkpoint, a folder or a packed model; {task} in it stands for the task's name",
+    description:
+      "Fine-tuned checkpoint: a folder, a packed model, or org/name of a downloaded one; {task} in it stands for the task's name",
   },
   data: {
     type: "string",

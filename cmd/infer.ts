@@ -29,7 +29,8 @@ export default command({
     model: {
       type: "string",
       valueHint: "path",
-      description: "Folder with config.json and a checkpoint, or a packed model; default: the built-in model",
+      description:
+        "Folder with config.json and a checkpoint, a packed model, or org/name of a downloaded one; default: the built-in model",
     },
     ...inputArgs,
     json: { type: "boolean", description: "Write one JSON array" },

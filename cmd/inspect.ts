@@ -22,7 +22,8 @@ export default command({
   positionals: [
     {
       name: "model",
-      description: "Folder with config.json and a checkpoint, or a packed model; default: the built-in model",
+      description:
+        "Folder with config.json and a checkpoint, a packed model, or org/name of a downloaded one; default: the built-in model",
     },
   ],
   args: {

@@ -17,7 +17,8 @@ export default command({
     tokenizer: {
       type: "string",
       valueHint: "path",
-      description: "Folder with a tokenizer.json, that file, or a packed model; default: the built-in model",
+      description:
+        "Folder with a tokenizer.json, that file, a packed model, or org/name of a downloaded one; default: the built-in model",
     },
     maxLength: {
       type: "number",

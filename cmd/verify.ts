@@ -15,7 +15,8 @@ export default command({
   positionals: [
     {
       name: "model",
-      description: "Folder with config.json and a checkpoint, or a packed model",
+      description:
+        "Folder with config.json and a checkpoint, a packed model, or org/name of a downloaded one",
       required: true,
     },
     {
