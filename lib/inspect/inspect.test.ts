@@ -5,6 +5,7 @@ import type { Item } from "../input.ts";
 import { openModel } from "../model.ts";
 import { openSafetensors } from "../safetensors.ts";
 import { pack, REFERENCE, TemporaryFolder } from "../test/folders.ts";
+import { writeSentenceModel } from "../test/sentence.ts";
 import { Counter, measurePaths } from "./paths.ts";
 import { inspectJson, leafBars, pathsText, summaryText, tensorsText } from "./report.ts";
 import { feedforwardOf, partOf, summarize } from "./summary.ts";
@@ -126,6 +127,16 @@ test("no usable text is an error; others are reported and left out", async () =>
 });
 
 describe("summary", () => {
+  test("says how a model makes vectors, where the model does", async () => {
+    using folder = new TemporaryFolder();
+    const summary = await summarize(writeSentenceModel(folder));
+    expect(summary.sentence).toMatchObject({ pooling: "mean", maxLength: 12, normalise: true });
+    expect(summaryText(summary)).toContain(
+      "vectors        the mean of all tokens' final state, at most 12 tokens",
+    );
+    expect(summaryText(await summarize())).not.toContain("vectors");
+  });
+
   test("of the built-in model", async () => {
     const summary = await summarize();
     expect(summary).toMatchObject({

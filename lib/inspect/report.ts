@@ -1,4 +1,6 @@
 /** What `inspect` found, for people and for programs. */
+import type { Pooling } from "../../ffi/context.ts";
+import type { SentenceSettings } from "../embed/sentence.ts";
 import { printable } from "../safetensors.ts";
 import type { LayerUsage, PathUsage } from "./paths.ts";
 import type { Feedforward, Summary } from "./summary.ts";
@@ -21,8 +23,22 @@ function table(rows: readonly [string, string][]): string {
   return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join("");
 }
 
+const POOLED: Readonly<Record<Pooling, string>> = {
+  first: "the first token's",
+  mean: "the mean of all tokens'",
+  max: "the largest of all tokens'",
+  lse: "the log of summed exponentials of all tokens'",
+};
+
+function sentenceText({ pooling, normalise, maxLength, prompt }: SentenceSettings, longest: number): string {
+  const most = count(Math.min(maxLength ?? longest, longest));
+  const scaled = normalise ? ", scaled to length 1" : "";
+  const after = prompt === "" ? "" : `, after ${JSON.stringify(prompt)}`;
+  return `${POOLED[pooling]} final state, at most ${most} tokens of a text${scaled}${after}`;
+}
+
 export function summaryText(summary: Summary): string {
-  const { layers, hidden, heads, vocab, maxLength, tied, labels, parameters, tokenizer } = summary;
+  const { layers, hidden, heads, vocab, maxLength, sentence, tied, labels, parameters, tokenizer } = summary;
   const dtypes = [...new Set(summary.tensors.map(({ dtype }) => dtype))].join(", ");
   const kind = `${summary.family}, ${TASKS[summary.task] ?? summary.task}`;
   const rows: [string, string][] = [
@@ -33,6 +49,7 @@ export function summaryText(summary: Summary): string {
       `${plural(layers, "layer")}, hidden ${count(hidden)}, ${plural(heads, "head")} of ${hidden / heads}`,
     ],
     ["text", `${count(vocab)} tokens known, at most ${count(maxLength)} in a text`],
+    ...(sentence ? [["vectors", sentenceText(sentence, maxLength)] satisfies [string, string]] : []),
     ["feedforward", feedforwardText(summary.feedforward)],
     ["arithmetic", arithmeticText(summary.feedforward)],
     ["parameters", `${count(parameters.total)}${tied ? ", the word embedding also being the decoder" : ""}`],

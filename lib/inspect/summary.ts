@@ -2,6 +2,7 @@
 import { UFFB_FFN_DENSE, UFFB_FFN_FFF, UFFB_FFN_GLU } from "../../ffi/bindings.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoint.ts";
 import { loadConfig } from "../config.ts";
+import { readSentenceSettings, type SentenceSettings } from "../embed/sentence.ts";
 import { loadTokenizer } from "../model.ts";
 import { type Binding, bindTensors } from "../roles.ts";
 import { byteCount } from "../safetensors.ts";
@@ -19,6 +20,8 @@ export interface Summary {
   heads: number;
   vocab: number;
   maxLength: number;
+  /** How it makes vectors of texts, where it says so. */
+  sentence: SentenceSettings | undefined;
   /** Whether the decoder is the word embedding. */
   tied: boolean;
   feedforward: Feedforward;
@@ -87,6 +90,7 @@ export async function summarize(path?: string): Promise<Summary> {
     task,
     labels,
     ...pick(arch, ["layers", "hidden", "heads", "vocab", "maxLength"]),
+    sentence: readSentenceSettings(checkpoint, arch.hidden),
     tied: arch.tied === 1,
     feedforward: feedforwardOf(arch),
     parameters: { total: Object.values(parts).reduce((sum, count) => sum + count, 0), parts },
