@@ -65,7 +65,8 @@ test("a whole model, real paths, and what the machine has", async () => {
 test.each([
   [["--batch", "0"], 2, "--batch: 0 is not 1 to"],
   [["--batch", "1-8*1"], 2, "never ends"],
-  [["--cold", "--warm"], 2, "exclude each other"],
+  [["--cold", "--warm"], 2, "--cold and --warm exclude each other"],
+  [["--warm", "--rotated"], 2, "--rotated and --warm exclude each other"],
   [["--preset", "2x2"], 2, "unknown preset 2x2"],
   [["--preset", "1x11", "--depth", "3"], 2, "drop it, or --depth"],
   [["--paths", "real", "--depth", "3"], 2, "has the shape of its model"],
@@ -85,6 +86,7 @@ test.each([
   [["--device", "cuda", "--threads", "2"], 2, "--threads is for the CPU"],
   [["--device", "cuda", "--blas", "mkl"], 2, "--blas is for the CPU"],
   [["--device", "cuda", "--as-published"], 2, "--as-published is for the CPU"],
+  [["--device", "cuda", "--cold"], 2, "--cold is for the CPU; drop it, or --device cuda"],
   [["compare"], 2, "uffb bench report results.db"],
   [["report", "/no/such.db"], 1, "does not exist"],
 ] as const)("%j is refused before anything long starts", async (line, status, message) => {

@@ -2,6 +2,9 @@ import {
   type BenchShape,
   type Contender,
   type Handle,
+  UFFB_CACHE_COLD,
+  UFFB_CACHE_ROTATED,
+  UFFB_CACHE_WARM,
   UFFB_FILL_SKEWED,
   UFFB_FILL_UNIFORM,
   UFFB_FILL_ZERO,
@@ -16,6 +19,14 @@ import { InvalidError } from "./status.ts";
 
 export const FILLS = { uniform: UFFB_FILL_UNIFORM, skewed: UFFB_FILL_SKEWED, zero: UFFB_FILL_ZERO } as const;
 export type Fill = keyof typeof FILLS;
+
+/** What is in the caches before a timed call; see bench.h. */
+export const CACHES = {
+  warm: UFFB_CACHE_WARM,
+  cold: UFFB_CACHE_COLD,
+  rotated: UFFB_CACHE_ROTATED,
+} as const;
+export type Cache = keyof typeof CACHES;
 
 const PROBES = { flops: UFFB_PROBE_FLOPS, memory: UFFB_PROBE_MEMORY, l2: UFFB_PROBE_L2 } as const;
 
@@ -89,8 +100,8 @@ export class NativeBench extends Resource {
     checked((library) => library.uffb_bench_fill_from(handle, model.handle, layer, tokens, input));
   }
 
-  /** Seconds of one call. `cold`: with the next copy of the weights, not the one that the last call left in the caches. */
-  run({ contender, blas, isa, tokens }: Trial, cold: boolean): number {
+  /** Seconds of one call, or of the mean of a call with each copy of the weights when they are rotated. */
+  run({ contender, blas, isa, tokens }: Trial, cache: Cache): number {
     const { handle } = this;
     const seconds = new Float64Array(1);
     checked((library) =>
@@ -100,7 +111,7 @@ export class NativeBench extends Resource {
         blas?.handle ?? null,
         isa ?? null,
         tokens,
-        cold ? 1 : 0,
+        CACHES[cache],
         seconds,
       ),
     );

@@ -94,6 +94,16 @@ export const UFFB_FILL_UNIFORM = 0;
 export const UFFB_FILL_SKEWED = 1;
 /** all zero, as the published benchmark leaves them: every token takes the same path */
 export const UFFB_FILL_ZERO = 2;
+
+// What is in the caches before a call that is timed: the same for every contender, whichever ran before.
+/** the layer's weights were read once, so they are there as far as they fit */
+export const UFFB_CACHE_WARM = 0;
+/** `evict` bytes were read from elsewhere, so that no weight is there, nor the way to it */
+export const UFFB_CACHE_COLD = 1;
+
+// What is left when calls take turns with the copies of the weights, as a model's layers do, and have done so
+// for a while.
+export const UFFB_CACHE_ROTATED = 2;
 /** f32 multiply-adds, 2 flop each, from registers */
 export const UFFB_PROBE_FLOPS = 0;
 /** bytes read from memory */
@@ -176,6 +186,8 @@ export interface BenchShape {
    * rows of input, at least `batch`: calls take turns with them, so that none finds its path in the caches
    */
   inputs: number;
+  /** of the weights, at least 1; 2 for cold runs; for rotated ones, more than the caches can hold */
+  copies: number;
   /** bytes read from elsewhere before each cold run, several times the last-level cache; 0: none is cold */
   evict: number;
   activation: number;
@@ -239,6 +251,7 @@ export const STRUCTS = {
     width: "int64_t",
     batch: "int64_t",
     inputs: "int64_t",
+    copies: "int64_t",
     evict: "int64_t",
     activation: "int32_t",
     threads: "int32_t",
@@ -308,7 +321,7 @@ export const PROTOTYPES = {
   uffb_contender_count: "int64_t uffb_contender_count(void)",
   uffb_contender_info: "int32_t uffb_contender_info(int64_t index, _Out_ uffb_contender *info)",
   uffb_bench_run:
-    "int32_t uffb_bench_run(uffb_bench *bench, int64_t contender, const uffb_blas *blas, const char *isa, int64_t tokens, int32_t cold, double *seconds)",
+    "int32_t uffb_bench_run(uffb_bench *bench, int64_t contender, const uffb_blas *blas, const char *isa, int64_t tokens, int32_t cache, double *seconds)",
   uffb_bench_check:
     "int32_t uffb_bench_check(uffb_bench *bench, int64_t contender, const uffb_blas *blas, const char *isa, int64_t tokens, double *error, int64_t *ties)",
   uffb_bench_leaves: "int32_t uffb_bench_leaves(uffb_bench *bench, int64_t *leaves, double *busiest)",
@@ -496,12 +509,11 @@ export interface Functions {
   uffb_contender_count(): number;
   uffb_contender_info(index: number, info: Partial<Contender>): number;
   /**
-   * Runs a contender once on `tokens` tokens, the next of the inputs, and gives its time. `blas`: NULL where
-   * none is needed; `isa`: for our own kernels, NULL for the best. What is in the caches beforehand is the
-   * same for every contender, whichever ran before. Cold: `evict` bytes were read from elsewhere. Warm: the
-   * layer's weights were read once, so they are in the caches as far as they fit. Then, in both cases, the
-   * contender ran on a few other tokens (cold: with another copy of the weights), as it would have for the
-   * layer before; and the inputs and outputs, which a model has just computed, were touched.
+   * Runs a contender on `tokens` tokens, the next of the inputs, and gives the time of a call. `blas`: NULL
+   * where none is needed; `isa`: for our own kernels, NULL for the best. Warm and cold: one call, before
+   * which the contender ran on a few other tokens (cold: with another copy of the weights), as it would have
+   * for the layer before. Rotated: the mean of one call with each copy. In all cases the inputs and outputs
+   * of a call, which a model has just computed, were touched.
    */
   uffb_bench_run(
     bench: Handle | null,
@@ -509,7 +521,7 @@ export interface Functions {
     blas: Handle | null,
     isa: string | null,
     tokens: number,
-    cold: number,
+    cache: number,
     seconds: Float64Array | null,
   ): number;
   /**

@@ -10,6 +10,7 @@ interface Flags {
   threads: string | undefined;
   blas: readonly string[];
   asPublished: boolean;
+  cold: boolean;
 }
 
 const DTYPES = Object.keys(CUDA_DTYPES) as CudaDtype[];
@@ -33,6 +34,7 @@ export function toDevicePlan(flags: Flags): DevicePlan | undefined {
     "--threads": flags.threads !== undefined,
     "--blas": flags.blas.length > 0,
     "--as-published": flags.asPublished,
+    "--cold": flags.cold,
     "--dtype int8": dtypes.includes("int8"),
   };
   const other = Object.entries(others).find(([, given]) => given);

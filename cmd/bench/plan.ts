@@ -66,11 +66,13 @@ export const ARGS = {
     description:
       "Add the published benchmark: its arithmetic, and all of it with weights and inputs never set",
   },
-  cold: {
+  rotated: {
     type: "boolean",
-    description: "Weights out of the caches before each call; default for a layer's batch of 1",
+    description:
+      "Calls take turns with copies of the weights that exceed the caches; default for a layer's batch of 1, with --cold on the CPU",
   },
-  warm: { type: "boolean", description: "Weights in the caches" },
+  cold: { type: "boolean", description: "All caches emptied before each call" },
+  warm: { type: "boolean", description: "Weights in the caches; default for larger batches" },
   blas: {
     type: "string",
     valueHint: "name|path",
@@ -108,8 +110,9 @@ export async function toPlan(
   blas: Plan["blas"],
   on?: Plan["on"],
 ): Promise<DisposablePlan> {
-  const { quick, cold, warm, preset: name } = args;
-  if (cold && warm) throw new UsageError("--cold and --warm exclude each other; drop one");
+  const { quick, preset: name } = args;
+  const [cache, other] = (["rotated", "cold", "warm"] as const).filter((flag) => args[flag]);
+  if (other !== undefined) throw new UsageError(`--${cache} and --${other} exclude each other; drop one`);
   const shapeFlags = (["hidden", "trees", "depth", "width"] as const).filter(
     (flag) => args[flag] !== undefined,
   );
@@ -134,7 +137,7 @@ export async function toPlan(
     lengths: list("length", "128", 1, 1 << 20),
     threads: list("threads", "1", 0, 1024),
     levels: args.level.length > 0 ? args.level : [1, 2, 3],
-    cache: cold ? "cold" : warm ? "warm" : "auto",
+    cache: cache ?? "auto",
     blas,
     asPublished: args.asPublished,
     dtypes: on || args.dtype.length === 0 ? undefined : args.dtype.filter(isCpuDtype),

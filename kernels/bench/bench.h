@@ -38,6 +38,7 @@ typedef struct uffb_bench_shape {
     int64_t width;  /* dense when trees = 0 */
     int64_t batch;  /* most tokens of a call */
     int64_t inputs; /* rows of input, at least `batch`: calls take turns with them, so that none finds its path in the caches */
+    int64_t copies; /* of the weights, at least 1; 2 for cold runs; for rotated ones, more than the caches can hold */
     int64_t evict;  /* bytes read from elsewhere before each cold run, several times the last-level cache; 0: none is cold */
     int32_t activation;
     int32_t threads; /* 0: uffb_cpu_count() */
@@ -69,14 +70,19 @@ typedef struct uffb_contender {
 UFFB_API int64_t uffb_contender_count(void);
 UFFB_API int32_t uffb_contender_info(int64_t index, uffb_contender *info);
 
-/* Runs a contender once on `tokens` tokens, the next of the inputs, and gives its time. `blas`: NULL where none is needed;
+/* What is in the caches before a call that is timed: the same for every contender, whichever ran before. */
+#define UFFB_CACHE_WARM 0 /* the layer's weights were read once, so they are there as far as they fit */
+#define UFFB_CACHE_COLD 1 /* `evict` bytes were read from elsewhere, so that no weight is there, nor the way to it */
+/* What is left when calls take turns with the copies of the weights, as a model's layers do, and have done so for a while. */
+#define UFFB_CACHE_ROTATED 2
+
+/* Runs a contender on `tokens` tokens, the next of the inputs, and gives the time of a call. `blas`: NULL where none is needed;
  * `isa`: for our own kernels, NULL for the best.
- * What is in the caches beforehand is the same for every contender, whichever ran before. Cold: `evict` bytes were read from
- * elsewhere. Warm: the layer's weights were read once, so they are in the caches as far as they fit. Then, in both cases, the
- * contender ran on a few other tokens (cold: with another copy of the weights), as it would have for the layer before; and the
- * inputs and outputs, which a model has just computed, were touched. */
+ * Warm and cold: one call, before which the contender ran on a few other tokens (cold: with another copy of the weights), as it
+ * would have for the layer before. Rotated: the mean of one call with each copy. In all cases the inputs and outputs of a call,
+ * which a model has just computed, were touched. */
 UFFB_API int32_t uffb_bench_run(uffb_bench *bench, int64_t contender, const uffb_blas *blas, const char *isa, int64_t tokens,
-                                int32_t cold, double *seconds);
+                                int32_t cache, double *seconds);
 /* Runs it once on the first `tokens` inputs and compares: `error` is the largest difference over the largest value; `ties`
  * counts the tokens left out because a logit on their path was too close to 0 to call. */
 UFFB_API int32_t uffb_bench_check(uffb_bench *bench, int64_t contender, const uffb_blas *blas, const char *isa, int64_t tokens,

@@ -34,6 +34,8 @@ static int32_t check_shape(const uffb_bench_shape *s) {
     if (s->threads < 0 || s->threads > 1024) return uffb_fail(UFFB_INVALID, "threads is %d, but must be 0 to 1024", s->threads);
     if (s->inputs < s->batch || s->inputs > 1 << 24)
         return uffb_fail(UFFB_INVALID, "inputs is %lld, but must be batch to 16777216", (long long)s->inputs);
+    if (s->copies < 1 || s->copies > 1 << 24)
+        return uffb_fail(UFFB_INVALID, "copies is %lld, but must be 1 to 16777216", (long long)s->copies);
     if (s->evict < 0 || s->evict > (int64_t)1 << 40)
         return uffb_fail(UFFB_INVALID, "evict is %lld, but must be 0 to 2^40", (long long)s->evict);
     if (s->trees < 0) return uffb_fail(UFFB_INVALID, "trees is negative");
@@ -54,7 +56,7 @@ uint64_t uffb_bench_bytes(const uffb_bench_shape *s) {
     /* Level 3 of FFF holds x and y again; others less than that, or a thread's share of paths. */
     const double scratch = fff(s) ? batch * (2 * hidden + 10 + 2 * path) + threads * path * (hidden + 512)
                                   : (block + threads) * (double)layer_rows(s);
-    const double floats = (s->evict ? 2 : 1) * (2 * weights + panels) + (double)s->evict / 4 + scratch +
+    const double floats = (double)s->copies * (2 * weights + panels) + (double)s->evict / 4 + scratch +
                           2 * (double)s->inputs * hidden + batch * (2 * hidden + (double)uffb_wide(&arch));
     return floats * 4 < 9e18 ? (uint64_t)(floats * 4) : UINT64_MAX;
 }
@@ -66,19 +68,18 @@ int32_t uffb_bench_new(const uffb_bench_shape *shape, uffb_bench **bench) {
     *bench = NULL;
     int32_t status = check_shape(shape);
     if (status) return status;
-    uffb_bench *b = calloc(1, sizeof *b);
+    uffb_bench *b = uffb_bench_bytes(shape) <= INT64_MAX ? calloc(1, sizeof *b) : NULL;
     if (!b) return uffb_fail(UFFB_NO_MEMORY, "no memory for a bench");
     b->shape = *shape;
     if (!b->shape.threads) b->shape.threads = uffb_cpu_count();
-    b->copies = shape->evict ? 2 : 1;
     b->rows = layer_rows(shape);
     b->nodes = fff(shape) ? ((int64_t)2 << shape->depth) - 1 : shape->width;
     b->model.arch = arch_of(shape);
     b->model.nodes = fff(shape) ? b->nodes : 0;
     b->model.layers = &b->layer;
     b->model.ready = 1;
-    b->in = b->in_copies = floats(b->copies * b->rows * shape->hidden);
-    b->out = b->out_copies = floats(b->copies * b->rows * shape->hidden);
+    b->in = b->in_copies = floats(shape->copies * b->rows * shape->hidden);
+    b->out = b->out_copies = floats(shape->copies * b->rows * shape->hidden);
     b->bias = floats(b->rows);
     b->x = b->x_rows = floats(shape->inputs * shape->hidden);
     b->y = b->y_rows = floats(shape->inputs * shape->hidden);
@@ -171,7 +172,7 @@ static int32_t repack(int64_t rows, int64_t cols, const float *source, int32_t l
 static int32_t share_weights(uffb_bench *b) {
     const int64_t h = b->shape.hidden, n = b->rows * h;
     b->wanted = 0;
-    for (int64_t i = 1; i < b->copies; i++) {
+    for (int64_t i = 1; i < b->shape.copies; i++) {
         memcpy(b->in_copies + i * n, b->in_copies, (size_t)n * sizeof *b->in);
         memcpy(b->out_copies + i * n, b->out_copies, (size_t)n * sizeof *b->out);
     }
@@ -179,8 +180,8 @@ static int32_t share_weights(uffb_bench *b) {
     b->layer.ffn_in = (uffb_linear){.rows = b->rows, .cols = h, .bias = b->bias};
     b->layer.ffn_out = (uffb_linear){.rows = h, .cols = b->rows};
     if (uffb_fff_walks(&b->model.arch)) return UFFB_OK;
-    int32_t status = repack(b->rows, h, b->in_copies, UFFB_ROWS, b->copies, &b->in_panels);
-    return status ? status : repack(h, b->rows, b->out_copies, UFFB_COLUMNS, b->copies, &b->out_panels);
+    int32_t status = repack(b->rows, h, b->in_copies, UFFB_ROWS, b->shape.copies, &b->in_panels);
+    return status ? status : repack(h, b->rows, b->out_copies, UFFB_COLUMNS, b->shape.copies, &b->out_panels);
 }
 
 int32_t uffb_bench_fill(uffb_bench *b, int32_t fill, uint64_t seed) {

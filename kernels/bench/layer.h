@@ -11,9 +11,8 @@ struct uffb_bench {
     uffb_bench_shape shape;
     int64_t nodes;                 /* of one tree; dense: the width */
     int64_t rows;                  /* of all trees */
-    int64_t copies;                /* of the weights: 2 for cold runs, else 1 */
     float *in, *bias, *out;        /* of the copy in turn */
-    float *in_copies, *out_copies; /* [copies, rows, hidden] */
+    float *in_copies, *out_copies; /* [shape.copies, rows, hidden] */
     int64_t turn;                  /* of copies and inputs */
     float *x, *y;                  /* the rows in turn */
     float *x_rows, *y_rows;        /* [inputs, hidden] */
@@ -23,7 +22,7 @@ struct uffb_bench {
     uffb_team *team;
     uffb_model model; /* one layer over the same weights, for our own kernels */
     uffb_layer layer;
-    float *in_panels, *out_panels; /* [copies, ..], where our kernels want panels */
+    float *in_panels, *out_panels; /* [shape.copies, ..], where our kernels want panels */
     uffb_context *context;         /* of the ISA that ran last */
     int best_isa;                  /* that was the best, for want of a name */
     int64_t scratch_size;

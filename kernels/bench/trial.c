@@ -88,6 +88,8 @@ static int32_t check_trial(const uffb_bench *b, int64_t contender, const uffb_bl
 
 /* Tokens of the call that goes before. */
 #define WARM_UP 8
+/* Seconds of calls that go before a turn through the copies. */
+#define STEADY 2e-3
 #define LINE (int64_t)(64 / sizeof(float))
 
 static void read_once(const float *data, int64_t n) {
@@ -96,6 +98,11 @@ static void read_once(const float *data, int64_t n) {
     for (int64_t i = 0; i < n; i += LINE) sum += data[i];
     sink = sum;
     (void)sink;
+}
+
+static void touch_inputs(const uffb_bench *b, int64_t tokens) {
+    read_once(b->x, tokens * b->shape.hidden);
+    read_once(b->y, tokens * b->shape.hidden);
 }
 
 /* Our own kernels have weights in panels where they multiply them all. */
@@ -129,6 +136,8 @@ static int32_t call(uffb_bench *b, const entry *contender, const uffb_blas *blas
     return trial.status;
 }
 
+static int64_t few(int64_t tokens) { return tokens < WARM_UP ? tokens : WARM_UP; }
+
 static int32_t prepare(uffb_bench *b, int64_t contender, const uffb_blas *blas, const char *isa, int64_t tokens) {
     int32_t status = check_trial(b, contender, blas, tokens);
     if (!status) status = use_isa(b, isa);
@@ -136,27 +145,64 @@ static int32_t prepare(uffb_bench *b, int64_t contender, const uffb_blas *blas, 
     return status;
 }
 
-int32_t uffb_bench_run(uffb_bench *b, int64_t contender, const uffb_blas *blas, const char *isa, int64_t tokens, int32_t cold,
-                       double *seconds) {
-    if (!seconds) return uffb_fail(UFFB_INVALID, "uffb_bench_run: nowhere to put the time");
-    int32_t status = prepare(b, contender, blas, isa, tokens);
-    if (status) return status;
-    if (cold && !b->elsewhere) return uffb_fail(UFFB_INVALID, "uffb_bench_run: a cold run needs a bench with bytes to evict");
-    const entry *c = &contenders[contender];
+/* One call after others, of which the one before took other weights when cold. */
+static int32_t run_once(uffb_bench *b, const entry *c, const uffb_blas *blas, int64_t tokens, int cold, double *seconds) {
     const int64_t turn = ++b->turn, copy = cold ? turn % 2 : 0;
-    double ignored;
     use_turn(b, turn - 1, tokens, cold ? 1 - copy : 0);
     if (cold) {
         read_once(b->elsewhere, b->shape.evict / (int64_t)sizeof(float));
     } else {
         read_weights(b, !c->info.blas);
     }
-    status = call(b, c, blas, tokens < WARM_UP ? tokens : WARM_UP, &ignored);
+    int32_t status = call(b, c, blas, few(tokens), seconds);
     if (status) return status;
     use_turn(b, turn, tokens, copy);
-    read_once(b->x, tokens * b->shape.hidden);
-    read_once(b->y, tokens * b->shape.hidden);
+    touch_inputs(b, tokens);
     return call(b, c, blas, tokens, seconds);
+}
+
+/* A call with each copy of the weights, and the mean of their times. */
+static int32_t run_turn(uffb_bench *b, const entry *c, const uffb_blas *blas, int64_t tokens, double *seconds) {
+    double sum = 0;
+    for (int64_t i = 0; i < b->shape.copies; i++) {
+        const int64_t turn = ++b->turn;
+        use_turn(b, turn, tokens, turn % b->shape.copies);
+        touch_inputs(b, tokens);
+        int32_t status = call(b, c, blas, tokens, seconds);
+        if (status) return status;
+        sum += *seconds;
+    }
+    *seconds = sum / (double)b->shape.copies;
+    return UFFB_OK;
+}
+
+/* A turn that is timed, after those it takes until the caches are as this contender alone leaves them. Dense layers read all
+ * weights at each call, so that one turn does, with few tokens; trees a path, so that it takes more to bring back their tops.
+ */
+static int32_t run_rotated(uffb_bench *b, const entry *c, const uffb_blas *blas, int64_t tokens, double *seconds) {
+    const double steady = now() + STEADY;
+    int32_t status;
+    do {
+        status = run_turn(b, c, blas, c->info.fff ? tokens : few(tokens), seconds);
+    } while (!status && now() < steady);
+    return status ? status : run_turn(b, c, blas, tokens, seconds);
+}
+
+int32_t uffb_bench_run(uffb_bench *b, int64_t contender, const uffb_blas *blas, const char *isa, int64_t tokens, int32_t cache,
+                       double *seconds) {
+    if (!seconds) return uffb_fail(UFFB_INVALID, "uffb_bench_run: nowhere to put the time");
+    if (cache < UFFB_CACHE_WARM || cache > UFFB_CACHE_ROTATED)
+        return uffb_fail(UFFB_INVALID, "uffb_bench_run: no such state of the caches: %d", cache);
+    int32_t status = prepare(b, contender, blas, isa, tokens);
+    if (status) return status;
+    if (cache == UFFB_CACHE_COLD && (!b->elsewhere || b->shape.copies < 2))
+        return uffb_fail(UFFB_INVALID,
+                         "uffb_bench_run: a cold run needs a bench with bytes to evict and two copies of the weights");
+    if (cache == UFFB_CACHE_ROTATED && b->shape.copies < 2)
+        return uffb_fail(UFFB_INVALID, "uffb_bench_run: a rotated run needs a bench with copies of the weights");
+    const entry *c = &contenders[contender];
+    if (cache == UFFB_CACHE_ROTATED) return run_rotated(b, c, blas, tokens, seconds);
+    return run_once(b, c, blas, tokens, cache == UFFB_CACHE_COLD, seconds);
 }
 
 /* --- checking --------------------------------------------------------------------------------------------------------------

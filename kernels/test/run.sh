@@ -59,7 +59,7 @@ build() { # build DIR
     rm -rf "$1"
     CC=$cc CFLAGS=$cflags sh kernels/build.sh --objects "$1/objects"
     pids=
-    for test in ops engine; do
+    for test in ops engine bench; do
         # shellcheck disable=SC2086 # flags are words
         "$cc" $flags kernels/test/check.c kernels/test/view.c kernels/test/"$test"_*.c "$1"/objects/*.o -lm -o "$1/${test}_test" &
         pids="$pids $!"
@@ -90,7 +90,7 @@ report() { # report FLAVOUR PROGRAM: shows what did not pass, and counts
 for flavour in ${*:-plain asan}; do
     if choose "$flavour"; then
         build "build/test/$flavour"
-        tests="ops_test engine_test"
+        tests="ops_test engine_test bench_test"
         if [ "$flavour" = tsan ]; then tests=engine_test; fi
         for test in $tests; do start "$flavour" "$test"; done
         wait

@@ -47,6 +47,31 @@ test("one batch is enough, and every shape and number of threads has its own pai
   expect(svg).not.toMatch(/NaN|Infinity|undefined/);
 });
 
+test("a batch that was measured cold, too, has rings of its own baseline beside the line", () => {
+  const records = (["rotated", "cold"] as const).flatMap((cache) => {
+    const times = cache === "cold" ? 10 : 1;
+    return [
+      record({
+        batch: 1,
+        cache,
+        contender: "fff ours",
+        seconds_per_token: 3e-6 * times,
+        speedup_fastest_dense: 300 / times,
+      }),
+      dense(1, { cache, seconds_per_token: 9e-4 }),
+    ];
+  });
+  const svg = toSvg([...records, record({ contender: "fff ours" }), dense(16384)]);
+  expect(svg).toContain("rings: all caches emptied");
+  expect(svg.match(/fill="white" stroke=/g)).toHaveLength(2);
+  const x = /r="4" fill="white" stroke="#0072b2"/.exec(svg)!.index;
+  const [ring] = svg.slice(svg.lastIndexOf("<circle", x)).match(/cx="[\d.]+" cy="[\d.]+"/)!;
+  const [dot] = svg.match(/cx="[\d.]+" cy="[\d.]+" r="3" fill="#0072b2"/)!;
+  expect(ring.split(" ")[0]).toBe(dot.split(" ")[0]!); // one batch
+  expect(ring.split(" ")[1]).not.toBe(dot.split(" ")[1]!); // 30x and 300x
+  expect(toSvg(records.filter(({ cache }) => cache === "cold"))).not.toContain("rings");
+});
+
 test("without an FFF layer there is nothing to draw", () => {
   expect(() => toSvg([dense(1)])).toThrow(RangeError);
   expect(() => toSvg([])).toThrow(RangeError);

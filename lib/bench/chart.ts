@@ -66,25 +66,42 @@ function line(points: readonly (readonly [number, number])[], color: string, das
   return `<path fill="none" stroke="${color}" stroke-width="1.6" stroke-dasharray="${dashes}" d="${path}"/>${dots.join("")}`;
 }
 
-/** Seconds a token of the fastest dense contender, by batch. */
-function baselines(records: readonly BenchRecord[]): Map<number, number> {
+function rings(points: readonly (readonly [number, number])[], color: string): string {
+  return points
+    .map(
+      ([x, y]) =>
+        `<circle cx="${round(x)}" cy="${round(y)}" r="4" fill="white" stroke="${color}" stroke-width="1.6"/>`,
+    )
+    .join("");
+}
+
+const caseOf = ({ batch, cache }: BenchRecord) => `${batch} ${cache}`;
+
+/** Seconds a token of the fastest dense contender, by case. */
+function baselines(records: readonly BenchRecord[]): Map<string, number> {
   return new Map(
-    records.flatMap(({ batch, seconds_per_token, speedup_fastest_dense: speedup }) =>
-      speedup === null ? [] : [[batch, seconds_per_token * speedup] as const],
+    records.flatMap((record) =>
+      record.speedup_fastest_dense === null
+        ? []
+        : [[caseOf(record), record.seconds_per_token * record.speedup_fastest_dense] as const],
     ),
   );
 }
+
+/** Where a batch was measured cold and otherwise, a line goes through the other, and cold stands apart. */
+const standsApart = (record: BenchRecord, records: readonly BenchRecord[]) =>
+  record.cache === "cold" && records.some(({ batch, cache }) => batch === record.batch && cache !== "cold");
 
 function speedups(series: readonly Series[], records: readonly BenchRecord[], left: number): string {
   const baseline = baselines(records);
   const limit = records.find(({ speedup_limit }) => speedup_limit !== null)?.speedup_limit ?? 1;
   const value = (record: BenchRecord) =>
-    (baseline.get(record.batch) ?? Number.NaN) / record.seconds_per_token;
+    (baseline.get(caseOf(record)) ?? Number.NaN) / record.seconds_per_token;
   const { width, height, right, top, bottom } = PANEL;
   const x0 = left + PANEL.left;
   const x1 = left + width - right;
   const batches = records.map(({ batch }) => batch);
-  const shown = records.filter(({ batch }) => baseline.has(batch));
+  const shown = records.filter((record) => baseline.has(caseOf(record)));
   const x = logAxis(batches, Math.max(...batches) > 256 ? 4 : 2, x0 + 10, x1 - 10);
   const y = logAxis([...shown.map(value), limit, 1], 10, height - bottom, top);
   const rules = [
@@ -103,13 +120,17 @@ function speedups(series: readonly Series[], records: readonly BenchRecord[], le
       ([at, text]) =>
         `<path class="rule" d="M${x0} ${round(y.at(at))}H${x1}"/><text class="tick" text-anchor="end" x="${x1}" y="${round(y.at(at) - 5)}">${xml(text)}</text>`,
     ),
-    ...series.map(({ records, color, dashes }) => {
-      const points = records
-        .filter(({ batch }) => baseline.has(batch))
-        .sort((a, b) => a.batch - b.batch)
-        .map((record) => [x.at(record.batch), y.at(value(record))] as const);
-      return line(points, color, dashes);
+    ...series.map(({ records: own, color, dashes }) => {
+      const sorted = own.filter((record) => baseline.has(caseOf(record))).sort((a, b) => a.batch - b.batch);
+      const point = (record: BenchRecord) => [x.at(record.batch), y.at(value(record))] as const;
+      const [joined, apart] = [false, true].map((is) =>
+        sorted.filter((record) => standsApart(record, records) === is).map(point),
+      );
+      return line(joined!, color, dashes) + rings(apart!, color);
     }),
+    ...(shown.some((record) => standsApart(record, records))
+      ? [`<text class="tick" x="${x0 + 4}" y="${top + 12}">rings: all caches emptied before each call</text>`]
+      : []),
   ].join("\n");
 }
 
@@ -179,7 +200,7 @@ function toSeries(records: readonly BenchRecord[]): Series[] {
   let trees = 0;
   let dense = 0;
   return [...Map.groupBy(records, name)].map(([name, all]) => {
-    const records = [...Map.groupBy(all, ({ batch, cache }) => `${batch} ${cache}`).values()].map((same) =>
+    const records = [...Map.groupBy(all, caseOf).values()].map((same) =>
       same.reduce((best, one) => (one.seconds_per_token < best.seconds_per_token ? one : best)),
     );
     const fff = all[0]!.trees > 0;

@@ -25,8 +25,8 @@ function layers(plan: Plan, dtypes: readonly CudaDtype[], facts: DeviceFacts): C
   const { paths, seconds } = plan;
   const all: DeviceLayerCase[] = plan.shapes.flatMap((shape) =>
     plan.batches.flatMap((batch) => {
-      const cold = plan.cache === "auto" ? batch === 1 : plan.cache === "cold";
-      return dtypes.map((dtype) => ({ shape, batch, dtype, cold, paths, seconds }));
+      const cache = plan.cache === "warm" || (plan.cache === "auto" && batch > 1) ? "warm" : "rotated";
+      return dtypes.map((dtype) => ({ shape, batch, dtype, cache, paths, seconds }));
     }),
   );
   for (const one of all) checkDeviceMemory(one, facts);

@@ -15,7 +15,8 @@ import { type DeviceFacts, gigabytes } from "./machine.ts";
 import { type LayerShape, neurons, shapeName } from "./presets.ts";
 import type { BenchRecord } from "./record.ts";
 
-export interface DeviceLayerCase extends Pick<LayerCase, "shape" | "batch" | "cold" | "paths" | "seconds"> {
+export interface DeviceLayerCase extends Pick<LayerCase, "shape" | "batch" | "paths" | "seconds"> {
+  cache: "warm" | "rotated";
   dtype: CudaDtype;
 }
 
@@ -29,7 +30,7 @@ const GRAPH_SECONDS = 0.01;
 const MAX_CALLS = 1000;
 /** Calls that tell how many to time. */
 const TRY = 3;
-/** Inputs, and cold weights, are as many times the size of the L2 cache before they come around again. */
+/** Inputs, and rotated weights, are as many times the size of the L2 cache before they come around again. */
 const PAST_L2 = 3;
 
 /**
@@ -80,7 +81,7 @@ function layersOf(shape: LayerShape): LayerShape[] {
 const BYTES: Readonly<Record<CudaDtype, number>> = { f32: 4, f16: 2, bf16: 2 };
 
 function deviceShape(one: DeviceLayerCase, layer: LayerShape, { device }: DeviceFacts): DeviceShape {
-  const { batch, dtype, cold, paths } = one;
+  const { batch, dtype, cache, paths } = one;
   const batchBytes = batch * layer.hidden * BYTES[dtype];
   const weightBytes = 2 * neurons(layer).all * layer.hidden * BYTES[dtype];
   const past = (bytes: number) => 1 + Math.ceil((PAST_L2 * device.l2) / bytes);
@@ -88,7 +89,7 @@ function deviceShape(one: DeviceLayerCase, layer: LayerShape, { device }: Device
     ...layer,
     batch,
     inputs: batch * past(batchBytes),
-    copies: cold ? past(weightBytes) : 1,
+    copies: cache === "rotated" ? past(weightBytes) : 1,
     activation: typeof paths === "string" ? UFFB_GELU : paths.model.arch.activation,
     dtype,
     device: device.index,
@@ -115,7 +116,7 @@ async function enter(
     await setImmediate(); // Ctrl-C
     const found = check(info, bench, Math.min(one.batch, info.fff ? CHECKED : CHECKED_DENSE), one.dtype);
     const call = bench.run(info.index, one.batch, TRY);
-    // Cold: every copy of the weights has its turn.
+    // Every copy of the weights has its turn.
     const calls = Math.min(MAX_CALLS, Math.max(bench.shape.copies, Math.ceil(GRAPH_SECONDS / call)));
     entries.push({ info, bench, layer, calls, samples: [], ...found });
   }

@@ -64,7 +64,7 @@ export function toDeviceRecords(
       threads: null,
       device: device.name,
       dtype: dtypeOf(entry),
-      cache: one.cold ? "cold" : "warm",
+      cache: one.cache,
       paths: typeof one.paths === "string" ? one.paths : one.paths.name,
       leaves: null,
       busiest_leaf: null,

@@ -24,7 +24,7 @@ const small: DeviceLayerCase = {
   shape: { hidden: 32, trees: 1, depth: 4, width: 0 },
   batch: 5,
   dtype: "f32",
-  cold: false,
+  cache: "warm",
   paths: "uniform",
   seconds: 0,
 };
@@ -65,13 +65,19 @@ describe.skipIf(!hasSimulator)("on a device", () => {
     },
   );
 
-  test("cold runs rotate copies past the cache, and real paths come from a model", async () => {
+  test("copies past the cache are rotated, and real paths come from a model", async () => {
     using model = await openModel();
     const paths = await readRealPaths(model, ["The film was directed by a young woman."]);
     const { hidden, trees, depth } = model.native.arch;
-    const one = { ...small, batch: 1, cold: true, paths, shape: { hidden, trees, depth, width: 0 } };
+    const one = {
+      ...small,
+      batch: 1,
+      cache: "rotated" as const,
+      paths,
+      shape: { hidden, trees, depth, width: 0 },
+    };
     const records = await measureDeviceLayer(one, facts(), () => {});
-    expect(records.map(({ cache }) => cache)).toEqual(records.map(() => "cold"));
+    expect(records.map(({ cache }) => cache)).toEqual(records.map(() => "rotated"));
     expect(new Set(records.map((one) => one.paths))).toEqual(new Set([paths.name]));
   });
 

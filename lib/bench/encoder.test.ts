@@ -97,7 +97,18 @@ test("real paths are those that the model takes", async () => {
   for (let t = 0; t < ids.length; t++) leaves.add(nodes[t * trees * (depth + 1) + depth]!);
 
   const batch = ids.length;
-  const shape = { hidden, trees, depth, width: 0, batch, inputs: batch, evict: 0, activation, threads: 1 };
+  const shape = {
+    hidden,
+    trees,
+    depth,
+    width: 0,
+    batch,
+    inputs: batch,
+    copies: 1,
+    evict: 0,
+    activation,
+    threads: 1,
+  };
   using bench = new NativeBench(shape);
   bench.fillFrom(model.native, paths.layer, paths.input);
   expect(bench.leaves().leaves).toBe(leaves.size);
@@ -117,6 +128,7 @@ test("a shallow FFF's weights are unpacked, and a dense model has no paths", asy
     width: 0,
     batch: 4,
     inputs: 4,
+    copies: 1,
     evict: 0,
     activation: 0,
     threads: 1,

@@ -55,6 +55,15 @@ test("tables show units and sample sizes", () => {
   expect(significant(1234.5)).toBe("1235");
 });
 
+test("tables tell what was in the caches", () => {
+  const text = toTable([
+    record({ batch: 1, cache: "rotated" }),
+    record({ batch: 1, cache: "cold" }),
+    record({ batch: 16 }),
+  ]);
+  expect(text.match(/ 1 rotated | 1 cold | 16 /g)).toEqual([" 1 rotated ", " 1 cold ", " 16 "]);
+});
+
 test("layers and models of one run make an overview, the best of each shape", () => {
   const model = record({
     kind: "model",
@@ -83,6 +92,22 @@ test("a database compares the newest run with the one before it", () => {
   expect(slower).toMatchObject({ verdict: "slower", before: "2026-01-01", after: "2026-01-02" });
   expect(slower!.times[1] / slower!.times[0]).toBeCloseTo(1.2, 6);
   expect(same!.verdict).toBe("same");
+});
+
+test("states of the caches are cases of their own, and rows of before there was a third remain", () => {
+  const path = join(folder, "states.db");
+  const old = record({ batch: 1, cache: "cold", date: "2026-01-01" });
+  {
+    using database = openDatabase(path);
+    append(database, [old]);
+  }
+  using database = openDatabase(path);
+  append(database, [
+    { ...old, cache: "rotated", date: "2026-01-02", samples: [1, 2, 3] },
+    { ...old, date: "2026-01-02" },
+  ]);
+  const comparisons = compareRuns(path);
+  expect(comparisons.map(({ name, verdict }) => [/ cold /.test(name), verdict])).toEqual([[true, "same"]]);
 });
 
 test("what is no database of records is refused, and left as it is", () => {

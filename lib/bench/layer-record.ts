@@ -68,7 +68,7 @@ export function toRecords(entries: readonly Entry[], one: LayerCase, facts: RunF
       threads: one.threads || cpuCount(),
       device: null,
       dtype: "f32",
-      cache: one.cold ? "cold" : "warm",
+      cache: one.cache,
       paths: typeof one.paths === "string" ? one.paths : one.paths.name,
       leaves: reach?.leaves ?? null,
       busiest_leaf: reach?.busiest ?? null,
@@ -89,7 +89,7 @@ export function toRecords(entries: readonly Entry[], one: LayerCase, facts: RunF
       peak_l2_bytes_per_s: roofline.l2,
       share_of_bound: published
         ? null
-        : Math.max(flops / roofline.flops, bytes / (one.cold ? roofline.memory : roofline.l2)),
+        : Math.max(flops / roofline.flops, bytes / (one.cache === "warm" ? roofline.l2 : roofline.memory)),
       error,
       ties,
       outliers: outliers(samples),

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { benchBytes, contenders, NativeBench } from "../../ffi/bench.ts";
 import { isas } from "../../ffi/engine.ts";
 import { findAll, findOne } from "./blas.ts";
-import { checkMemory, type LayerCase, measureLayer } from "./layer.ts";
+import { benchShape, checkMemory, type LayerCase, measureLayer } from "./layer.ts";
 import type { RunFacts } from "./machine.ts";
 import { type LayerShape, neurons } from "./presets.ts";
 
@@ -19,6 +19,7 @@ const shapeOf = (shape: LayerShape, batch: number) => ({
   ...shape,
   batch,
   inputs: 2 * batch,
+  copies: 3,
   evict: 1 << 16,
   activation: 0,
   threads: 2,
@@ -46,8 +47,8 @@ for (const shape of [
             const { error, ties } = bench.check(trial);
             expect(error).toBeLessThan(1e-5);
             expect(ties).toBeLessThan(13);
-            for (const cold of [true, false])
-              expect(bench.run({ ...trial, tokens: 50 }, cold)).toBeGreaterThan(0);
+            for (const cache of ["warm", "cold", "rotated"] as const)
+              expect(bench.run({ ...trial, tokens: 50 }, cache)).toBeGreaterThan(0);
           }
         }
       },
@@ -72,8 +73,11 @@ test("impossible shapes and absent libraries are named", () => {
   expect(() => findOne("nothing")).toThrow("no BLAS called nothing");
   expect(() => findOne("/no/such/library.so")).toThrow("cannot open the BLAS");
   expect(() => new NativeBench({ ...shapeOf(fff(1, 5), 8), inputs: 7 })).toThrow("inputs");
-  using warm = new NativeBench({ ...shapeOf(fff(1, 5), 8), evict: 0 });
-  expect(() => warm.run({ contender: 0, tokens: 8 }, true)).toThrow("cold run");
+  expect(() => new NativeBench({ ...shapeOf(fff(1, 5), 8), copies: 0 })).toThrow("copies");
+  expect(() => new NativeBench({ ...shapeOf(fff(1, 24, 4096), 1), copies: 1 << 24 })).toThrow("no memory");
+  using warm = new NativeBench({ ...shapeOf(fff(1, 5), 8), copies: 1, evict: 0 });
+  expect(() => warm.run({ contender: 0, tokens: 8 }, "cold")).toThrow("cold run");
+  expect(() => warm.run({ contender: 0, tokens: 8 }, "rotated")).toThrow("rotated run");
 });
 
 const small: LayerCase = {
@@ -81,7 +85,7 @@ const small: LayerCase = {
   batch: 33,
   levels: [1, 2, 3],
   threads: 1,
-  cold: true,
+  cache: "cold",
   paths: "uniform",
   blas,
   published: "none",
@@ -92,7 +96,40 @@ test("too little memory is told before anything is allocated", () => {
   expect(() => checkMemory({ ...small, shape: fff(1, 18, 12_288), batch: 1 << 20 }, facts)).toThrow(
     "use a smaller --batch or shape, or --warm",
   );
+  const rotated = { ...small, cache: "rotated", shape: fff(1, 18, 12_288), batch: 1 } as const;
+  expect(() => checkMemory(rotated, facts)).toThrow("use a smaller --batch or shape, or --warm");
   expect(() => checkMemory(small, facts)).not.toThrow();
+});
+
+test("rotated weights exceed four times the last-level cache, and no more than they must", () => {
+  const cache = facts.machine.caches.at(-1)!;
+  for (const layer of [
+    fff(1, 6),
+    fff(1, 0, 1),
+    fff(1, 8, 768),
+    { hidden: 48, trees: 0, depth: 0, width: 128 },
+  ]) {
+    const bytes = 2 * neurons(layer).all * layer.hidden * 4;
+    const { copies, evict } = benchShape({ ...small, cache: "rotated" }, layer, facts);
+    expect(evict).toBe(0);
+    expect(copies).toBeGreaterThanOrEqual(2);
+    expect(copies * bytes).toBeGreaterThan(4 * cache);
+    if (copies > 2) expect((copies - 1) * bytes).toBeLessThanOrEqual(4 * cache);
+  }
+  expect(benchShape(small, small.shape, facts)).toMatchObject({ copies: 2, evict: 4 * cache });
+  expect(benchShape({ ...small, cache: "warm" }, small.shape, facts)).toMatchObject({ copies: 1, evict: 0 });
+});
+
+test("a record says what was in the caches, and its bound follows", async () => {
+  for (const cache of ["rotated", "cold", "warm"] as const) {
+    const records = await measureLayer({ ...small, cache, levels: [1] }, facts, () => {});
+    const { memory, l2, flops } = facts.roofline(1);
+    for (const record of records) {
+      expect(record.cache).toBe(cache);
+      const bytes = record.bytes_per_s! / (cache === "warm" ? l2 : memory);
+      expect(record.share_of_bound).toBeCloseTo(Math.max(bytes, record.flops / flops), 9);
+    }
+  }
 });
 
 test("a case gives a record for each contender, with its speed-up", async () => {

@@ -1,6 +1,13 @@
 import { setImmediate } from "node:timers/promises";
-import { benchBytes, type ContenderInfo, contenders, type Fill, NativeBench } from "../../ffi/bench.ts";
-import { UFFB_GELU } from "../../ffi/bindings.ts";
+import {
+  benchBytes,
+  type Cache,
+  type ContenderInfo,
+  contenders,
+  type Fill,
+  NativeBench,
+} from "../../ffi/bench.ts";
+import { type BenchShape, UFFB_GELU } from "../../ffi/bindings.ts";
 import { isas } from "../../ffi/engine.ts";
 import type { NativeModel } from "../../ffi/model.ts";
 import { UffbError } from "../errors.ts";
@@ -25,7 +32,7 @@ export interface LayerCase {
   batch: number;
   levels: readonly number[];
   threads: number;
-  cold: boolean;
+  cache: Cache;
   paths: Fill | RealPaths;
   blas: readonly FoundBlas[];
   /** "beside": the published benchmark's arithmetic, too. "alone": that, and the dense layers it was compared with. */
@@ -40,8 +47,8 @@ const MIN_ROUNDS = 5;
 const MAX_ROUNDS = 400;
 /** Rows of input that calls take turns with. */
 const INPUTS = 4096;
-/** Cold runs read this many times the last-level cache from elsewhere. */
-const EVICT = 4;
+/** Cold runs read this many times the last-level cache from elsewhere, and rotated weights take more than that together. */
+const PAST_CACHE = 4;
 const DEFAULT_CACHE = 32 * 2 ** 20;
 /** A dense contender that is not the fastest is timed on one block of sgemm; what shares nothing between tokens, on fewer. */
 const BLOCK = 1024;
@@ -81,9 +88,9 @@ export async function measureLayer(
 export function checkMemory(one: LayerCase, facts: RunFacts): void {
   const bytes = bytesOf(one, facts, [one.shape, ...denseShapes(one.shape).slice(0, 1)]);
   if (bytes <= availableMemory()) return;
-  const cold = one.cold ? ", or --warm, which needs one copy of the weights" : "";
+  const warm = one.cache === "warm" ? "" : ", or --warm, which needs one copy of the weights";
   throw new UffbError(
-    `${shapeName(one.shape)} at batch ${one.batch} needs ${gigabytes(bytes)}, and ${gigabytes(availableMemory())} are free; use a smaller --batch or shape${cold}`,
+    `${shapeName(one.shape)} at batch ${one.batch} needs ${gigabytes(bytes)}, and ${gigabytes(availableMemory())} are free; use a smaller --batch or shape${warm}`,
   );
 }
 
@@ -107,11 +114,19 @@ function layersOf(one: LayerCase, facts: RunFacts): LayerShape[] {
   return bytesOf(one, facts, all) <= availableMemory() ? all : all.slice(0, 2);
 }
 
-function benchShape(one: LayerCase, layer: LayerShape, { machine }: RunFacts) {
+/** The bench of one layer of a case, its own or a dense one. */
+export function benchShape(
+  one: LayerCase,
+  layer: LayerShape,
+  { machine }: Pick<RunFacts, "machine">,
+): BenchShape {
   const inputs = Math.max(1, Math.floor(INPUTS / one.batch)) * one.batch;
-  const evict = one.cold ? EVICT * (machine.caches.at(-1) ?? DEFAULT_CACHE) : 0;
+  const past = PAST_CACHE * (machine.caches.at(-1) ?? DEFAULT_CACHE);
+  const evict = one.cache === "cold" ? past : 0;
+  const weightBytes = 2 * neurons(layer).all * layer.hidden * 4;
+  const copies = { warm: 1, cold: 2, rotated: Math.max(2, 1 + Math.floor(past / weightBytes)) }[one.cache];
   const activation = typeof one.paths === "string" ? UFFB_GELU : one.paths.model.arch.activation;
-  return { ...layer, batch: one.batch, inputs, evict, activation, threads: one.threads };
+  return { ...layer, batch: one.batch, inputs, copies, evict, activation, threads: one.threads };
 }
 
 function fill(bench: NativeBench, layer: LayerShape, paths: LayerCase["paths"]): void {
@@ -188,11 +203,11 @@ async function chooseTokens(entries: Entry[], one: LayerCase): Promise<void> {
     const { info, bench, trial } = entry;
     const alone = sharesNothing(entry);
     if (!info.fff && !alone) trial.tokens = Math.min(one.batch, TRY_PRODUCT);
-    const guess = bench.run(trial, one.cold) / trial.tokens;
+    const guess = bench.run(trial, one.cache) / trial.tokens;
     const most = info.fff ? one.batch : Math.min(one.batch, alone ? SAMPLE : BLOCK);
     const fit = Math.floor((alone ? longest / 10 : longest) / guess);
     trial.tokens = Math.max(Math.min(most, fit), Math.min(most, TRY));
-    const time = Math.min(bench.run(trial, one.cold), bench.run(trial, one.cold)) / trial.tokens;
+    const time = Math.min(bench.run(trial, one.cache), bench.run(trial, one.cache)) / trial.tokens;
     keep(`${info.name} ${entry.layer.width}`, entry, time);
     const contends = !info.fff && !info.published && entry.layer.width >= neurons(one.shape).all;
     if (contends && !alone) keep(`baseline ${info.name}`, entry, time);
@@ -217,7 +232,7 @@ async function takeTurns(
   for (let round = 0; round < MAX_ROUNDS; round++) {
     for (const [i, { bench, trial, samples }] of entries.entries()) {
       await setImmediate();
-      samples.push(bench.run(trial, one.cold));
+      samples.push(bench.run(trial, one.cache));
       const spent = (performance.now() - start) / 1000;
       const least = (round + (i + 1) / entries.length) / MIN_ROUNDS;
       progress(Math.min(1, least, Math.max(spent / one.seconds, round / MAX_ROUNDS)));

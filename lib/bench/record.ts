@@ -1,3 +1,4 @@
+import type { Cache } from "../../ffi/bench.ts";
 import type { Machine } from "./machine.ts";
 
 /**
@@ -25,7 +26,7 @@ export interface BenchRecord {
   threads: number | null;
   device: string | null;
   dtype: "f32" | "tf32" | "f16" | "bf16" | "int8";
-  cache: "cold" | "warm";
+  cache: Cache;
   paths: string;
   leaves: number | null;
   busiest_leaf: number | null;
@@ -81,14 +82,17 @@ export const COLUMNS: Readonly<
     "TEXT",
     "f32, or int8 for a model's projections; on a device f32, f16, bf16, or tf32: f32 of which multiplications keep 10 bits",
   ],
-  cache: ["TEXT", "cold: the layer's weights are in no cache; warm: they were just read"],
+  cache: [
+    "TEXT",
+    "what holds the layer's weights before a call; warm: they were just read; cold: no cache holds them, nor the page tables to them; rotated: calls take turns with copies that together exceed the caches, which hold what such turns leave there",
+  ],
   paths: ["TEXT", "how tokens fall: uniform, skewed, real, or zero as published"],
   leaves: ["INTEGER", "leaves of the first tree that the inputs reach"],
   busiest_leaf: ["REAL", "share of the inputs at the busiest of them"],
   tokens: ["INTEGER", "tokens timed in a call; fewer than the batch where tokens share nothing"],
   samples: [
     "TEXT",
-    "seconds of each call, as JSON; on a device by its own clock, and for a layer of the mean call of a graph of them",
+    "seconds of each call, as JSON, or of the mean of a turn of calls when rotated; on a device by its own clock, and for a layer of the mean call of a graph of them",
   ],
   seconds_per_token: ["REAL", "the median call, over its tokens"],
   tokens_per_s: ["REAL", "its inverse"],
@@ -108,7 +112,7 @@ export const COLUMNS: Readonly<
   peak_l2_bytes_per_s: ["REAL", "the roofline: reading L2"],
   share_of_bound: [
     "REAL",
-    "of the roofline: of its arithmetic, or of memory (cold) or L2 (warm), whichever binds",
+    "of the roofline: of its arithmetic, or of memory (cold, rotated) or L2 (warm), whichever binds",
   ],
   error: [
     "REAL",

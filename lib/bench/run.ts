@@ -1,4 +1,4 @@
-import type { Fill } from "../../ffi/bench.ts";
+import type { Cache, Fill } from "../../ffi/bench.ts";
 import { cpuCount } from "../../ffi/engine.ts";
 import type { FoundBlas } from "./blas.ts";
 import { type DevicePlan, deviceCases } from "./device-cases.ts";
@@ -22,8 +22,8 @@ export interface Plan {
   lengths: readonly number[];
   threads: readonly number[];
   levels: readonly number[];
-  /** "auto": batch 1 is cold, larger ones are warm. */
-  cache: "auto" | "cold" | "warm";
+  /** "auto": batch 1 is measured rotated and cold, larger ones warm. */
+  cache: Cache | "auto";
   paths: Fill | RealPaths;
   blas: readonly FoundBlas[];
   asPublished: boolean;
@@ -91,23 +91,33 @@ function rooflines(): RunFacts["roofline"] {
   };
 }
 
-function layers(plan: Plan, facts: RunFacts): Case[] {
+const cachesOf = ({ cache }: Plan, batch: number): readonly Cache[] =>
+  cache !== "auto" ? [cache] : batch === 1 ? ["rotated", "cold"] : ["warm"];
+
+/** The layers of a plan, for the CPU. */
+export function layerCases(plan: Plan): LayerCase[] {
   const { levels, paths, blas, seconds } = plan;
   const all: LayerCase[] = [];
   for (const threads of plan.threads) {
     for (const shape of plan.shapes) {
       for (const batch of plan.batches) {
-        const cold = plan.cache === "auto" ? batch === 1 : plan.cache === "cold";
-        const one = { shape, batch, levels, threads, cold, paths, blas, seconds };
+        const one = { shape, batch, levels, threads, paths, blas, seconds };
         const published = plan.asPublished && shape.trees > 0;
-        all.push({ ...one, published: published ? "beside" : "none" });
-        if (published) all.push({ ...one, cold: false, paths: "zero", published: "alone" });
+        for (const cache of cachesOf(plan, batch)) {
+          all.push({ ...one, cache, published: published ? "beside" : "none" });
+        }
+        if (published) all.push({ ...one, cache: "warm", paths: "zero", published: "alone" });
       }
     }
   }
+  return all;
+}
+
+function layers(plan: Plan, facts: RunFacts): Case[] {
+  const all = layerCases(plan);
   for (const one of all) checkMemory(one, facts);
   return all.map((one) => ({
-    name: `${shapeName(one.shape)}, batch ${one.batch}${one.published === "alone" ? ", as published" : ""}`,
+    name: `${shapeName(one.shape)}, batch ${one.batch} ${one.published === "alone" ? "as published" : one.cache}`,
     measure: (tell) => measureLayer(one, facts, tell),
   }));
 }

@@ -61,7 +61,7 @@ function tables(records: readonly BenchRecord[]): Table[] {
 function caseName(record: BenchRecord): string {
   const size = record.length === null ? `${record.batch}` : `${record.batch}x${record.length}`;
   const notes = [
-    record.cache === "cold" ? "cold" : "",
+    record.cache === "warm" ? "" : record.cache,
     record.padded ? "padded" : "",
     (record.threads ?? 1) > 1 ? `${record.threads} threads` : "",
     record.paths === "uniform" ? "" : record.paths,
