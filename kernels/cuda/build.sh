@@ -18,7 +18,8 @@ fi
 
 mkdir -p "$(dirname "$out")" build/cuda
 # Machine code for A100 and H100/H200, and PTX for what comes after. expt-relaxed-constexpr is not needed; keep it so.
-flags="-std=c++17 -O3 -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra,-Werror -Werror all-warnings
+host="-fPIC,-fvisibility=hidden,-Wall,-Wextra,-Werror"
+flags="-std=c++17 -O3 -Xcompiler $host -Werror all-warnings
     -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90] ${NVCCFLAGS:-}"
 
 # Objects are kept, and compiled again when they, or any header, are older than the source or built with other flags.
@@ -32,12 +33,18 @@ failed=0 pids=
 objects=
 jobs=$(nproc 2>/dev/null || echo 2)
 running=0
-for source in $(find kernels/cuda -name '*.cu' -not -path '*/test/*' | sort); do
-    object=build/cuda/$(echo "${source#kernels/cuda/}" | tr / -).o
+# What the engine knows of batches and tensors is shared.
+engine="kernels/engine/batch.c kernels/engine/error.c kernels/engine/tensor.c"
+for source in $engine $(find kernels/cuda -name '*.cu' -not -path '*/test/*' | sort); do
+    object=build/cuda/$(echo "${source#kernels/}" | tr / -).o
     objects="$objects $object"
     if [ -n "$(find "$object" -newer "$source" -newer "$newest" 2>/dev/null)" ]; then continue; fi
+    case $source in
+    *.c) options="-O3 -Xcompiler -std=c11,-ffp-contract=off,$host" ;;
+    *) options=$flags ;;
+    esac
     # shellcheck disable=SC2086 # flags are words
-    { "$nvcc" $flags -c "$source" -o "$object.$$" && mv "$object.$$" "$object"; } &
+    { "$nvcc" $options -c "$source" -o "$object.$$" && mv "$object.$$" "$object"; } &
     pids="$pids $!"
     running=$((running + 1))
     if [ "$running" -ge "$jobs" ]; then
@@ -48,6 +55,7 @@ done
 for pid in $pids; do wait "$pid" || failed=1; done
 [ $failed = 0 ] || exit 1
 
+# Symbolic: what it shares with the engine stays its own in a program that has the engine, too.
 # shellcheck disable=SC2086
-"$nvcc" -shared -cudart static $objects -ldl -o "$out.$$"
+"$nvcc" -shared -cudart static -Xlinker -Bsymbolic $objects -ldl -o "$out.$$"
 mv "$out.$$" "$out"

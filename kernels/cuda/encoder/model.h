@@ -1,0 +1,65 @@
+/* model.h: the encoder's weights and working memory on a device. */
+#ifndef UFFB_CUDA_MODEL_H
+#define UFFB_CUDA_MODEL_H
+
+#include "encoder.h"
+#include "../gemm.h"
+#include "../layer/fff.h"
+
+extern "C" {
+#include "../../engine/model.h"
+}
+
+/* y [.., rows] = weight [rows, cols] x + bias [rows], all of T; bias may be NULL. */
+struct uffb_cuda_linear {
+    int64_t rows, cols;
+    const void *weight, *bias;
+};
+
+struct uffb_cuda_block {
+    uffb_cuda_norm norm1, norm2;
+    uffb_cuda_linear qkv, out; /* qkv rows: per head q, k, v */
+    float scale;               /* of the attention scores */
+    /* As the engine has it: trees that are walked, or projections, which shallow trees use for all of their nodes. */
+    uffb_cuda_fff fff;
+    uffb_cuda_linear ffn_in, ffn_out;
+};
+
+struct uffb_cuda_encoder {
+    uffb_arch arch;
+    int32_t device, dtype;
+    int32_t walks; /* FFF layers walk their trees */
+    char error[256];
+    double seconds;
+
+    void *weights; /* the one block that all of the following lie in */
+    uffb_cuda_tables tables;
+    uffb_cuda_norm embed_norm, final_norm;
+    uffb_cuda_block *blocks; /* [layers] */
+
+    cudaStream_t stream;
+    cudaEvent_t start, end;
+    uffb_cublas *blas; /* NULL where there is no cuBLAS */
+
+    /* What a batch brings, in pinned memory and on the device: three numbers a token, three an attention tile. */
+    int64_t batch_capacity; /* numbers */
+    int32_t *host_batch, *batch;
+
+    /* Working memory for `capacity` tokens, one block. */
+    int64_t capacity;
+    void *memory;
+    float *x;        /* [T, hidden] residual stream */
+    void *input;     /* [T, hidden] what a sublayer reads, and the output of attention */
+    void *added;     /* [T, hidden] what a sublayer adds to the residual stream */
+    void *wide;      /* [T, widest] q, k, v; then feedforward hidden units */
+    void *gated;     /* [T, width / 2], of gated layers alone */
+    void *workspace; /* of walked trees */
+};
+
+/* Copies the weights of a ready model to the current device. */
+int32_t uffb_cuda_upload(uffb_cuda_encoder *encoder, const uffb_model *model);
+
+/* Makes room for a batch; grows only. */
+int32_t uffb_cuda_reserve(uffb_cuda_encoder *encoder, int64_t tokens, int64_t numbers);
+
+#endif
