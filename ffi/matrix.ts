@@ -1,3 +1,4 @@
+import { UFFB_I8, UFFB_I16, UFFB_PANELS_I8, UFFB_PANELS_I16 } from "./bindings.ts";
 import { checked, native } from "./library.ts";
 import { InvalidError } from "./status.ts";
 
@@ -45,8 +46,17 @@ export function convertMatrix(
   return target;
 }
 
+/** Matrices of integers, by their dtype in safetensors files: what the engine has each in. */
+export const INTEGERS = {
+  I8: { dtype: UFFB_I8, layout: UFFB_PANELS_I8 },
+  I16: { dtype: UFFB_I16, layout: UFFB_PANELS_I16 },
+} as const satisfies Record<string, Form>;
+
+/** "I8" or "I16". */
+export type Integers = keyof typeof INTEGERS;
+
 /**
- * Writes a [rows, cols] matrix as 8-bit integers to `panels` (UFFB_PANELS_I8), with the scale of each row to `scale` [rows].
+ * Writes a [rows, cols] matrix as integers to `panels` (UFFB_PANELS_I8 or UFFB_PANELS_I16), with the scale of each row to `scale` [rows].
  * Errors: InvalidError when a size does not fit.
  */
 export function quantiseMatrix(
@@ -54,6 +64,7 @@ export function quantiseMatrix(
   cols: number,
   data: ArrayBufferView,
   { dtype, layout }: Form,
+  to: Integers,
   panels: Uint8Array,
   scale: Float32Array,
 ): void {
@@ -66,6 +77,7 @@ export function quantiseMatrix(
       data.byteLength,
       dtype,
       layout,
+      INTEGERS[to].dtype,
       panels,
       panels.byteLength,
       scale,

@@ -33,7 +33,7 @@ extern "C" {
 #define UFFB_API __attribute__((visibility("default")))
 
 /* Raised whenever a signature, a struct or a value below changes; the loader refuses another version. */
-#define UFFB_ABI_VERSION 1
+#define UFFB_ABI_VERSION 2
 
 /* Statuses. */
 #define UFFB_OK 0
@@ -47,13 +47,15 @@ extern "C" {
 #define UFFB_F16 1
 #define UFFB_BF16 2
 #define UFFB_F64 3
-#define UFFB_I8 4 /* integers with a scale a row; made by uffb_tensor_quantise, in UFFB_PANELS_I8 alone */
+#define UFFB_I8 4  /* integers with a scale a row; made by uffb_tensor_quantise, in UFFB_PANELS_I8 alone */
+#define UFFB_I16 5 /* the same in 16 bits, in UFFB_PANELS_I16 alone */
 
 /* How bytes represent a logical [rows, cols] matrix. */
-#define UFFB_ROWS 0      /* row-major */
-#define UFFB_COLUMNS 1   /* column-major: the transpose, row-major */
-#define UFFB_PANELS 2    /* GEMM panels: [ceil(rows/16)][cols][16], rows padded with zeros; the one layout of every CPU ISA */
-#define UFFB_PANELS_I8 3 /* of UFFB_I8: [ceil(rows/16)][ceil(cols/4)][16][4], padded with zeros */
+#define UFFB_ROWS 0       /* row-major */
+#define UFFB_COLUMNS 1    /* column-major: the transpose, row-major */
+#define UFFB_PANELS 2     /* GEMM panels: [ceil(rows/16)][cols][16], rows padded with zeros; the one layout of every CPU ISA */
+#define UFFB_PANELS_I8 3  /* of UFFB_I8: [ceil(rows/16)][ceil(cols/4)][16][4], padded with zeros */
+#define UFFB_PANELS_I16 4 /* of UFFB_I16: [ceil(rows/16)][ceil(cols/2)][16][2], padded with zeros */
 
 /* Activations. */
 #define UFFB_GELU 0      /* exact, with erf */
@@ -152,8 +154,11 @@ UFFB_API int32_t uffb_model_tensor_info(const uffb_model *model, int64_t index, 
 /* Gives the tensor `name` as `bytes` bytes of `dtype` in `layout`, any of the ones above. F32 data in the layout that
  * uffb_model_tensor_info asks for is used in place and must outlive the model; anything else is converted into memory of the
  * model. `bytes` must match the shape exactly. A tensor wanted in panels (projections, a tied embedding) may also be given as
- * UFFB_I8 in UFFB_PANELS_I8, used in place; its scales [rows] are then the tensor `name`.scale, and activations are quantised
- * token by token. */
+ * UFFB_I8 in UFFB_PANELS_I8 or UFFB_I16 in UFFB_PANELS_I16, used in place; its scales [rows] are then the tensor `name`.scale,
+ * and activations are quantised token by token, to as many bits. 16 bits take twice the time and memory of 8. Beside a decoder
+ * in integers (`embed.word` when tied, else `head.mlm.decoder.weight`) may stand its rows, [vocab, hidden], as the tensor
+ * `name`.rows: held as UFFB_F16, and used in place when given so. Embeddings are then read from them, and the 16 largest logits
+ * of a position, found in integers, are computed again from its exact state and these rows. */
 UFFB_API int32_t uffb_model_tensor_set(uffb_model *model, const char *name, const void *data, uint64_t bytes, int32_t dtype,
                                        int32_t layout);
 /* Checks that every required tensor is there (the error names the first that is not) and freezes the model. */
@@ -166,11 +171,13 @@ UFFB_API int32_t uffb_tensor_convert(int64_t rows, int64_t cols, const void *sou
                                      int32_t source_dtype, int32_t source_layout, void *target, uint64_t target_bytes,
                                      int32_t target_dtype, int32_t target_layout);
 
-/* A [rows, cols] matrix as 8-bit integers: per row, scale = max|w| / 127 and q = round(w / scale), to nearest, ties to even.
- * `panels` has uffb_tensor_bytes(rows, cols, UFFB_I8, UFFB_PANELS_I8) bytes, `scale` [rows]. */
+/* A [rows, cols] matrix as integers: per row, scale = max|w| / most and q = round(w / scale), to nearest, ties to even. `most`
+ * is 127 for UFFB_I8, and for UFFB_I16 the largest of which sums over `cols` products fit 32 bits: at most 32,767,
+ * 1,672 for 768 columns. `panels` has uffb_tensor_bytes(rows, cols, dtype, UFFB_PANELS_I8 or UFFB_PANELS_I16) bytes, `scale`
+ * [rows]. */
 UFFB_API int32_t uffb_tensor_quantise(int64_t rows, int64_t cols, const void *source, uint64_t source_bytes,
-                                      int32_t source_dtype, int32_t source_layout, void *panels, uint64_t panels_bytes,
-                                      float *scale);
+                                      int32_t source_dtype, int32_t source_layout, int32_t dtype, void *panels,
+                                      uint64_t panels_bytes, float *scale);
 
 /* --- context ------------------------------------------------------------------------------------------------------------- */
 

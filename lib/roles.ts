@@ -7,10 +7,10 @@ import {
   UFFB_F64,
   UFFB_HEAD_CLASS,
   UFFB_HEAD_MLM,
-  UFFB_I8,
   UFFB_PANELS,
   UFFB_ROWS,
 } from "../ffi/bindings.ts";
+import { INTEGERS, type Integers } from "../ffi/matrix.ts";
 import { NativeModel, type Tensor } from "../ffi/model.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { type Config, classifierTask, nameLabels } from "./config.ts";
@@ -65,8 +65,11 @@ export const WEIGHT_DTYPES: Readonly<Record<string, number>> = {
   F64: UFFB_F64,
 };
 
-/** The scales of a packed tensor in 8 bits. */
-const SCALES: Role = { engine: "", stored: "" };
+/** What a packed tensor in integers has beside it, by the end of its name: scales, and a decoder's rows, which older files lack. */
+const BESIDE_INTEGERS: Readonly<Record<string, Role>> = {
+  scale: { engine: "", stored: "" },
+  rows: { engine: "", stored: "", optional: true },
+};
 
 /** Names in a message before the rest is only counted. */
 const MAX_NAMES = 40;
@@ -101,7 +104,7 @@ export function bindTensors(
     const pairs: { wanted: Tensor; role: Role; entry: Entry }[] = [];
     const missing: string[] = [];
     for (const wanted of native.tensors()) {
-      const role = names.role(wanted.name) ?? (packed && isScale(wanted.name, found) ? SCALES : undefined);
+      const role = names.role(wanted.name) ?? (packed ? besideIntegers(wanted.name, found) : undefined);
       if (role === undefined || (role.when && !settled.switches.has(role.when))) continue;
       const stored = names.all(wanted.name);
       const parts = stored.flatMap((name) => found.get(name) ?? []);
@@ -131,8 +134,10 @@ export function bindTensors(
   }
 }
 
-function isScale(name: string, found: Map<string, Entry>): boolean {
-  return name.endsWith(".scale") && found.get(name.slice(0, -".scale".length))?.tensor.dtype === "I8";
+function besideIntegers(name: string, found: Map<string, Entry>): Role | undefined {
+  const dot = name.lastIndexOf(".");
+  const dtype = found.get(name.slice(0, dot))?.tensor.dtype;
+  return dtype !== undefined && dtype in INTEGERS ? BESIDE_INTEGERS[name.slice(dot + 1)] : undefined;
 }
 
 /** A family's names for the engine's tensors. */
@@ -296,8 +301,8 @@ function formOf({ name, rows, cols, layout }: Tensor, role: Role | undefined): O
 
 function bind(wanted: Tensor, role: Role, { name, tensor }: Entry, packed: boolean): Binding {
   const label = `${tensor.file}: tensor ${printable(name)} is ${tensor.dtype} [${tensor.shape.join(", ")}]`;
-  const inBytes = packed && wanted.layout === UFFB_PANELS && tensor.dtype === "I8";
-  const dtype = inBytes ? UFFB_I8 : WEIGHT_DTYPES[tensor.dtype];
+  const integers = packed && wanted.layout === UFFB_PANELS ? INTEGERS[tensor.dtype as Integers] : undefined;
+  const dtype = integers?.dtype ?? WEIGHT_DTYPES[tensor.dtype];
   if (dtype === undefined)
     throw new UffbError(`${label}; weights can be ${Object.keys(WEIGHT_DTYPES).join(", ")}`);
   const { shape, layout } = packed ? packedForm(wanted, tensor.dtype) : formOf(wanted, role);

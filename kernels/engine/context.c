@@ -127,7 +127,7 @@ static int reserve_quantised(uffb_context *c, int64_t rows) {
     const int64_t widest = (larger(uffb_wide(a), a->pool_width) + 3) / 4 * 4;
     free(c->quantised);
     free(c->quantised_scale);
-    c->quantised = uffb_allocate((uint64_t)(rows * widest));
+    c->quantised = uffb_allocate((uint64_t)(rows * widest) * sizeof(int16_t));
     c->quantised_scale = uffb_allocate((uint64_t)rows * sizeof *c->quantised_scale);
     return c->quantised && c->quantised_scale;
 }
@@ -143,7 +143,7 @@ int32_t uffb_context_reserve(uffb_context *c, int64_t sequences, int64_t tokens,
     }
     if (tokens > c->capacity) {
         c->capacity = 0;
-        if (c->model->has_i8 && !reserve_quantised(c, larger(tokens, UFFB_HEAD_ROWS))) {
+        if (c->model->has_integers && !reserve_quantised(c, larger(tokens, UFFB_HEAD_ROWS))) {
             return uffb_fail(UFFB_NO_MEMORY, "no memory for a batch of %lld tokens", (long long)tokens);
         }
         if (!regrow(&c->x, tokens, a->hidden) || !regrow(&c->normed, tokens, a->hidden) ||

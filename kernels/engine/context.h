@@ -29,8 +29,8 @@ struct uffb_context {
     float *normed; /* [T, hidden] input of a sublayer, and its attention output */
     float *wide;   /* [T, uffb_wide(arch)] q, k, v; then feedforward hidden units, or paths */
 
-    /* Inputs of 8-bit projections, for `capacity` rows but at least UFFB_HEAD_ROWS; only where the model has such. */
-    uint8_t *quantised; /* [rows, widest input, a multiple of 4] */
+    /* Inputs of projections in integers, for `capacity` rows but at least UFFB_HEAD_ROWS; only where the model has such. */
+    void *quantised; /* uint8_t or int16_t [rows, widest input, a multiple of 4] */
     float *quantised_scale;
 
     /* Scratch of each thread. */
@@ -44,6 +44,10 @@ struct uffb_context {
 
 /* Rows that the MLM head works on at once. */
 #define UFFB_HEAD_ROWS 64
+
+/* Computes the largest logits [count, vocab] of a decoder in integers again, from exact states [count, hidden] and the
+ * decoder's rows in half precision, where the model has these (rescore.c). */
+void uffb_rescore(uffb_context *context, int64_t count, const float *states, float *logits);
 
 /* Floats a token needs in `wide`. */
 int64_t uffb_wide(const uffb_arch *arch);

@@ -37,6 +37,7 @@ static void decode(uffb_context *c, int64_t count, const int64_t *positions, flo
         uffb_normalise(c, count, &m->mlm_norm, dense, states);
     }
     uffb_project(c, count, &m->decoder, states, h, logits, m->arch.vocab, 0);
+    uffb_rescore(c, count, states, logits);
 }
 
 int32_t uffb_mlm_logits(uffb_context *c, int64_t count, const int64_t *positions, float *logits) {

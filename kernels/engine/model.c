@@ -11,9 +11,10 @@
 
 typedef struct uffb_slot {
     uffb_tensor_info info;
-    const float **data;
+    const float **data;    /* where f32 goes, */
+    uffb_linear *linear;   /* integers, for what is wanted in panels, */
+    const uint16_t **half; /* or f16, for what is wanted so */
     void *owned;
-    uffb_weights_i8 *i8; /* where 8-bit weights go, for what is wanted in panels */
 } slot;
 
 int uffb_fff_walks(const uffb_arch *arch) { return arch->feedforward == UFFB_FFN_FFF && arch->depth > 3; }
@@ -112,10 +113,18 @@ static void add_linear(uffb_model *m, slot *table, int64_t layer, const char *we
     linear->rows = rows;
     linear->cols = cols;
     add(m, table, layer, weight, rows, cols, UFFB_PANELS, REQUIRED, &linear->weight);
-    if (table) table[m->slots - 1].i8 = &linear->i8;
+    if (table) table[m->slots - 1].linear = linear;
     snprintf(scale, sizeof scale, "%s.scale", weight);
     add_vector(m, table, layer, scale, rows, !REQUIRED, &linear->i8.scale);
     if (bias) add_vector(m, table, layer, bias, rows, !REQUIRED, &linear->bias);
+}
+
+static void add_decoder(uffb_model *m, slot *table, const char *weight) {
+    char rows[40];
+    add_linear(m, table, 0, weight, NULL, m->arch.vocab, m->arch.hidden, &m->decoder);
+    snprintf(rows, sizeof rows, "%s.rows", weight);
+    add(m, table, 0, rows, m->arch.vocab, m->arch.hidden, UFFB_ROWS, !REQUIRED, NULL);
+    if (table) table[m->slots - 1].half = &m->decoder_rows;
 }
 
 static void add_norm(uffb_model *m, slot *table, int64_t layer, const char *weight, const char *bias, uffb_affine *norm) {
@@ -145,7 +154,7 @@ static void add_tensors(uffb_model *m, slot *table) {
     const int64_t h = a->hidden;
     m->slots = 0;
     if (a->tied) {
-        add_linear(m, table, 0, "embed.word", NULL, a->vocab, h, &m->decoder);
+        add_decoder(m, table, "embed.word");
     } else {
         add(m, table, 0, "embed.word", a->vocab, h, UFFB_ROWS, REQUIRED, &m->word);
     }
@@ -171,7 +180,7 @@ static void add_tensors(uffb_model *m, slot *table) {
             add_linear(m, table, 0, "head.mlm.dense.weight", "head.mlm.dense.bias", h, h, &m->mlm_dense);
             add_norm(m, table, 0, "head.mlm.norm.weight", "head.mlm.norm.bias", &m->mlm_norm);
         }
-        if (!a->tied) add_linear(m, table, 0, "head.mlm.decoder.weight", NULL, a->vocab, h, &m->decoder);
+        if (!a->tied) add_decoder(m, table, "head.mlm.decoder.weight");
         add_vector(m, table, 0, "head.mlm.decoder.bias", a->vocab, !REQUIRED, &m->decoder.bias);
     }
     if (a->heads_present & UFFB_HEAD_CLASS) {
@@ -222,7 +231,9 @@ void uffb_model_free(uffb_model *m) {
     free(m);
 }
 
-static int is_present(const slot *s) { return *s->data != NULL || (s->i8 && s->i8->panels); }
+static int has_integers(const slot *s) { return s->linear && (s->linear->i8.panels || s->linear->i16.panels); }
+
+static int is_present(const slot *s) { return (s->data && *s->data) || (s->half && *s->half) || has_integers(s); }
 
 int64_t uffb_model_tensor_count(const uffb_model *m) { return m ? m->slots : 0; }
 
@@ -245,7 +256,6 @@ static slot *find(uffb_model *m, const char *name) {
 
 static int32_t set_i8(slot *s, const int8_t *panels) {
     const uffb_tensor_info *info = &s->info;
-    if (!s->i8) return uffb_fail(UFFB_INVALID, "%s cannot be given as 8-bit integers", info->name);
     if (info->cols > MAX_COLS_I8) return uffb_fail(UFFB_INVALID, "%s has too many columns for 8-bit integers", info->name);
     int32_t *sums = s->owned = uffb_allocate((uint64_t)info->rows * sizeof *sums);
     if (!sums) return uffb_fail(UFFB_NO_MEMORY, "no memory for the sums of %s", info->name);
@@ -255,9 +265,30 @@ static int32_t set_i8(slot *s, const int8_t *panels) {
         sums[row] = 0;
         for (int64_t l = 0; l < quads; l++, q += 4 * UFFB_PANEL) sums[row] += q[0] + q[1] + q[2] + q[3];
     }
-    s->i8->panels = panels;
-    s->i8->sum = sums;
+    s->linear->i8.panels = panels;
+    s->linear->i8.sum = sums;
     return UFFB_OK;
+}
+
+static int32_t set_i16(slot *s, const int16_t *panels, uint64_t bytes) {
+    if ((uintptr_t)panels % sizeof *panels) {
+        s->owned = uffb_allocate(bytes);
+        if (!s->owned)
+            return uffb_fail(UFFB_NO_MEMORY, "no memory for %s: %llu bytes", s->info.name, (unsigned long long)bytes);
+        memcpy(s->owned, panels, bytes);
+        panels = s->owned;
+    }
+    s->linear->i16.panels = panels;
+    return UFFB_OK;
+}
+
+/* Where a tensor that is no integers goes. */
+static void put(slot *s, const void *data) {
+    if (s->half) {
+        *s->half = data;
+    } else {
+        *s->data = data;
+    }
 }
 
 int32_t uffb_model_tensor_set(uffb_model *m, const char *name, const void *data, uint64_t bytes, int32_t dtype,
@@ -273,21 +304,28 @@ int32_t uffb_model_tensor_set(uffb_model *m, const char *name, const void *data,
         return uffb_fail(UFFB_INVALID, "%s: [%lld, %lld] needs %llu bytes, not %llu", info->name, (long long)info->rows,
                          (long long)info->cols, (unsigned long long)want, (unsigned long long)bytes);
     }
+    const int integers = dtype == UFFB_I8 || dtype == UFFB_I16;
+    if (integers && !s->linear) return uffb_fail(UFFB_INVALID, "%s cannot be given as integers", info->name);
     free(s->owned);
     s->owned = NULL;
-    *s->data = NULL;
-    if (s->i8) s->i8->panels = NULL;
+    put(s, NULL);
+    if (s->linear) {
+        s->linear->i8.panels = NULL;
+        s->linear->i16.panels = NULL;
+    }
     if (dtype == UFFB_I8) return set_i8(s, data);
-    if (dtype == UFFB_F32 && layout == info->layout && (uintptr_t)data % sizeof(float) == 0) {
-        *s->data = data;
+    if (dtype == UFFB_I16) return set_i16(s, data, bytes);
+    const int32_t wanted = s->half ? UFFB_F16 : UFFB_F32;
+    if (dtype == wanted && layout == info->layout && (uintptr_t)data % (s->half ? 2 : 4) == 0) {
+        put(s, data);
         return UFFB_OK;
     }
-    uint64_t size = uffb_tensor_bytes(info->rows, info->cols, UFFB_F32, info->layout);
-    float *converted = s->owned = uffb_allocate(size);
+    uint64_t size = uffb_tensor_bytes(info->rows, info->cols, wanted, info->layout);
+    void *converted = s->owned = uffb_allocate(size);
     if (!converted) return uffb_fail(UFFB_NO_MEMORY, "no memory for %s: %llu bytes", info->name, (unsigned long long)size);
     int32_t status =
-        uffb_tensor_convert(info->rows, info->cols, data, bytes, dtype, layout, converted, size, UFFB_F32, info->layout);
-    if (!status) *s->data = converted;
+        uffb_tensor_convert(info->rows, info->cols, data, bytes, dtype, layout, converted, size, wanted, info->layout);
+    if (!status) put(s, converted);
     return status;
 }
 
@@ -314,9 +352,10 @@ int32_t uffb_model_ready(uffb_model *m) {
     for (int64_t i = 0; i < m->slots; i++) {
         const slot *s = &m->slot[i];
         if (s->info.required && !is_present(s)) return uffb_fail(UFFB_INVALID, "the model lacks %s", s->info.name);
-        if (!s->i8 || !s->i8->panels) continue;
-        if (!s->i8->scale) return uffb_fail(UFFB_INVALID, "the model lacks %s.scale", s->info.name);
-        m->has_i8 = 1;
+        if (!has_integers(s)) continue;
+        if (!s->linear->i8.scale) return uffb_fail(UFFB_INVALID, "the model lacks %s.scale", s->info.name);
+        s->linear->i16.scale = s->linear->i8.scale;
+        m->has_integers = 1;
     }
     if (m->arch.positions == UFFB_SINUSOIDAL) {
         int32_t status = make_sinusoids(m);

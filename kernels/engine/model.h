@@ -7,9 +7,10 @@
 /* A dense projection of [cols] to [rows]: y = weight x + bias. */
 typedef struct uffb_linear {
     int64_t rows, cols;
-    const float *weight; /* panels, or NULL when i8 has them */
+    const float *weight; /* panels, or NULL when i8 or i16 has them */
     const float *bias;   /* [rows] or NULL */
-    uffb_weights_i8 i8;
+    uffb_weights_i8 i8;  /* whose scale is the one given, for i16 as well */
+    uffb_weights_i16 i16;
 } uffb_linear;
 
 typedef struct uffb_affine {
@@ -30,7 +31,7 @@ struct uffb_model {
     uffb_arch arch;
     int64_t nodes; /* of one tree */
     int32_t ready;
-    int32_t has_i8;        /* some projection has 8-bit weights */
+    int32_t has_integers;  /* some projection has 8-bit or 16-bit weights */
     const float *word;     /* [vocab, hidden] rows; NULL when tied: then the decoder has them */
     const float *position; /* learned, or the sinusoid table times its scale: [max_length + position_offset, hidden] */
     const float *position_scale, *type;
@@ -38,6 +39,7 @@ struct uffb_model {
     uffb_affine embed_norm, final_norm, mlm_norm;
     uffb_layer *layers;
     uffb_linear mlm_dense, decoder, pool_dense, classes;
+    const uint16_t *decoder_rows; /* f16 [vocab, hidden], or NULL */
     int64_t slots;
     struct uffb_slot *slot;
 };
@@ -45,5 +47,8 @@ struct uffb_model {
 /* Whether FFF layers walk their trees token by token. Up to depth 3 it is faster to compute all nodes in one GEMM and keep the
  * path: a walked node costs about 6.5 times a GEMM's (kernels/PERFORMANCE.md), and 15 nodes are less than 6.5 times 4. */
 int uffb_fff_walks(const uffb_arch *arch);
+
+/* out [n] = half [n], f16 as f32 */
+void uffb_widen(int64_t n, const uint16_t *half, float *out);
 
 #endif

@@ -13,7 +13,7 @@ typedef struct {
     const float *a;
     float *c;
     int32_t accumulate;
-    uint8_t *q; /* 8-bit inputs [tokens, ldq] and their scales, when the weights are */
+    void *q; /* inputs [tokens, ldq] as integers of 8 or 16 bits, and their scales, when the weights are such */
     float *q_scale;
     int64_t ldq;
 } projection;
@@ -35,8 +35,12 @@ static void project_task(void *arg, int64_t task, int32_t thread) {
     float *c = p->c + row * p->ldc + col;
     if (w->i8.panels) {
         const uffb_weights_i8 part = {w->i8.panels + col * p->ldq, w->i8.scale + col, w->i8.sum + col};
-        p->ops->gemm_i8(end - row, col_end - col, w->cols, p->q + row * p->ldq, p->ldq, p->q_scale + row, &part, bias, c,
-                        p->ldc, p->accumulate);
+        p->ops->gemm_i8(end - row, col_end - col, w->cols, (const uint8_t *)p->q + row * p->ldq, p->ldq, p->q_scale + row,
+                        &part, bias, c, p->ldc, p->accumulate);
+    } else if (w->i16.panels) {
+        const uffb_weights_i16 part = {w->i16.panels + col * p->ldq, w->i16.scale + col};
+        p->ops->gemm_i16(end - row, col_end - col, w->cols, (const int16_t *)p->q + row * p->ldq, p->ldq, p->q_scale + row,
+                         &part, bias, c, p->ldc, p->accumulate);
     } else {
         p->ops->gemm(end - row, col_end - col, w->cols, p->a + row * p->lda, p->lda, w->weight + col * w->cols, bias, c, p->ldc,
                      p->accumulate);
@@ -47,8 +51,13 @@ static void quantise_task(void *arg, int64_t task, int32_t thread) {
     (void)thread;
     const projection *p = arg;
     const int64_t first = task * ROWS_A_TASK, left = p->tokens - first;
-    p->ops->quantise(left < ROWS_A_TASK ? left : ROWS_A_TASK, p->linear->cols, p->a + first * p->lda, p->lda,
-                     p->q + first * p->ldq, p->ldq, p->q_scale + first);
+    const int64_t rows = left < ROWS_A_TASK ? left : ROWS_A_TASK;
+    const float *a = p->a + first * p->lda;
+    if (p->linear->i8.panels) {
+        p->ops->quantise(rows, p->linear->cols, a, p->lda, (uint8_t *)p->q + first * p->ldq, p->ldq, p->q_scale + first);
+    } else {
+        p->ops->quantise_i16(rows, p->linear->cols, a, p->lda, (int16_t *)p->q + first * p->ldq, p->ldq, p->q_scale + first);
+    }
 }
 
 void uffb_project(uffb_context *context, int64_t tokens, const uffb_linear *linear, const float *a, int64_t lda, float *c,
@@ -57,8 +66,9 @@ void uffb_project(uffb_context *context, int64_t tokens, const uffb_linear *line
     p.accumulate = accumulate;
     p.q = context->quantised;
     p.q_scale = context->quantised_scale;
-    p.ldq = (linear->cols + 3) / 4 * 4;
-    if (linear->i8.panels) uffb_parallel(context->team, (tokens + ROWS_A_TASK - 1) / ROWS_A_TASK, quantise_task, &p);
+    p.ldq = linear->i8.panels ? (linear->cols + 3) / 4 * 4 : (linear->cols + 1) / 2 * 2;
+    if (linear->i8.panels || linear->i16.panels)
+        uffb_parallel(context->team, (tokens + ROWS_A_TASK - 1) / ROWS_A_TASK, quantise_task, &p);
     p.row_chunks = (tokens + ROW_CHUNK - 1) / ROW_CHUNK;
     p.panel_chunks = 1;
     if (context->threads > 1) {

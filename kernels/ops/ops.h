@@ -7,6 +7,7 @@
 #ifndef UFFB_OPS_H
 #define UFFB_OPS_H
 
+#include <math.h>
 #include <stdint.h>
 #include "../uffb.h"
 
@@ -36,6 +37,25 @@ typedef struct uffb_weights_i8 {
  * floating-point steps after them the same everywhere, so that every ISA gives the same bits. */
 typedef void uffb_gemm_i8_fn(int64_t m, int64_t n, int64_t k, const uint8_t *a, int64_t lda, const float *a_scale,
                              const uffb_weights_i8 *w, const float *bias, float *c, int64_t ldc, int32_t accumulate);
+
+/* The same in 16 bits: scale = max|x| / uffb_most_i16(cols), q without an offset, filled up with 0 to an even number of
+ * columns. */
+typedef void uffb_quantise_i16_fn(int64_t rows, int64_t cols, const float *x, int64_t ldx, int16_t *q, int64_t ldq,
+                                  float *scale);
+
+typedef struct uffb_weights_i16 {
+    const int16_t *panels; /* UFFB_PANELS_I16: [ceil(n/16)][ceil(k/2)][16][2], each at most uffb_most_i16(k) */
+    const float *scale;    /* [n] */
+} uffb_weights_i16;
+
+typedef void uffb_gemm_i16_fn(int64_t m, int64_t n, int64_t k, const int16_t *a, int64_t lda, const float *a_scale,
+                              const uffb_weights_i16 *w, const float *bias, float *c, int64_t ldc, int32_t accumulate);
+
+/* The largest integer, up to 16 bits, of which sums over k products fit 32 bits. */
+static inline int32_t uffb_most_i16(int64_t k) {
+    const int32_t most = (int32_t)sqrt((double)(INT32_MAX / k));
+    return most < INT16_MAX ? most : INT16_MAX;
+}
 
 /* w [rows, cols] to panels [ceil(rows/16)][cols][16], missing rows zero. `transposed`: w is given as [cols,
  * rows]. */

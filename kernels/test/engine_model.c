@@ -29,10 +29,10 @@ static int ends_in(const char *name, const char *end) {
     return a >= b && strcmp(name + a - b, end) == 0;
 }
 
-/* Sizes that keep activations near 1, so that an error shows and nothing saturates. */
+/* Sizes that keep activations near 1, so that an error shows and nothing saturates. NAME.rows has the values of NAME. */
 static void draw_values(const uffb_arch *arch, const uffb_tensor_info *info, float *values) {
     uint64_t seed = 14695981039346656037u;
-    for (const char *c = info->name; *c; c++) seed = (seed ^ (uint8_t)*c) * 1099511628211u;
+    for (const char *c = info->name; *c && strcmp(c, ".rows") != 0; c++) seed = (seed ^ (uint8_t)*c) * 1099511628211u;
     random_seed(seed);
     int is_norm = strstr(info->name, "norm") != NULL, is_bias = ends_in(info->name, ".bias");
     float low, high;
@@ -47,7 +47,7 @@ static void draw_values(const uffb_arch *arch, const uffb_tensor_info *info, flo
     }
     int64_t count = info->rows * info->cols;
     for (int64_t i = 0; i < count; i++) values[i] = random_between(low, high);
-    int of_vocab = strcmp(info->name, "embed.word") == 0 || strncmp(info->name, "head.mlm.decoder", 16) == 0;
+    int of_vocab = strncmp(info->name, "embed.word", 10) == 0 || strncmp(info->name, "head.mlm.decoder", 16) == 0;
     int64_t period = VOCAB_PERIOD * count / arch->vocab;
     for (int64_t i = period; of_vocab && i < count; i++) values[i] = values[i - period];
 }
@@ -68,8 +68,9 @@ static void give(random_model *m, int64_t i, int32_t dtype, int32_t layout) {
     require(uffb_model_tensor_set(m->model, info->name, given, bytes, dtype, how), info->name);
 }
 
-/* Gives tensor i as 8-bit integers with their scales where it is wanted in panels, else as f32. */
-static void give_i8(random_model *m, int64_t i) {
+/* Gives tensor i as integers with their scales where it is wanted in panels, else as f32. */
+static void give_integers(random_model *m, int64_t i, int32_t dtype) {
+    const int32_t layout = dtype == UFFB_I8 ? UFFB_PANELS_I8 : UFFB_PANELS_I16;
     const uffb_tensor_info *info = &m->infos[i];
     if (ends_in(info->name, "weight.scale") || ends_in(info->name, "word.scale")) return; /* comes with its weight */
     if (info->layout != UFFB_PANELS) {
@@ -77,17 +78,16 @@ static void give_i8(random_model *m, int64_t i) {
         return;
     }
     char scale_name[80];
-    uint64_t count = (uint64_t)(info->rows * info->cols),
-             bytes = uffb_tensor_bytes(info->rows, info->cols, UFFB_I8, UFFB_PANELS_I8);
+    uint64_t count = (uint64_t)(info->rows * info->cols), bytes = uffb_tensor_bytes(info->rows, info->cols, dtype, layout);
     float *values = m->values[i] = allocate((int64_t)count, sizeof(float));
     m->given[i] = allocate((int64_t)bytes + info->rows * (int64_t)sizeof(float), 1);
     float *scale = m->given[i];
-    int8_t *panels = (int8_t *)(scale + info->rows);
+    void *panels = scale + info->rows;
     draw_values(&m->arch, info, values);
-    require(
-        uffb_tensor_quantise(info->rows, info->cols, values, count * sizeof(float), UFFB_F32, UFFB_ROWS, panels, bytes, scale),
-        "uffb_tensor_quantise");
-    require(uffb_model_tensor_set(m->model, info->name, panels, bytes, UFFB_I8, UFFB_PANELS_I8), info->name);
+    require(uffb_tensor_quantise(info->rows, info->cols, values, count * sizeof(float), UFFB_F32, UFFB_ROWS, dtype, panels,
+                                 bytes, scale),
+            "uffb_tensor_quantise");
+    require(uffb_model_tensor_set(m->model, info->name, panels, bytes, dtype, layout), info->name);
     snprintf(scale_name, sizeof scale_name, "%s.scale", info->name);
     require(uffb_model_tensor_set(m->model, scale_name, scale, (uint64_t)info->rows * sizeof(float), UFFB_F32, UFFB_ROWS),
             scale_name);
@@ -105,8 +105,8 @@ random_model *random_model_new(const uffb_arch *arch, int optional, int32_t dtyp
         uffb_tensor_info *info = &m->infos[i];
         require(uffb_model_tensor_info(m->model, i, info), "uffb_model_tensor_info");
         if (!info->required && !optional) continue;
-        if (dtype == UFFB_I8) {
-            give_i8(m, i);
+        if (dtype == UFFB_I8 || dtype == UFFB_I16) {
+            give_integers(m, i, dtype);
         } else {
             give(m, i, dtype, layout);
         }

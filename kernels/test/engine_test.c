@@ -184,7 +184,7 @@ static void test_model(const config *c) {
     random_model_free(m);
 }
 
-/* --- 8-bit weights ---------------------------------------------------------------------------------------------------------
+/* --- integers --------------------------------------------------------------------------------------------------------------
  */
 
 /* Square root of the mean squared difference over the mean square. */
@@ -198,18 +198,19 @@ static double distance(const output *a, const output *b) {
     return sqrt(apart / size);
 }
 
-/* The same model in 8 bits: independent of threads and batches to the bit, and near the model in f32. */
-static void test_i8(const config *c) {
+/* The same model in 8 or 16 bits: independent of threads and batches to the bit, and near the model in f32. */
+static void test_integers(const config *c, int32_t dtype) {
+    const int bits = dtype == UFFB_I8 ? 8 : 16;
     random_model *exact = random_model_new(&c->arch, c->optional, UFFB_F32, AS_ASKED);
-    random_model *m = random_model_new(&c->arch, c->optional, UFFB_I8, AS_ASKED);
+    random_model *m = random_model_new(&c->arch, c->optional, dtype, AS_ASKED);
     batch *b = batch_new(&c->arch, COUNT_OF(lengths), lengths);
     for (int i = 0; isa_name(i); i++) {
-        test_begin("engine %s, 8 bits: %s", isa_name(i), c->name);
+        test_begin("engine %s, %d bits: %s", isa_name(i), bits, c->name);
         uffb_context *context = context_new(m, 1, isa_name(i)), *other = context_new(exact, 1, isa_name(i));
         run *whole = run_batch(m, context, b, 1), *reference = run_batch(exact, other, b, 1);
         test_case("against f32");
         double apart = distance(run_output(reference, FINAL), run_output(whole, FINAL));
-        check(apart > 0 && apart < 0.05, "final states are %g apart", apart);
+        check(apart > 0 && apart < (dtype == UFFB_I8 ? 0.05 : 0.003), "final states are %g apart", apart);
         test_threads_and_batches(m, isa_name(i), b, whole);
         test_note("%.4f from f32", apart);
         run_free(whole);
@@ -278,10 +279,15 @@ int main(void) {
     for (int64_t i = 0; i < count; i++) test_model(&list[i]);
     for (int64_t i = 0; i < count; i++) {
         /* Where a branch turns the states differ altogether, so that layers without deep trees tell. */
-        if (list[i].arch.feedforward != UFFB_FFN_FFF || list[i].arch.depth == 0) test_i8(&list[i]);
+        if (list[i].arch.feedforward != UFFB_FFN_FFF || list[i].arch.depth == 0) {
+            test_integers(&list[i], UFFB_I8);
+            test_integers(&list[i], UFFB_I16);
+        }
+        if (list[i].optional && list[i].arch.heads_present == UFFB_HEAD_MLM) test_rescored(&list[i]);
     }
     test_contexts(&list[5]);
     test_convert();
+    test_quantised();
     test_bad_models();
     test_misuse();
     printf("      %lld near-ties, of which %lld turned between instruction sets\n", (long long)all_near_ties,

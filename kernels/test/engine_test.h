@@ -24,7 +24,7 @@ typedef struct random_model {
 #define AS_ASKED (-1)
 #define AS_ASKED_UNALIGNED (-2)
 
-/* UFFB_I8 as the dtype: 8-bit integers for what can be, f32 for the rest. */
+/* UFFB_I8 or UFFB_I16 as the dtype: integers for what can be, f32 for the rest. */
 
 /* Builds, fills and readies a model; `optional`: with its biases and scales. Ends the program if that fails.
  */
@@ -96,6 +96,9 @@ const char *isa_name(int number);
 int64_t check_against_reference(const random_model *m, const batch *b, const run *r);
 
 void test_convert(void);
+void test_quantised(void);
+/* Of a model with an MLM head and no transform before its decoder. */
+void test_rescored(const config *c);
 void test_bad_models(void);
 void test_misuse(void);
 

@@ -1,21 +1,21 @@
 import {
   type Arch,
+  UFFB_F16,
   UFFB_F32,
   UFFB_FFN_DENSE,
   UFFB_FFN_FFF,
   UFFB_GELU,
   UFFB_HEAD_MLM,
-  UFFB_I8,
   UFFB_PANELS,
-  UFFB_PANELS_I8,
   UFFB_POOL_FIRST,
   UFFB_PRE_NORM,
   UFFB_ROWS,
   UFFB_SINUSOIDAL,
   UFFB_TANH,
 } from "../../ffi/bindings.ts";
-import { matrixBytes, quantiseMatrix } from "../../ffi/matrix.ts";
+import { convertMatrix, INTEGERS, matrixBytes, quantiseMatrix } from "../../ffi/matrix.ts";
 import { NativeModel } from "../../ffi/model.ts";
+import { hasRows, integersFor } from "../convert/weights.ts";
 import type { LayerShape } from "./presets.ts";
 
 /** UltraFastBERT's encoder around a feedforward layer: 16 layers, heads of 64, 32,768 words, 128 positions. */
@@ -61,7 +61,7 @@ export function modelBytes(arch: Arch): number {
 
 /**
  * A model with random weights, of a size that keeps activations near 1: norms are 1, biases absent, a row of `cols` weights has variance
- * 1/cols. `dtype`: "int8" stores what the engine wants in panels as 8-bit integers, as `convert --dtype int8` does. Optional tensors
+ * 1/cols. `dtype`: "int8" stores what the engine wants in panels as integers, as `convert --dtype int8` does. Optional tensors
  * (biases) are those that the model `like` has, all zero.
  */
 export function randomModel(arch: Arch, dtype: "f32" | "int8", like?: NativeModel): NativeModel {
@@ -85,11 +85,18 @@ export function randomModel(arch: Arch, dtype: "f32" | "int8", like?: NativeMode
       offset += 7919 + values.length;
     }
     if (dtype === "int8" && layout === UFFB_PANELS) {
-      const panels = new Uint8Array(matrixBytes(rows, cols, { dtype: UFFB_I8, layout: UFFB_PANELS_I8 }));
+      const from = { dtype: UFFB_F32, layout };
+      const integers = integersFor(name);
+      const to = INTEGERS[integers];
+      const panels = new Uint8Array(matrixBytes(rows, cols, to));
       const scale = new Float32Array(rows);
-      quantiseMatrix(rows, cols, values, { dtype: UFFB_F32, layout }, panels, scale);
-      model.set(name, panels, UFFB_I8, UFFB_PANELS_I8);
+      quantiseMatrix(rows, cols, values, from, integers, panels, scale);
+      model.set(name, panels, to.dtype, to.layout);
       model.set(`${name}.scale`, scale, UFFB_F32, UFFB_ROWS);
+      if (hasRows({ name, layout })) {
+        const half = { dtype: UFFB_F16, layout: UFFB_ROWS };
+        model.set(`${name}.rows`, convertMatrix(rows, cols, values, from, half), half.dtype, half.layout);
+      }
     } else model.set(name, values, UFFB_F32, layout);
   }
   model.ready();

@@ -26,8 +26,9 @@ test.each(["F16", "BF16", "I8"] as const)("tells what %s changes in the built-in
     expect(cost.error.rms).toBeGreaterThan(0);
     expect(cost.error.max).toBeGreaterThan(cost.error.rms);
     expect(cost.error.max).toBeLessThan(0.2 * cost.error.largest);
-    expect(cost.paths.every((share) => share > 0 && share < 0.05)).toBe(true);
-    expect(cost.same / cost.answers).toBeGreaterThan(0.9);
+    expect(cost.paths.every((share) => share < 0.05)).toBe(true);
+    expect(cost.paths.at(-1)).toBeGreaterThan(0);
+    expect(cost.same / cost.answers).toBeGreaterThan(0.96);
   }
   expect(readdirSync(folder.path)).toEqual(["packed"]);
 });

@@ -1,5 +1,6 @@
 import type { Converted } from "../convert.ts";
 import type { Cost } from "./cost.ts";
+import { hasRows } from "./weights.ts";
 
 const WHY = {
   tied: "the word embedding once more",
@@ -27,7 +28,8 @@ export function roleLines({ weights, unused }: Converted): string[] {
   };
   for (const { binding, dtype } of weights) {
     const { name, tensor, wanted } = binding;
-    add(name, `${tensor.dtype} [${tensor.shape.join(", ")}]`, wanted.name, dtype);
+    const stored = dtype === "I8" && hasRows(wanted) ? "I8, and rows in F16" : dtype;
+    add(name, `${tensor.dtype} [${tensor.shape.join(", ")}]`, wanted.name, stored);
   }
   for (const { name, why } of unused) add(name, "", WHY[why], "");
   const cells = [...rows.values()].map(({ cells, layers }) =>

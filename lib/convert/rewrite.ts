@@ -1,5 +1,12 @@
-import { UFFB_COLUMNS, UFFB_I8, UFFB_PANELS_I8, UFFB_ROWS } from "../../ffi/bindings.ts";
-import { convertMatrix, type Form, matrixBytes, quantiseMatrix } from "../../ffi/matrix.ts";
+import { UFFB_COLUMNS, UFFB_ROWS } from "../../ffi/bindings.ts";
+import {
+  convertMatrix,
+  type Form,
+  INTEGERS,
+  type Integers,
+  matrixBytes,
+  quantiseMatrix,
+} from "../../ffi/matrix.ts";
 
 /** A matrix in memory or in a mapped file. */
 export interface Matrix {
@@ -45,12 +52,17 @@ export function* rewrite(matrix: Matrix, to: Form, scratch: Scratch): Generator<
   }
 }
 
-/** The same for 8-bit panels. Fills `scale` [rows] on the way. `matrix` is not in columns. */
-export function* quantise(matrix: Matrix, scale: Float32Array, scratch: Scratch): Generator<Uint8Array> {
+/** The same for panels of integers. Fills `scale` [rows] on the way. `matrix` is not in columns. */
+export function* quantise(
+  matrix: Matrix,
+  to: Integers,
+  scale: Float32Array,
+  scratch: Scratch,
+): Generator<Uint8Array> {
   const { cols, form } = matrix;
   for (const { rows, first, data } of pieces(matrix)) {
-    const panels = scratch.take(matrixBytes(rows, cols, { dtype: UFFB_I8, layout: UFFB_PANELS_I8 }));
-    quantiseMatrix(rows, cols, data, form, panels, scale.subarray(first, first + rows));
+    const panels = scratch.take(matrixBytes(rows, cols, INTEGERS[to]));
+    quantiseMatrix(rows, cols, data, form, to, panels, scale.subarray(first, first + rows));
     yield panels;
   }
 }

@@ -1,4 +1,5 @@
-import { UFFB_F32, UFFB_I8, UFFB_PANELS } from "../../ffi/bindings.ts";
+import { UFFB_F32, UFFB_PANELS, UFFB_ROWS } from "../../ffi/bindings.ts";
+import { type Form, INTEGERS, type Integers } from "../../ffi/matrix.ts";
 import { UffbError } from "../errors.ts";
 import { allFinite } from "../finite.ts";
 import { type Binding, WEIGHT_DTYPES } from "../roles.ts";
@@ -6,7 +7,7 @@ import type { TensorSource } from "../safetensors/write.ts";
 import { printable } from "../safetensors.ts";
 import { type Matrix, quantise, rewrite, type Scratch } from "./rewrite.ts";
 
-/** How matrices can be stored. I8 is for packed files. */
+/** How matrices can be stored. I8, which some of them are I16 in, is for packed files. */
 export type WeightDtype = "F32" | "F16" | "BF16" | "I8";
 
 /** Columns of a matrix in 8 bits: sums over more could overflow in the engine. */
@@ -17,38 +18,61 @@ export interface Weight {
   binding: Binding;
   finite: boolean;
   /** What it is stored as. */
-  dtype: WeightDtype;
+  dtype: WeightDtype | "I16";
+}
+
+/** Where 8 bits lose most for the time they save (kernels/PERFORMANCE.md): the first layer's attention, and heads but a decoder. */
+const IN_16_BITS = /^layer\.0\.attn\.|^head\.(?!mlm\.decoder)/;
+
+/** How a matrix by this name is stored in a model in 8 bits. */
+export function integersFor(name: string): Integers {
+  return IN_16_BITS.test(name) ? "I16" : "I8";
+}
+
+/** Whether a matrix in integers has its rows beside it in f16, which embeddings and the best logits are computed from. */
+export function hasRows({ name, layout }: Pick<Binding["wanted"], "name" | "layout">): boolean {
+  return layout === UFFB_PANELS && (name === "embed.word" || name === "head.mlm.decoder.weight");
 }
 
 /**
- * Decides how each weight is stored. Vectors, which weigh nothing, stay f32; so does in 8 bits what the engine does not multiply as a whole:
+ * Decides how each weight is stored. Vectors, which weigh nothing, stay f32; so does in integers what the engine does not multiply as a whole:
  * the rows of a tree, which decide the way.
- * Errors: UffbError when 8-bit weights are to become others.
+ * Errors: UffbError when integers are to become other weights.
  */
 export function planWeights(bindings: readonly Binding[], dtype: WeightDtype): Weight[] {
   return bindings.map((binding) => {
     const { wanted, tensor, name } = binding;
     const finite = allFinite(tensor);
     collect(binding);
-    if (binding.dtype === UFFB_I8 && dtype !== "I8") {
+    if (isInteger(tensor) && dtype !== "I8") {
       throw new UffbError(
-        `${tensor.file}: tensor ${printable(name)} is in 8 bits, which are no way back; convert the original model`,
+        `${tensor.file}: tensor ${printable(name)} is in integers, which are no way back; convert the original model`,
       );
     }
-    const fits = wanted.layout === UFFB_PANELS && wanted.cols <= MAX_COLS_I8 && finite;
-    const matrix = dtype === "I8" && !fits ? "F32" : dtype;
-    return { binding, finite, dtype: wanted.rows === 1 ? "F32" : matrix };
+    return { binding, finite, dtype: wanted.rows === 1 ? "F32" : matrixDtype(binding, finite, dtype) };
   });
 }
 
+function matrixDtype({ wanted, tensor }: Binding, finite: boolean, dtype: WeightDtype): Weight["dtype"] {
+  if (dtype !== "I8") return dtype;
+  if (isInteger(tensor)) return tensor.dtype;
+  if (wanted.name.endsWith(".rows")) return "F16";
+  const fits = wanted.layout === UFFB_PANELS && wanted.cols <= MAX_COLS_I8 && finite;
+  return fits ? integersFor(wanted.name) : "F32";
+}
+
+function isInteger<T extends { dtype: string }>(tensor: T): tensor is T & { dtype: Integers } {
+  return tensor.dtype in INTEGERS;
+}
+
 /**
- * A weight's bytes in `layout`, not for a weight that becomes 8-bit.
+ * A weight's bytes in `layout`, not for a weight that becomes integers.
  * Errors: UffbError when a finite weight is out of the dtype's range.
  */
 export function* weightData(weight: Weight, layout: number, scratch: Scratch): Generator<Uint8Array> {
   const { binding, finite, dtype } = weight;
   const { tensor, name } = binding;
-  const to = { dtype: dtype === "I8" ? UFFB_I8 : WEIGHT_DTYPES[dtype]!, layout };
+  const to: Form = { dtype: INTEGERS[dtype as Integers]?.dtype ?? WEIGHT_DTYPES[dtype]!, layout };
   const narrowed = tensor.dtype !== dtype && (to.dtype !== UFFB_F32 || tensor.dtype === "F64");
   for (const piece of rewrite(matrixOf(binding), to, scratch)) {
     if (narrowed && finite && !allFinite({ dtype, data: piece })) {
@@ -61,17 +85,23 @@ export function* weightData(weight: Weight, layout: number, scratch: Scratch): G
   collect(binding);
 }
 
-/** A weight in 8 bits, as the tensors NAME and NAME.scale. */
-export function quantised({ binding }: Weight, shape: number[], scratch: Scratch): TensorSource[] {
+/**
+ * A weight that becomes integers, as the tensors NAME, NAME.scale and maybe NAME.rows; undefined for others.
+ * Errors: those of weightData.
+ */
+export function quantised(weight: Weight, shape: number[], scratch: Scratch): TensorSource[] | undefined {
+  const { binding } = weight;
+  if (!isInteger(weight) || isInteger(binding.tensor)) return undefined;
+  const { dtype } = weight;
   const { wanted } = binding;
   const scale = new Float32Array(wanted.rows);
-  return [
+  const tensors: TensorSource[] = [
     {
       name: wanted.name,
-      dtype: "I8",
+      dtype,
       shape,
       *data() {
-        yield* quantise(matrixOf(binding), scale, scratch);
+        yield* quantise(matrixOf(binding), dtype, scale, scratch);
         collect(binding);
       },
     },
@@ -82,6 +112,15 @@ export function quantised({ binding }: Weight, shape: number[], scratch: Scratch
       data: () => [new Uint8Array(scale.buffer)],
     },
   ];
+  if (hasRows(wanted)) {
+    tensors.push({
+      name: `${wanted.name}.rows`,
+      dtype: "F16",
+      shape: [wanted.rows, wanted.cols],
+      data: () => weightData({ ...weight, dtype: "F16" }, UFFB_ROWS, scratch),
+    });
+  }
+  return tensors;
 }
 
 function matrixOf({ wanted: { rows, cols }, tensor, dtype, layout }: Binding): Matrix {

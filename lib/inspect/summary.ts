@@ -100,12 +100,12 @@ export async function summarize(path?: string): Promise<Summary> {
   };
 }
 
-/** Without what is no parameter: the scales of 8-bit weights, and attention's factor, which follows from its width. */
+/** Without what is no parameter: scales and second copies of weights in integers, and attention's factor, which follows from its width. */
 function parametersOf(bindings: readonly Binding[]): Binding[] {
   const names = new Set(bindings.map(({ wanted }) => wanted.name));
   return bindings.filter(({ wanted: { name } }) => {
-    const scaled = name.endsWith(".scale") && names.has(name.slice(0, -".scale".length));
-    return !scaled && !name.endsWith(".attn.scale");
+    const beside = /\.(scale|rows)$/.test(name) && names.has(name.replace(/\.\w+$/, ""));
+    return !beside && !name.endsWith(".attn.scale");
   });
 }
 

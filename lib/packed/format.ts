@@ -1,11 +1,13 @@
 /**
  * The packed format: one safetensors file with everything a model needs. Its tensors have the engine's names and layouts, so that f32
- * and 8-bit ones are used in place: matrices in panels are [ceil(rows/16), cols, 16] or, in 8 bits, [ceil(rows/16), ceil(cols/4), 16, 4]
- * with their scales in NAME.scale (kernels/uffb.h); others and vectors are as they are.
+ * and integers are used in place: matrices in panels are [ceil(rows/16), cols, 16] or, in 8 bits, [ceil(rows/16), ceil(cols/4), 16, 4], in
+ * 16 bits [ceil(rows/16), ceil(cols/2), 16, 2], with their scales in NAME.scale, and a decoder's rows once more in NAME.rows, f16
+ * (kernels/uffb.h); others and vectors are as they are.
  * config.json and the tokenizer's files are U8 tensors under their own names.
  */
 
-import { UFFB_PANELS, UFFB_PANELS_I8 } from "../../ffi/bindings.ts";
+import { UFFB_PANELS } from "../../ffi/bindings.ts";
+import { INTEGERS } from "../../ffi/matrix.ts";
 import type { Tensor } from "../../ffi/model.ts";
 import { SENTENCE_FILES } from "../embed/files.ts";
 import { UffbError } from "../errors.ts";
@@ -53,13 +55,14 @@ export function packedFiles({ metadata, tensors: all }: TensorFile, source: stri
   return { tensors, files, notFinite: metadata.not_finite?.split(" ") ?? [] };
 }
 
-/** A tensor's shape and layout in a packed file, with elements of `dtype`; I8 is for what is wanted in panels alone. */
+/** A tensor's shape and layout in a packed file, with elements of `dtype`; I8 and I16 are for what is wanted in panels alone. */
 export function packedForm(
   { rows, cols, layout }: Tensor,
   dtype: string,
 ): { shape: number[]; layout: number } {
   const panels = Math.ceil(rows / 16);
   if (layout !== UFFB_PANELS) return { shape: rows === 1 ? [cols] : [rows, cols], layout };
-  if (dtype === "I8") return { shape: [panels, Math.ceil(cols / 4), 16, 4], layout: UFFB_PANELS_I8 };
+  if (dtype === "I8") return { shape: [panels, Math.ceil(cols / 4), 16, 4], layout: INTEGERS.I8.layout };
+  if (dtype === "I16") return { shape: [panels, Math.ceil(cols / 2), 16, 2], layout: INTEGERS.I16.layout };
   return { shape: [panels, cols, 16], layout };
 }

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { UFFB_PANELS, UFFB_ROWS } from "../../ffi/bindings.ts";
+import { UFFB_F16, UFFB_F32, UFFB_PANELS, UFFB_ROWS } from "../../ffi/bindings.ts";
 import { NativeContext } from "../../ffi/context.ts";
+import { convertMatrix } from "../../ffi/matrix.ts";
 import { openCheckpoint } from "../checkpoint.ts";
 import { loadConfig } from "../config.ts";
 import { convertModel } from "../convert.ts";
@@ -28,7 +29,7 @@ async function logits(model: Model): Promise<Float32Array> {
 }
 
 test.each(["fff-1x5", "cls-2", "dense-ff", "fff-3x2"])(
-  "%s: projections are in 8 bits, the rest in f32",
+  "%s: projections are in 8 bits, the first layer's and heads in 16, the rest in f32",
   async (name) => {
     using folder = new TemporaryFolder();
     const path = folder.file("packed");
@@ -39,7 +40,9 @@ test.each(["fff-1x5", "cls-2", "dense-ff", "fff-3x2"])(
     const { tensors } = checkpoint;
     for (const { wanted, tensor } of bindings) {
       const isProjection = wanted.layout === UFFB_PANELS;
-      expect([wanted.name, tensor.dtype]).toEqual([wanted.name, isProjection ? "I8" : "F32"]);
+      const dtype = /^layer\.0\.attn|^head\.(pool|class)/.test(wanted.name) ? "I16" : "I8";
+      const other = wanted.name === "embed.word.rows" ? "F16" : "F32";
+      expect([wanted.name, tensor.dtype]).toEqual([wanted.name, isProjection ? dtype : other]);
       if (isProjection) expect(tensors.get(`${wanted.name}.scale`)!.shape).toEqual([wanted.rows]);
       if (isProjection) expect(tensor.data.byteOffset % 64).toBe(0);
       else expect(wanted.layout).toBe(UFFB_ROWS);
@@ -47,19 +50,59 @@ test.each(["fff-1x5", "cls-2", "dense-ff", "fff-3x2"])(
   },
 );
 
-test("a weight is its scale times a whole number, at most half a scale off", async () => {
+// Of 64 columns, 64 * 5792 * 5792 just fits 31 bits.
+test.each([
+  ["head.pool.dense.weight", "pooler.dense.weight", 2, Int16Array, 5792],
+  ["layer.1.attn.out.weight", "encoder.layers.1.attn.dense.weight", 4, Int8Array, 127],
+] as const)("a weight is its scale times a whole number, at most half a scale off: %s", async (...row) => {
+  const [name, stored, group, Numbers, most] = row;
   using folder = new TemporaryFolder();
   await pack(`${REFERENCE}cls-2`, folder.file("packed"), "I8");
   const { tensors } = openTensorFile(folder.file("packed"));
-  const panels = new Int8Array(tensors.get("head.pool.dense.weight")!.data.slice().buffer);
-  const scale = floats(tensors.get("head.pool.dense.weight.scale")!);
-  const exact = floats(reference("cls-2").tensors.get("pooler.dense.weight")!);
+  const panels = new Numbers(tensors.get(name)!.data.slice().buffer);
+  const scale = floats(tensors.get(`${name}.scale`)!);
+  const exact = floats(reference("cls-2").tensors.get(stored)!);
   const cols = exact.length / scale.length;
+  expect(Math.max(...Array.from(panels, Math.abs))).toBe(most);
   exact.forEach((weight, i) => {
     const [row, col] = [Math.floor(i / cols), i % cols];
-    const at = (((row >> 4) * Math.ceil(cols / 4) + (col >> 2)) * 16 + (row & 15)) * 4 + (col & 3);
+    const step = (row >> 4) * Math.ceil(cols / group) + Math.floor(col / group);
+    const at = (step * 16 + (row & 15)) * group + (col % group);
     expect(Math.abs(panels[at]! * scale[row]! - weight)).toBeLessThanOrEqual(scale[row]! * 0.501);
   });
+});
+
+test("a decoder's rows stand beside it in f16, from whatever layout", async () => {
+  using folder = new TemporaryFolder();
+  const model = `${REFERENCE}fff-1x5`;
+  await pack(model, folder.file("wide"));
+  for (const [i, source] of [model, folder.file("wide")].entries()) {
+    await pack(source, folder.file(`${i}`), "I8");
+    const rows = openTensorFile(folder.file(`${i}`)).tensors.get("embed.word.rows")!;
+    const exact = reference("fff-1x5").tensors.get("encoder.embedding.word_embedding.weight")!;
+    const [from, to] = [UFFB_F32, UFFB_F16].map((dtype) => ({ dtype, layout: UFFB_ROWS }));
+    expect(rows).toMatchObject({ dtype: "F16", shape: [512, 64] });
+    expect(Buffer.from(rows.data)).toEqual(
+      Buffer.from(convertMatrix(512, 64, exact.data.slice(), from!, to!)),
+    );
+  }
+});
+
+test("a file from before, all of it in 8 bits and without rows, still opens", async () => {
+  using folder = new TemporaryFolder();
+  await pack(`${REFERENCE}fff-1x5`, folder.file("packed"), "I8");
+  const { metadata, tensors } = openTensorFile(folder.file("packed"));
+  const old = new Map([...tensors].filter(([name]) => !/^pad\.|\.rows$/.test(name)));
+  expect(old.size).toBeLessThan(tensors.size);
+  for (const part of ["qkv", "out"]) {
+    for (const end of ["weight", "weight.scale"])
+      old.set(`layer.0.attn.${part}.${end}`, tensors.get(`layer.1.attn.${part}.${end}`)!);
+  }
+  await writeSafetensors(folder.file("old"), metadata, sources(old), { aligned: true });
+  using model = await openModel(folder.file("old"));
+  expect((await logits(model)).every(Number.isFinite)).toBe(true);
+  await pack(folder.file("old"), folder.file("again"), "I8");
+  expect(readFileSync(folder.file("again"))).toEqual(readFileSync(folder.file("old")));
 });
 
 test.each(["fff-1x5", "cls-2", "dense-ff"])("%s answers nearly the same in 8 bits", async (name) => {
@@ -81,7 +124,7 @@ test("packing it again changes nothing, and there is no way back", async () => {
   await pack(path, folder.file("again"), "I8");
   expect(readFileSync(folder.file("again"))).toEqual(readFileSync(path));
   await expect(pack(path, folder.file("wide"))).rejects.toThrow(
-    "tensor layer.0.attn.qkv.weight is in 8 bits, which are no way back; convert the original model",
+    "tensor layer.0.attn.qkv.weight is in integers, which are no way back; convert the original model",
   );
   await expect(
     convertModel(openCheckpoint(path), folder.file("hf"), { to: "hf", dtype: "F32" }),
@@ -99,12 +142,12 @@ test("a matrix with a NaN stays f32", async () => {
   await pack(writeModel(folder, { config, tensors }), out.file("out"), "I8");
   const file = openTensorFile(out.file("out"));
   expect(file.tensors.get("head.pool.dense.weight")!.dtype).toBe("F32");
-  expect(file.tensors.get("head.class.weight")!.dtype).toBe("I8");
+  expect(file.tensors.get("head.class.weight")!.dtype).toBe("I16");
   expect(file.metadata.not_finite).toBe("head.pool.dense.weight");
 });
 
 describe("refuses", () => {
-  const SCALE = "layer.0.attn.out.weight.scale";
+  const SCALE = "layer.1.attn.out.weight.scale";
   const bytes = (shape: number[]) => ({
     dtype: "I8",
     shape,
@@ -115,7 +158,7 @@ describe("refuses", () => {
     [
       "scales without 8 bits",
       (tensors) =>
-        tensors.set("layer.0.attn.out.weight", {
+        tensors.set("layer.1.attn.out.weight", {
           dtype: "F32",
           shape: [4, 64, 16],
           data: new Uint8Array(4 * 64 * 64),
@@ -129,8 +172,38 @@ describe("refuses", () => {
     ],
     [
       "panels of another shape",
-      (tensors) => tensors.set("layer.0.attn.out.weight", bytes([4, 15, 16, 4])),
+      (tensors) => tensors.set("layer.1.attn.out.weight", bytes([4, 15, 16, 4])),
       "is I8 [4, 15, 16, 4], but config.json asks for [4, 16, 16, 4]",
+    ],
+    [
+      "16-bit panels of another shape",
+      (tensors) =>
+        tensors.set("layer.0.attn.out.weight", {
+          dtype: "I16",
+          shape: [4, 16, 16, 4],
+          data: new Uint8Array(2 * 4096),
+        }),
+      "is I16 [4, 16, 16, 4], but config.json asks for [4, 32, 16, 2]",
+    ],
+    [
+      "rows of another shape",
+      (tensors) =>
+        tensors.set("embed.word.rows", {
+          dtype: "F16",
+          shape: [511, 64],
+          data: new Uint8Array(2 * 511 * 64),
+        }),
+      "is F16 [511, 64], but config.json asks for [512, 64]",
+    ],
+    [
+      "rows of what is not in integers",
+      (tensors) =>
+        tensors.set("embed.word", {
+          dtype: "F32",
+          shape: [32, 64, 16],
+          data: new Uint8Array(4 * 512 * 64),
+        }),
+      "has the unexpected tensors",
     ],
     [
       "8-bit rows",

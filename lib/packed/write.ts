@@ -22,8 +22,8 @@ export function writePacked(
     const { binding, dtype } = weight;
     const { name } = binding.wanted;
     const { shape, layout } = packedForm(binding.wanted, dtype);
-    if (dtype === "I8" && binding.tensor.dtype !== "I8") return quantised(weight, shape, scratch);
-    return [{ name, dtype, shape, data: () => weightData(weight, layout, scratch) }];
+    const integers = quantised(weight, shape, scratch);
+    return integers ?? [{ name, dtype, shape, data: () => weightData(weight, layout, scratch) }];
   });
   for (const name of MODEL_FILES) {
     const text = file(name)?.text;
