@@ -1,5 +1,5 @@
+import { toMarkdown } from "./markdown.ts";
 import { type BenchRecord, COLUMN_NAMES, COLUMNS } from "./record.ts";
-import { toMarkdown } from "./table.ts";
 
 /** How records are written for programs and for documents. */
 export const FORMATS = {

@@ -193,7 +193,7 @@ const sharesNothing = ({ info, trial }: Entry) =>
  * the fastest dense contenders the whole batch.
  */
 async function chooseTokens(entries: Entry[], one: LayerCase): Promise<void> {
-  const longest = one.seconds / 30;
+  const longest = one.seconds / 60;
   const fastest = new Map<string, { entry: Entry; time: number }>();
   const keep = (key: string, entry: Entry, time: number) => {
     if (time < (fastest.get(key)?.time ?? Number.POSITIVE_INFINITY)) fastest.set(key, { entry, time });

@@ -1,8 +1,8 @@
-/** What a person reads of records: a table for a terminal or for a document. */
+/** What a person reads of records: a table for a terminal. */
 import type { BenchRecord } from "./record.ts";
 import { seconds, significant } from "./units.ts";
 
-interface Table {
+export interface Table {
   head: readonly string[];
   rows: string[][];
 }
@@ -43,12 +43,12 @@ const OVERVIEW_HEAD = [
   "vs dense model",
 ];
 
-const times = (value: number | null) => (value === null ? "" : `${significant(value)}x`);
+export const times = (value: number | null) => (value === null ? "" : `${significant(value)}x`);
 const percent = (value: number | null) => (value === null ? "" : `${Math.round(100 * value)}%`);
 const giga = (value: number | null) => (value === null ? "" : significant(value / 1e9));
 
 /** Where a run has layers and models, each shape's best side by side; else a row for each record. */
-function tables(records: readonly BenchRecord[]): Table[] {
+export function tables(records: readonly BenchRecord[]): Table[] {
   const layers = records.filter(({ kind }) => kind === "layer");
   const models = records.filter(({ kind }) => kind === "model");
   if (layers.length > 0 && models.length > 0) return [overview(layers, models)];
@@ -58,7 +58,7 @@ function tables(records: readonly BenchRecord[]): Table[] {
   ];
 }
 
-function caseName(record: BenchRecord): string {
+export function caseName(record: BenchRecord): string {
   const size = record.length === null ? `${record.batch}` : `${record.batch}x${record.length}`;
   const notes = [
     record.cache === "warm" ? "" : record.cache,
@@ -69,22 +69,27 @@ function caseName(record: BenchRecord): string {
   return [size, ...notes].join(" ");
 }
 
-function startOf(record: BenchRecord): string[] {
-  // A model's name has its dtype in it.
-  const dtype = record.device !== null && record.kind === "layer" ? record.dtype : "";
-  const contender = [record.contender, record.blas ?? record.isa ?? "", dtype].filter((part) => part !== "");
-  return [record.shape, contender.join(", "), caseName(record)];
+/** Who computes it, and by what; a model's name has its dtype in it. */
+export function contenderName({ contender, kind, blas, isa, device, dtype }: BenchRecord): string {
+  const shown = device !== null && kind === "layer" ? dtype : "";
+  return [contender, blas ?? isa ?? "", shown].filter((part) => part !== "").join(", ");
 }
+
+const startOf = (record: BenchRecord) => [record.shape, contenderName(record), caseName(record)];
+
+/** Tokens that were timed, where those are not all of the batch. */
+const sampleOf = ({ tokens, batch }: BenchRecord) => (tokens < batch ? ` (of ${tokens})` : "");
+
+export const timePerToken = (record: BenchRecord) => seconds(record.seconds_per_token) + sampleOf(record);
 
 /** How near the limit of arithmetic a speed-up is. */
 const ofLimit = ({ speedup_fastest_dense: got, speedup_limit: limit }: BenchRecord) =>
   percent(got === null || limit === null ? null : got / limit);
 
 function layerRow(record: BenchRecord): string[] {
-  const sample = record.tokens < record.batch ? ` (of ${record.tokens})` : "";
   return [
     ...startOf(record),
-    seconds(record.seconds_per_token) + sample,
+    timePerToken(record),
     times(record.speedup_same_level),
     times(record.speedup_fastest_dense),
     ofLimit(record),
@@ -138,17 +143,6 @@ function overview(layers: readonly BenchRecord[], models: readonly BenchRecord[]
     ];
   });
   return { head: OVERVIEW_HEAD, rows };
-}
-
-export function toMarkdown(records: readonly BenchRecord[]): string {
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((text) => text.replaceAll("|", "\\|")).join(" | ")} |`;
-  return tables(records)
-    .map(({ head, rows }) => {
-      const rule = `|${head.map((_, i) => (i < 3 ? "---" : "---:")).join("|")}|`;
-      return `${[line(head), rule, ...rows.map(line)].join("\n")}\n`;
-    })
-    .join("\n");
 }
 
 export function toTable(records: readonly BenchRecord[]): string {
