@@ -20,14 +20,26 @@ typedef struct uffb_cuda_fff_call {
     int64_t tokens;
     const void *x;
     void *y;
-    void *workspace; /* uffb_cuda_fff_workspace() bytes */
+    void *workspace; /* uffb_cuda_fff_workspace() bytes, on a 256-byte boundary */
     cudaStream_t stream;
 } uffb_cuda_fff_call;
 
-/* Bytes that a call of at most `tokens` tokens needs. */
+/* Bytes that a call of at most `tokens` tokens needs, whichever way it goes. */
 uint64_t uffb_cuda_fff_workspace(const uffb_cuda_fff *layer, int64_t tokens);
 
 /* Enqueues the way that suits the batch; returns a status. */
 int32_t uffb_cuda_fff_forward(const uffb_cuda_fff_call *call);
+
+/* The ways there are. */
+int32_t uffb_cuda_fff_small(const uffb_cuda_fff_call *call);  /* small.cu: a block a token */
+int32_t uffb_cuda_fff_walk(const uffb_cuda_fff_call *call);   /* walk.cu: a warp a token */
+int32_t uffb_cuda_fff_sorted(const uffb_cuda_fff_call *call); /* walk.cu: a warp a token, sorted by subtree */
+
+/* And those to compare with. */
+uint64_t uffb_cuda_fff_bmm_workspace(const uffb_cuda_fff *layer, int64_t tokens);
+int32_t uffb_cuda_fff_naive(const uffb_cuda_fff_call *call); /* naive.cu */
+int32_t uffb_cuda_fff_bmm(const uffb_cuda_fff_call *call);   /* bmm.cu */
+
+inline int64_t uffb_cuda_fff_nodes(const uffb_cuda_fff *l) { return ((int64_t)2 << l->depth) - 1; }
 
 #endif

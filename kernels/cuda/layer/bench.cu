@@ -1,0 +1,237 @@
+/* A bench's layer and inputs on a device: making and filling them. Running contenders on them is trial.cu. */
+#include "bench.h"
+
+#include <stdlib.h>
+
+extern "C" {
+#include "../../engine/model.h"
+}
+
+/* --- making --------------------------------------------------------------------------------------------------------------- */
+
+static bool fff(const uffb_cuda_bench_shape *s) { return s->trees > 0; }
+
+static int64_t layer_rows(const uffb_cuda_bench_shape *s) {
+    return fff(s) ? s->trees * (((int64_t)2 << s->depth) - 1) : s->width;
+}
+
+static int32_t check_range(const char *name, int64_t value, int64_t least, int64_t most) {
+    if (value >= least && value <= most) return UFFB_OK;
+    return uffb_cuda_fail(UFFB_INVALID, "%s is %lld, but must be %lld to %lld", name, (long long)value, (long long)least,
+                          (long long)most);
+}
+
+static int32_t check_shape(const uffb_cuda_bench_shape *s) {
+    if (!s) return uffb_cuda_fail(UFFB_INVALID, "no shape");
+    int32_t status = check_range("hidden", s->hidden, 1, 1 << 20);
+    if (!status) status = check_range("trees", s->trees, 0, 1 << 20);
+    if (!status && fff(s)) status = check_range("depth", s->depth, 0, UFFB_MAX_DEPTH);
+    if (!status && !fff(s)) status = check_range("width", s->width, 1, 1 << 24);
+    if (!status) status = check_range("batch", s->batch, 1, 1 << 24);
+    if (!status) status = check_range("inputs", s->inputs, s->batch, 1 << 24);
+    if (!status) status = check_range("copies", s->copies, 1, 1 << 16);
+    if (!status) status = check_range("activation", s->activation, UFFB_GELU, UFFB_IDENTITY);
+    if (!status) status = check_range("dtype", s->dtype, UFFB_F32, UFFB_BF16);
+    /* Products of elements that fit are far below 2^63. */
+    if (!status && (double)layer_rows(s) * (double)s->hidden > 0x1p40)
+        status = uffb_cuda_fail(UFFB_INVALID, "the layer is too large");
+    return status;
+}
+
+/* Gives the parts of `b` their places in a block at `memory`, and the size of the block. */
+static uint64_t divide(uffb_cuda_bench *b, uint8_t *memory) {
+    const uffb_cuda_bench_shape &s = b->shape;
+    const uint64_t wide = (uint64_t)uffb_dtype_bytes(s.dtype), hidden = (uint64_t)s.hidden, rows = (uint64_t)b->rows;
+    uint64_t used = 0, workspace = (uint64_t)s.batch * (uint64_t)s.width * wide;
+    const auto take = [&](uint64_t bytes) {
+        uint8_t *p = memory + used;
+        used += (bytes + 255) / 256 * 256;
+        return p;
+    };
+    if (fff(&s)) {
+        const uffb_cuda_fff layer = {s.hidden, s.trees, s.depth, s.dtype, s.activation, NULL, NULL, NULL};
+        const uint64_t ours = uffb_cuda_fff_workspace(&layer, s.batch), bmm = uffb_cuda_fff_bmm_workspace(&layer, s.batch);
+        workspace = ours > bmm ? ours : bmm;
+    }
+    b->copy_bytes = (rows * hidden * wide + 255) / 256 * 256;
+    b->device_in = take((uint64_t)s.copies * b->copy_bytes);
+    b->device_out = take((uint64_t)s.copies * b->copy_bytes);
+    b->device_bias = (float *)take(rows * sizeof(float));
+    b->typed_bias = take(rows * wide);
+    b->device_x = take((uint64_t)s.inputs * hidden * wide);
+    b->device_y = take((uint64_t)s.inputs * hidden * wide);
+    b->workspace = take(workspace);
+    return used;
+}
+
+/* What cuBLAS takes for itself: our workspace for it, and kernels. */
+static const uint64_t LIBRARY_BYTES = (uint64_t)256 << 20;
+
+uint64_t uffb_cuda_bench_bytes(const uffb_cuda_bench_shape *s) {
+    if (check_shape(s)) return 0;
+    uffb_cuda_bench b = {};
+    b.shape = *s;
+    b.rows = layer_rows(s);
+    return divide(&b, NULL) + LIBRARY_BYTES;
+}
+
+static float *floats(int64_t n) { return (float *)malloc((size_t)n * sizeof(float)); }
+
+static int32_t fill_new(uffb_cuda_bench *b) {
+    const uffb_cuda_bench_shape &s = b->shape;
+    const int64_t weights = b->rows * s.hidden;
+    b->in = floats(weights);
+    b->out = floats(weights);
+    b->bias = floats(b->rows);
+    b->x = floats(s.inputs * s.hidden);
+    b->want = (double *)malloc((size_t)s.hidden * sizeof(double));
+    if (!b->in || !b->out || !b->bias || !b->x || !b->want)
+        return uffb_cuda_fail(UFFB_NO_MEMORY, "no memory for a layer of %lld rows", (long long)b->rows);
+    int32_t status = uffb_cuda_use(s.device);
+    if (status) return status;
+    const uint64_t bytes = divide(b, NULL);
+    if (cudaMalloc(&b->memory, bytes) != cudaSuccess) {
+        cudaGetLastError();
+        return uffb_cuda_fail(UFFB_NO_MEMORY, "the device has no %llu MB for a layer of %lld rows",
+                              (unsigned long long)(bytes >> 20), (long long)b->rows);
+    }
+    divide(b, b->memory);
+    CUDA_TRY(cudaStreamCreateWithFlags(&b->stream, cudaStreamNonBlocking), "making a stream");
+    status = uffb_cublas_new(&b->blas);
+    return status ? status : uffb_cuda_bench_fill(b, UFFB_FILL_UNIFORM, 1);
+}
+
+int32_t uffb_cuda_bench_new(const uffb_cuda_bench_shape *shape, uffb_cuda_bench **bench) {
+    if (!bench) return uffb_cuda_fail(UFFB_INVALID, "uffb_cuda_bench_new: nowhere to put the bench");
+    *bench = NULL;
+    int32_t status = check_shape(shape);
+    if (status) return status;
+    uffb_cuda_bench *b = (uffb_cuda_bench *)calloc(1, sizeof *b);
+    if (!b) return uffb_cuda_fail(UFFB_NO_MEMORY, "no memory for a bench");
+    b->shape = *shape;
+    if (fff(shape)) b->shape.width = 0;
+    b->rows = layer_rows(shape);
+    status = fill_new(b);
+    if (status) {
+        uffb_cuda_bench_free(b);
+        return status;
+    }
+    *bench = b;
+    return UFFB_OK;
+}
+
+void uffb_cuda_bench_free(uffb_cuda_bench *b) {
+    if (!b) return;
+    if (b->memory) cudaSetDevice(b->shape.device);
+    uffb_cublas_free(b->blas);
+    if (b->stream) cudaStreamDestroy(b->stream);
+    cudaFree(b->memory);
+    free(b->in);
+    free(b->out);
+    free(b->bias);
+    free(b->x);
+    free(b->want);
+    free(b);
+}
+
+/* --- filling -------------------------------------------------------------------------------------------------------------- */
+
+static int32_t convert(int32_t from, const void *source, int32_t to, void *target, int64_t rows, int64_t cols, int32_t layout) {
+    const uint64_t n = (uint64_t)rows * (uint64_t)cols;
+    if (!uffb_tensor_convert(rows, cols, source, n * (uint64_t)uffb_dtype_bytes(from), from, UFFB_ROWS, target,
+                             n * (uint64_t)uffb_dtype_bytes(to), to, layout))
+        return UFFB_OK;
+    return uffb_cuda_fail(UFFB_INVALID, "a [%lld, %lld] matrix cannot be converted", (long long)rows, (long long)cols);
+}
+
+/* Rounds host values to the bench's dtype and copies them to the device, as [cols, rows] when `transposed`. */
+static int32_t upload(const uffb_cuda_bench *b, float *host, int64_t rows, int64_t cols, bool transposed, void *device) {
+    const int32_t dtype = b->shape.dtype;
+    const uint64_t bytes = (uint64_t)(rows * cols * uffb_dtype_bytes(dtype));
+    void *rounded = malloc(bytes);
+    if (!rounded) return uffb_cuda_fail(UFFB_NO_MEMORY, "no memory to convert %lld rows", (long long)rows);
+    int32_t status = convert(UFFB_F32, host, dtype, rounded, rows, cols, UFFB_ROWS);
+    if (!status) status = convert(dtype, rounded, UFFB_F32, host, rows, cols, UFFB_ROWS);
+    if (!status && transposed) status = convert(UFFB_F32, host, dtype, rounded, rows, cols, UFFB_COLUMNS);
+    if (!status) status = uffb_cuda_check(cudaMemcpy(device, rounded, bytes, cudaMemcpyHostToDevice), "copying a layer");
+    free(rounded);
+    return status;
+}
+
+static int32_t upload_all(uffb_cuda_bench *b) {
+    const uffb_cuda_bench_shape &s = b->shape;
+    int32_t status = uffb_cuda_use(s.device);
+    if (!status) status = upload(b, b->in, b->rows, s.hidden, false, b->device_in);
+    if (!status) status = upload(b, b->out, b->rows, s.hidden, !fff(&s), b->device_out);
+    if (!status) status = upload(b, b->bias, 1, b->rows, false, b->typed_bias);
+    if (!status) status = upload(b, b->x, s.inputs, s.hidden, false, b->device_x);
+    if (status) return status;
+    CUDA_TRY(cudaMemcpy(b->device_bias, b->bias, (size_t)b->rows * sizeof *b->bias, cudaMemcpyHostToDevice), "copying a layer");
+    for (int64_t i = 1; i < s.copies; i++) {
+        for (uint8_t *copies : {b->device_in, b->device_out}) {
+            CUDA_TRY(cudaMemcpy(copies + (uint64_t)i * b->copy_bytes, copies, b->copy_bytes, cudaMemcpyDeviceToDevice),
+                     "copying a layer");
+        }
+    }
+    return UFFB_OK;
+}
+
+/* Uniform in [-1, 1); xorshift64. As in kernels/bench/layer.c, to the last bit. */
+static void fill_random(uint64_t *state, int64_t n, float scale, float *out) {
+    for (int64_t i = 0; i < n; i++) {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        out[i] = ((float)(*state >> 40) * 0x1p-23f - 1.0f) * scale;
+    }
+}
+
+int32_t uffb_cuda_bench_fill(uffb_cuda_bench *b, int32_t fill, uint64_t seed) {
+    if (!b || fill < UFFB_FILL_UNIFORM || fill > UFFB_FILL_ZERO)
+        return uffb_cuda_fail(UFFB_INVALID, "uffb_cuda_bench_fill: no bench or no such fill");
+    const int64_t h = b->shape.hidden;
+    uint64_t state = seed * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du;
+    const float scale = fill == UFFB_FILL_ZERO ? 0.0f : 1.0f;
+    fill_random(&state, b->rows * h, scale * sqrtf(3.0f / (float)h), b->in);
+    fill_random(&state, b->rows * h, scale * sqrtf(3.0f / (float)h), b->out);
+    fill_random(&state, b->shape.inputs * h, scale * sqrtf(3.0f), b->x);
+    fill_random(&state, b->rows, scale * 0.01f, b->bias);
+    for (int64_t i = 0; fill == UFFB_FILL_SKEWED && i < b->rows; i++) b->bias[i] -= 1.2816f;
+    return upload_all(b);
+}
+
+/* Rows [rows, cols] of a projection's panels, or its transpose. */
+static int32_t unpack_panels(const float *panels, int64_t rows, int64_t cols, int32_t layout, float *target) {
+    if (uffb_tensor_convert(rows, cols, panels, uffb_tensor_bytes(rows, cols, UFFB_F32, UFFB_PANELS), UFFB_F32, UFFB_PANELS,
+                            target, uffb_tensor_bytes(rows, cols, UFFB_F32, layout), UFFB_F32, layout))
+        return uffb_cuda_fail(UFFB_INVALID, "a [%lld, %lld] matrix cannot be unpacked", (long long)rows, (long long)cols);
+    return UFFB_OK;
+}
+
+int32_t uffb_cuda_bench_fill_from(uffb_cuda_bench *b, const uffb_model *model, int64_t layer, int64_t tokens,
+                                  const float *input) {
+    if (!b || !model || !input || tokens < 1)
+        return uffb_cuda_fail(UFFB_INVALID, "uffb_cuda_bench_fill_from: no bench, model or input");
+    const uffb_arch &a = model->arch;
+    const int64_t h = b->shape.hidden;
+    if (!model->ready || layer < 0 || layer >= a.layers || a.hidden != h || a.feedforward != UFFB_FFN_FFF ||
+        a.trees != b->shape.trees || a.depth != b->shape.depth || a.activation != b->shape.activation) {
+        return uffb_cuda_fail(UFFB_INVALID, "the model has no layer %lld of this shape", (long long)layer);
+    }
+    const uffb_layer &l = model->layers[layer];
+    const float *bias = l.fff_bias ? l.fff_bias : l.ffn_in.bias;
+    int32_t status = UFFB_OK;
+    if (l.fff_in) {
+        memcpy(b->in, l.fff_in, (size_t)(b->rows * h) * sizeof *b->in);
+        memcpy(b->out, l.fff_out, (size_t)(b->rows * h) * sizeof *b->out);
+    } else if (l.ffn_in.weight && l.ffn_out.weight) { /* a shallow one */
+        status = unpack_panels(l.ffn_in.weight, b->rows, h, UFFB_ROWS, b->in);
+        if (!status) status = unpack_panels(l.ffn_out.weight, h, b->rows, UFFB_COLUMNS, b->out);
+    } else {
+        status = uffb_cuda_fail(UFFB_UNSUPPORTED, "layer %lld has 8-bit weights; give the model in f32", (long long)layer);
+    }
+    if (status) return status;
+    for (int64_t i = 0; i < b->rows; i++) b->bias[i] = bias ? bias[i] : 0.0f;
+    for (int64_t t = 0; t < b->shape.inputs; t++) memcpy(b->x + t * h, input + t % tokens * h, (size_t)h * sizeof *b->x);
+    return upload_all(b);
+}

@@ -1,0 +1,61 @@
+/* bench.h: one feedforward layer on a device, and the ways of computing it that are compared. */
+#ifndef UFFB_CUDA_BENCH_H
+#define UFFB_CUDA_BENCH_H
+
+#include "../gemm.h"
+#include "../../bench/bench.h"
+#include "fff.h"
+
+struct uffb_cuda_bench {
+    uffb_cuda_bench_shape shape;
+    int64_t rows; /* nodes of all trees, or the width */
+    cudaStream_t stream;
+    uffb_cublas *blas; /* NULL where there is none */
+
+    /* On the host, f32 values that the dtype can hold. */
+    float *in, *out; /* [rows, hidden] */
+    float *bias;     /* [rows] */
+    float *x;        /* [inputs, hidden] */
+    double *want;    /* [hidden]: the reference of one token */
+
+    /* On the device, in one block; each copy of the weights on a 256-byte boundary. `out` is [rows, hidden] for FFF and, as a
+     * linear layer stores it, [hidden, rows] for dense ones. */
+    uint8_t *memory;
+    uint8_t *device_in, *device_out;
+    uint64_t copy_bytes;
+    float *device_bias;
+    void *typed_bias; /* of the dtype, for dense layers */
+    uint8_t *device_x, *device_y;
+    void *workspace; /* of FFF; the hidden units [batch, width] of dense layers */
+};
+
+/* One call of a contender. */
+typedef struct trial {
+    uffb_cuda_bench *bench;
+    int64_t tokens, turn; /* of inputs and of copies of the weights */
+} trial;
+
+typedef int32_t contender_fn(const trial *t);
+
+typedef struct contender {
+    uffb_cuda_contender info;
+    int tanh; /* computes GELU in its tanh form, since its library has no other */
+    contender_fn *run;
+    contender_fn *tune; /* or NULL: before it is timed */
+} contender;
+
+/* NULL when there is no such contender. */
+const contender *find_contender(int64_t index);
+
+/* The trial's rows of x and y. */
+inline int64_t trial_row(const trial *t) { return t->turn % (t->bench->shape.inputs / t->tokens) * t->tokens; }
+inline const void *trial_x(const trial *t) {
+    const uffb_cuda_bench_shape &s = t->bench->shape;
+    return t->bench->device_x + trial_row(t) * s.hidden * uffb_dtype_bytes(s.dtype);
+}
+inline void *trial_y(const trial *t) {
+    const uffb_cuda_bench_shape &s = t->bench->shape;
+    return t->bench->device_y + trial_row(t) * s.hidden * uffb_dtype_bytes(s.dtype);
+}
+
+#endif

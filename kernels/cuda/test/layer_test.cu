@@ -1,0 +1,38 @@
+/* The layer's contenders under the simulator: small shapes on both sides of every limit in the kernels. */
+#include "../uffb_cuda.h"
+
+extern "C" {
+#include "../../bench/bench.h"
+#include "../../test/check.h"
+#include "layer_cases.h"
+}
+
+int main(void) {
+    /* Rows of 16-byte accesses, held in registers or not, and of single elements; trees that are sorted and not; many trees. */
+    static const layer_shape shapes[] = {
+        {32, 1, 5, 0, UFFB_GELU, UFFB_FILL_UNIFORM},  {100, 2, 4, 0, UFFB_RELU, UFFB_FILL_UNIFORM},
+        {33, 1, 3, 0, UFFB_GELU, UFFB_FILL_SKEWED},   {200, 1, 9, 0, UFFB_GELU, UFFB_FILL_SKEWED},
+        {200, 2, 8, 0, UFFB_GELU, UFFB_FILL_UNIFORM}, {64, 40, 0, 0, UFFB_GELU_TANH, UFFB_FILL_UNIFORM},
+        {264, 5, 1, 0, UFFB_TANH, UFFB_FILL_UNIFORM}, {40, 1, 7, 0, UFFB_IDENTITY, UFFB_FILL_ZERO},
+    };
+    static const int64_t batches[] = {1, 2, 7, 8, 31, 33, 65, 129};
+    /* Wide rows, and few tokens, for the time that they take. */
+    static const layer_shape wide[] = {
+        {768, 1, 6, 0, UFFB_GELU, UFFB_FILL_UNIFORM},
+        {1024, 2, 5, 0, UFFB_GELU, UFFB_FILL_UNIFORM},
+        {1032, 1, 5, 0, UFFB_GELU, UFFB_FILL_UNIFORM},
+    };
+    static const int64_t few[] = {1, 5, 34};
+    /* Tiles of 64, and their edges. */
+    static const layer_shape dense[] = {
+        {64, 0, 0, 128, UFFB_GELU, UFFB_FILL_UNIFORM},
+        {100, 0, 0, 70, UFFB_RELU, UFFB_FILL_UNIFORM},
+        {33, 0, 0, 65, UFFB_GELU_TANH, UFFB_FILL_SKEWED},
+    };
+    static const int64_t tiles[] = {1, 63, 64, 65, 129};
+    test_layer_misuse();
+    test_layers(COUNT_OF(shapes), shapes, COUNT_OF(batches), batches);
+    test_layers(COUNT_OF(wide), wide, COUNT_OF(few), few);
+    test_layers(COUNT_OF(dense), dense, COUNT_OF(tiles), tiles);
+    return test_report();
+}
