@@ -121,7 +121,7 @@ static int32_t send_batch(uffb_cuda_encoder *e, int64_t sequences, const int64_t
 }
 
 static int32_t enqueue(uffb_cuda_encoder *e, int64_t sequences, const int64_t *offsets, const int32_t *ids,
-                       const int32_t *types, int64_t tiles, float *final) {
+                       const int32_t *types, int64_t tiles) {
     device_batch d = {};
     CUDA_TRY(cudaEventRecord(e->start, e->stream), "timing");
     TRY(send_batch(e, sequences, offsets, ids, types, tiles, &d));
@@ -130,8 +130,8 @@ static int32_t enqueue(uffb_cuda_encoder *e, int64_t sequences, const int64_t *o
     case UFFB_F16: TRY(run_encoder<__half>(e, d)); break;
     default: TRY(run_encoder<__nv_bfloat16>(e, d)); break;
     }
-    const size_t bytes = (size_t)(d.tokens * e->arch.hidden) * sizeof *final;
-    CUDA_TRY(cudaMemcpyAsync(final, e->x, bytes, cudaMemcpyDeviceToHost, e->stream), "copying final states from the device");
+    const size_t bytes = (size_t)(d.tokens * e->arch.hidden) * sizeof *e->x;
+    CUDA_TRY(cudaMemcpyAsync(e->host_final, e->x, bytes, cudaMemcpyDeviceToHost, e->stream), "copying final states");
     CUDA_TRY(cudaEventRecord(e->end, e->stream), "timing");
     return UFFB_OK;
 }
@@ -146,13 +146,14 @@ static int32_t encode(uffb_cuda_encoder *e, int64_t sequences, const int64_t *of
     }
     CUDA_TRY(cudaSetDevice(e->device), "choosing the device");
     TRY(uffb_cuda_reserve(e, tokens, 3 * (tokens + tiles)));
-    const int32_t status = enqueue(e, sequences, offsets, ids, e->arch.token_types ? types : NULL, tiles, final);
-    const cudaError_t error = cudaStreamSynchronize(e->stream); /* even then: `final` is the caller's again */
+    const int32_t status = enqueue(e, sequences, offsets, ids, e->arch.token_types ? types : NULL, tiles);
+    const cudaError_t error = cudaStreamSynchronize(e->stream); /* even then: nothing is under way between calls */
     if (status) return status;
     CUDA_TRY(error, "encoding");
     float milliseconds = 0.0f;
     CUDA_TRY(cudaEventElapsedTime(&milliseconds, e->start, e->end), "timing");
     e->seconds = milliseconds * 1e-3;
+    memcpy(final, e->host_final, (size_t)(tokens * e->arch.hidden) * sizeof *final);
     return UFFB_OK;
 }
 

@@ -66,6 +66,7 @@ void uffb_cuda_encoder_free(uffb_cuda_encoder *e) {
     cudaFree(e->memory);
     cudaFree(e->batch);
     cudaFreeHost(e->host_batch);
+    cudaFreeHost(e->host_final);
     free(e->blocks);
     free(e);
 }
@@ -109,12 +110,16 @@ static int32_t reserve_tokens(uffb_cuda_encoder *e, int64_t tokens) {
     int64_t total = 0;
     for (auto &part : parts) total += (part.bytes + BOUNDARY - 1) / BOUNDARY * BOUNDARY;
     cudaFree(e->memory);
+    cudaFreeHost(e->host_final);
     e->memory = NULL;
+    e->host_final = NULL;
     e->capacity = 0;
     char doing[112];
     snprintf(doing, sizeof doing, "device %d: allocating %lld bytes for a batch of %lld tokens", e->device, (long long)total,
              (long long)tokens);
     CUDA_TRY(cudaMalloc(&e->memory, (size_t)total), doing);
+    CUDA_TRY(cudaMallocHost(&e->host_final, (size_t)(tokens * a->hidden) * sizeof(float)),
+             "allocating pinned memory for states");
     int64_t used = 0;
     for (auto &part : parts) {
         *part.where = (uint8_t *)e->memory + used;

@@ -45,8 +45,10 @@ struct uffb_cuda_encoder {
     int64_t batch_capacity; /* numbers */
     int32_t *host_batch, *batch;
 
-    /* Working memory for `capacity` tokens, one block. */
+    /* Working memory for `capacity` tokens, one block; and final states on their way to the caller, whose memory is not pinned.
+     */
     int64_t capacity;
+    float *host_final; /* [T, hidden], pinned */
     void *memory;
     float *x;        /* [T, hidden] residual stream */
     void *input;     /* [T, hidden] what a sublayer reads, and the output of attention */

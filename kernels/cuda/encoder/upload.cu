@@ -58,9 +58,7 @@ static const void *copy_weights(upload *u, const uffb_linear *l) {
     if (l->weight) return copy_matrix(u, l->rows, l->cols, l->weight, UFFB_PANELS, u->dtype);
     u->integers = 1;
     if (u->block && l->i8.panels) widen<4>(l, l->i8.panels, (float *)u->widened);
-#ifdef UFFB_I16
     if (u->block && l->i16.panels) widen<2>(l, l->i16.panels, (float *)u->widened);
-#endif
     return copy_matrix(u, l->rows, l->cols, (const float *)u->widened, UFFB_ROWS, u->dtype);
 }
 
@@ -80,10 +78,8 @@ static uffb_cuda_tables copy_tables(upload *u, const uffb_model *m) {
     uffb_cuda_tables tables;
     if (m->word) {
         tables.word = copy_matrix(u, a->vocab, a->hidden, m->word, UFFB_ROWS, u->dtype);
-#ifdef UFFB_I16
-    } else if (m->decoder_rows) {
+    } else if (m->decoder_rows && !m->decoder.weight) {
         tables.word = copy_values(u, a->vocab, a->hidden, m->decoder_rows, UFFB_F16, UFFB_ROWS, u->dtype);
-#endif
     } else {
         tables.word = copy_weights(u, &m->decoder);
     }

@@ -172,28 +172,29 @@ static int tells(const config *c, const type *t) {
     return !strstr(c->name, "classifier") && !strstr(c->name, "no pool layer");
 }
 
-/* 8-bit weights: the device computes with what they stand for, the engine quantises activations as well. */
-static void test_i8(int32_t device, const config *c) {
-    test_begin("encoder on device %d, 8-bit weights: %s", device, c->name);
-    random_model *m = random_model_new(&c->arch, c->optional, UFFB_I8, AS_ASKED);
+/* Weights in integers: the device computes with what they stand for, the engine quantises activations as well. */
+static void test_integers(int32_t device, const config *c, int32_t dtype) {
+    test_begin("encoder on device %d, weights of %d bits: %s", device, dtype == UFFB_I8 ? 8 : 16, c->name);
+    random_model *m = random_model_new(&c->arch, c->optional, dtype, AS_ASKED);
     batch *b = batch_new(&c->arch, 3, (const int64_t[]){1, 9, 33});
     uffb_context *context = context_new(m, 1, NULL);
     run *expected = run_batch(m, context, b, 1);
     const output *o = run_output(expected, FINAL);
     float *final = floats(o->rows * o->cols);
     uffb_cuda_encoder *e = NULL;
+    double apart = 0, size = 0;
     if (check(uffb_cuda_encoder_new(m->model, device, UFFB_F32, &e) == UFFB_OK, "%s", uffb_cuda_error())) {
         const int32_t *token_types = c->arch.token_types ? b->types : NULL;
         const int32_t status = uffb_cuda_encode(e, b->sequences, b->offsets, b->ids, token_types, final);
         check(status == UFFB_OK, "%s", uffb_cuda_error());
-        double apart = 0, size = 0;
         for (int64_t i = 0; i < o->rows * o->cols; i++) {
             const double x = output_row(o, 0)[i], y = final[i];
             apart += (x - y) * (x - y);
             size += x * x;
         }
-        check(sqrt(apart / size) < 0.05, "final states are %g apart", sqrt(apart / size));
+        check(sqrt(apart / size) < (dtype == UFFB_I8 ? 0.05 : 0.005), "final states are %g apart", sqrt(apart / size));
     }
+    test_note("%.4f apart", sqrt(apart / size));
     uffb_cuda_encoder_free(e);
     free(final);
     run_free(expected);
@@ -277,7 +278,9 @@ void test_encoders(int32_t device, int32_t all) {
         test_rows(device, &types[d]);
     }
     for (int64_t i = 0; i < count; i++) {
-        if (list[i].arch.feedforward != UFFB_FFN_FFF && tells(&list[i], &types[0])) test_i8(device, &list[i]);
+        if (list[i].arch.feedforward == UFFB_FFN_FFF || !tells(&list[i], &types[0])) continue;
+        test_integers(device, &list[i], UFFB_I8);
+        test_integers(device, &list[i], UFFB_I16);
     }
     test_refusals(device, &list[3]);
 }
