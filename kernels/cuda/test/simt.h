@@ -35,7 +35,7 @@ namespace simt {
 constexpr int MAX_THREADS = 1024, LANES = 32, SNAPSHOTS = 64;
 constexpr size_t STACK = 256 << 10, MOST_SHARED = 227 << 10, GUARD = 4096;
 
-enum state { READY, AT_BARRIER, AT_EXCHANGE, DONE };
+enum state { DONE, READY, AT_BARRIER, AT_EXCHANGE };
 
 struct copy {
     void *to; /* NULL ends a group */
@@ -46,7 +46,6 @@ struct fiber {
     ucontext_t start;
     jmp_buf here;
     bool started;
-    simt::state state;
     uint32_t mask;        /* of the exchange it waits for */
     const char *exchange; /* and which one that is */
     uint64_t value;       /* what it gives */
@@ -56,6 +55,7 @@ struct fiber {
 
 struct machine {
     fiber fibers[MAX_THREADS];
+    state states[MAX_THREADS]; /* apart: they are looked through all the time */
     unsigned char *stacks;
     unsigned char *dynamic; /* MOST_SHARED + GUARD */
     jmp_buf home;
@@ -99,14 +99,16 @@ inline fiber &self() { return m().fibers[m().current]; }
 
 /* Back to the scheduler, until it resumes this thread. */
 __attribute__((noinline)) inline void wait(state why) {
-    self().state = why;
+    m().states[m().current] = why;
     if (!_setjmp(self().here)) _longjmp(m().home, 1);
 }
 
+/* A fiber outlives its thread: making one costs two system calls. */
 inline void fiber_main() {
-    m().body();
-    self().state = DONE;
-    _longjmp(m().home, 1);
+    for (;;) {
+        m().body();
+        wait(DONE);
+    }
 }
 
 __attribute__((noinline)) inline void resume(int thread) {
@@ -130,13 +132,13 @@ __attribute__((noinline)) inline void resume(int thread) {
 inline bool release_warp(int first) {
     bool released = false;
     for (int lane = 0; lane < LANES && first + lane < m().threads; lane++) {
+        if (m().states[first + lane] != AT_EXCHANGE) continue;
         fiber &f = m().fibers[first + lane];
-        if (f.state != AT_EXCHANGE) continue;
         bool complete = true;
         for (int other = 0; other < LANES && complete; other++) {
             if (!(f.mask >> other & 1)) continue;
             const fiber *g = first + other < m().threads ? &m().fibers[first + other] : NULL;
-            complete = g && g->state == AT_EXCHANGE && g->mask == f.mask && g->exchange == f.exchange;
+            complete = g && m().states[first + other] == AT_EXCHANGE && g->mask == f.mask && g->exchange == f.exchange;
         }
         if (!complete) continue;
         uint64_t *seen = m().snapshots[first / LANES][m().snapshot[first / LANES]++ % SNAPSHOTS];
@@ -146,22 +148,33 @@ inline bool release_warp(int first) {
             fiber &g = m().fibers[first + other];
             seen[other] = g.value;
             g.seen = seen;
-            g.state = READY;
+            m().states[first + other] = READY;
         }
         released = true;
     }
     return released;
 }
 
+/* As far as a warp comes without the others. */
+inline void run_warp(int first) {
+    const int lanes = m().threads - first < LANES ? m().threads - first : LANES;
+    do {
+        for (int i = 0; i < lanes; i++) {
+            const int thread = first + (m().reversed ? lanes - 1 - i : i);
+            if (m().states[thread] == READY) resume(thread);
+        }
+    } while (release_warp(first));
+}
+
 inline bool release_block(int *done) {
     int waiting = 0;
     *done = 0;
     for (int i = 0; i < m().threads; i++) {
-        waiting += m().fibers[i].state == AT_BARRIER;
-        *done += m().fibers[i].state == DONE;
+        waiting += m().states[i] == AT_BARRIER;
+        *done += m().states[i] == DONE;
     }
     if (waiting < m().threads) return false;
-    for (int i = 0; i < m().threads; i++) m().fibers[i].state = READY;
+    for (int i = 0; i < m().threads; i++) m().states[i] = READY;
     return true;
 }
 
@@ -171,23 +184,18 @@ inline void run_block() {
     memset(m().dynamic + m().shared, 0xa5, GUARD);
     for (int i = 0; i < m().threads; i++) {
         fiber &f = m().fibers[i];
-        f.started = false;
-        f.state = READY;
-        f.copies.clear();
+        if (m().states[i] != DONE) f.started = false; /* left behind by a launch that failed */
+        m().states[i] = READY;
+        if (!f.copies.empty()) f.copies.clear();
     }
     for (int done = 0; done < m().threads;) {
+        for (int i = 0; i < m().threads; i += LANES) run_warp(m().reversed ? (m().threads - 1) / LANES * LANES - i : i);
+        if (release_block(&done) || done == m().threads) continue;
         for (int i = 0; i < m().threads; i++) {
-            const int thread = m().reversed ? m().threads - 1 - i : i;
-            if (m().fibers[thread].state == READY) resume(thread);
-        }
-        bool released = release_block(&done);
-        for (int first = 0; first < m().threads; first += LANES) released |= release_warp(first);
-        if (released || done == m().threads) continue;
-        for (int i = 0; i < m().threads; i++) {
-            if (m().fibers[i].state == DONE) continue;
+            if (m().states[i] == DONE) continue;
             m().current = i;
-            fail(m().fibers[i].state == AT_BARRIER ? "waits at a barrier that not all threads reach"
-                                                   : "waits for lanes that do not take part in its exchange");
+            fail(m().states[i] == AT_BARRIER ? "waits at a barrier that not all threads reach"
+                                             : "waits for lanes that do not take part in its exchange");
             return;
         }
     }
