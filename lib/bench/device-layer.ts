@@ -20,13 +20,14 @@ export interface DeviceLayerCase extends Pick<LayerCase, "shape" | "batch" | "pa
   dtype: CudaDtype;
 }
 
-/** Tokens compared with a double-precision evaluation on the CPU, of trees and of a dense layer, whose tokens cost 341 times as much. */
-const CHECKED = 4096;
-const CHECKED_DENSE = 64;
 const MIN_ROUNDS = 5;
 const MAX_ROUNDS = 400;
-/** A graph of calls is timed, not a call, which may be shorter than the clock is exact. */
-const GRAPH_SECONDS = 0.01;
+/**
+ * A graph of calls is timed, not a call, which may be shorter than the clock is exact: 10 ms of the default 15 s of a case, and up to
+ * 100 ms where all inputs are to come around.
+ */
+const GRAPH_SHARE = 1 / 1500;
+const LONG_GRAPH_SHARE = 1 / 150;
 const MAX_CALLS = 1000;
 /** Calls that tell how many to time. */
 const TRY = 3;
@@ -84,7 +85,7 @@ function deviceShape(one: DeviceLayerCase, layer: LayerShape, { device }: Device
   const { batch, dtype, cache, paths } = one;
   const batchBytes = batch * layer.hidden * BYTES[dtype];
   const weightBytes = 2 * neurons(layer).all * layer.hidden * BYTES[dtype];
-  const past = (bytes: number) => 1 + Math.ceil((PAST_L2 * device.l2) / bytes);
+  const past = (bytes: number) => Math.min(MAX_CALLS, 1 + Math.ceil((PAST_L2 * device.l2) / bytes));
   return {
     ...layer,
     batch,
@@ -114,20 +115,26 @@ async function enter(
     const fits = info.fff === layer.trees > 0 && info.dtypes.includes(one.dtype);
     if (!fits || (info.library && device.cublas === "")) continue;
     await setImmediate(); // Ctrl-C
-    const found = check(info, bench, Math.min(one.batch, info.fff ? CHECKED : CHECKED_DENSE), one.dtype);
+    const found = check(info, bench, one);
     const call = bench.run(info.index, one.batch, TRY);
-    // Every copy of the weights has its turn.
-    const calls = Math.min(MAX_CALLS, Math.max(bench.shape.copies, Math.ceil(GRAPH_SECONDS / call)));
+    const calls = callsOf(bench.shape, call, one.seconds);
     entries.push({ info, bench, layer, calls, samples: [], ...found });
   }
   return entries;
 }
 
+/** Calls of a graph when one takes `call` seconds: every copy of the weights has its turn, and where that does not last, every input. */
+function callsOf({ inputs, batch, copies }: DeviceShape, call: number, seconds: number): number {
+  const around = Math.min((inputs / batch) * call, LONG_GRAPH_SHARE * seconds);
+  const calls = Math.ceil(Math.max(around, GRAPH_SHARE * seconds) / Math.max(call, 1e-9));
+  return Math.min(MAX_CALLS, Math.max(copies, calls, 1));
+}
+
 /** Largest error of a right result, relative to the largest value: that of the dtype's rounding, of sums and of what is between layers. */
 const TOLERANCE = { f32: 1e-4, tf32: 1e-2, f16: 1e-2, bf16: 5e-2 } as const;
 
-function check(info: CudaContenderInfo, bench: CudaBench, tokens: number, dtype: CudaDtype) {
-  const { error, ties } = bench.check(info.index, tokens);
+function check(info: CudaContenderInfo, bench: CudaBench, { batch, dtype }: DeviceLayerCase) {
+  const { error, ties } = bench.check(info.index, batch);
   if (!(error < TOLERANCE[info.tensor ? "tf32" : dtype])) {
     throw new UffbError(`${info.name} (${dtype}) is wrong by ${error.toExponential(1)} and was not timed`);
   }

@@ -70,7 +70,7 @@ export const COLUMNS: Readonly<
   batch: ["INTEGER", "tokens of a layer's batch, or sequences of a model's"],
   length: ["INTEGER", "tokens of a model's sequence"],
   padded: ["INTEGER", "1: sequences are padded to the model's maximum; padding does not count as tokens"],
-  contender: ["TEXT", "who computes it"],
+  contender: ["TEXT", "who computes it; cublaslt fuses GELU, in the tanh approximation that is all it has"],
   level: ["INTEGER", "its BLAS level; 0: our own kernels; on a device 3 is cuBLAS"],
   published: ["INTEGER", "1: the published benchmark's arithmetic, whose result is not the layer's"],
   blas: ["TEXT", "the BLAS it calls"],
@@ -116,7 +116,7 @@ export const COLUMNS: Readonly<
   ],
   error: [
     "REAL",
-    "largest difference from a double-precision evaluation, relative to its largest value; of a model on a device, mean square difference from the CPU, as a root and relative",
+    "largest difference from a double-precision evaluation, relative to its largest value; of a model on a device, the median token's difference from the CPU's state, relative",
   ],
   ties: ["INTEGER", "tokens left out of that, a logit being too close to 0 to call"],
   outliers: ["INTEGER", "samples far from the median"],

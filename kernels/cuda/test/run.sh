@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the CUDA sources with a C++ compiler for the simulator of simt.h, and runs their tests: sh kernels/cuda/test/run.sh [TEST...]
 # Neither a device nor the CUDA toolkit is needed. The last line sums up: "N passed, N failed". Logs and programs lie in
-# build/test/cuda.
+# build/test/cuda. What the tests of ffi, lib and cmd take for the CUDA library is build/test/libuffb_cuda_cpu.so.
 set -eu
 cd "$(dirname "$0")/../../.."
 
@@ -59,6 +59,12 @@ for pid in $pids; do wait "$pid" || failed=1; done
 rm -f "$dir/all.a"
 # shellcheck disable=SC2086
 ar rcs "$dir/all.a" $shared "$dir"/engine/*.o
+
+parts=$(for source in $(find kernels/cuda -name '*.cu' -not -path '*/test/*'); do echo "$dir/$(echo "${source#kernels/}" | tr / -).o"; done)
+# shellcheck disable=SC2086
+"$cxx" $sanitize -pthread -shared -Wl,-Bsymbolic $parts "$dir"/engine/batch.o "$dir"/engine/error.o "$dir"/engine/tensor.o \
+    -lm -ldl -o build/test/libuffb_cuda_cpu.so.$$
+mv build/test/libuffb_cuda_cpu.so.$$ build/test/libuffb_cuda_cpu.so
 
 passed=0 failed=0
 for test in ${*:-simt layer encoder}; do

@@ -24,7 +24,7 @@ enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal };
 enum { cudaStreamNonBlocking = 1, cudaEventDefault = 0, cudaHostAllocDefault = 0 };
 
 typedef void *cudaStream_t;
-typedef struct timespec *cudaEvent_t;
+typedef double *cudaEvent_t; /* seconds */
 typedef struct simt_graph *cudaGraph_t;
 typedef struct simt_graph *cudaGraphExec_t;
 
@@ -146,35 +146,65 @@ inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaGetLastError
 inline cudaError_t cudaDeviceSynchronize() { return cudaGetLastError(); }
 
 inline cudaError_t cudaEventCreate(cudaEvent_t *event) {
-    *event = new timespec();
+    *event = new double();
     return cudaSuccess;
 }
 inline cudaError_t cudaEventDestroy(cudaEvent_t event) {
     delete event;
     return cudaSuccess;
 }
+/* A graph runs while it is captured. Each launch of it then moves the clock of events on by as long as that took. */
+struct simt_graph {
+    double seconds;
+};
+inline double &simt_graphs_launched() {
+    static double seconds;
+    return seconds;
+}
+inline double simt_clock() {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9 + simt_graphs_launched();
+}
+inline double &simt_capture_start() {
+    static double clock;
+    return clock;
+}
+
 inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
-    clock_gettime(CLOCK_MONOTONIC, event);
+    *event = simt_clock();
     return cudaSuccess;
 }
 inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 inline cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to) {
-    *ms = (float)((double)(to->tv_sec - from->tv_sec) * 1e3 + (double)(to->tv_nsec - from->tv_nsec) * 1e-6);
+    *ms = (float)((*to - *from) * 1e3);
     return cudaSuccess;
 }
 
-inline cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) { return cudaSuccess; }
-inline cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t *graph) {
-    *graph = NULL;
-    return cudaPeekAtLastError();
-}
-inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t, unsigned long long) {
-    *exec = NULL;
+inline cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
+    simt_capture_start() = simt_clock();
     return cudaSuccess;
 }
-inline cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t) { return cudaSuccess; }
-inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t) { return cudaSuccess; }
-inline cudaError_t cudaGraphDestroy(cudaGraph_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t *graph) {
+    *graph = new simt_graph{simt_clock() - simt_capture_start()};
+    return cudaPeekAtLastError();
+}
+inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long) {
+    *exec = new simt_graph(*graph);
+    return cudaSuccess;
+}
+inline cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t) {
+    simt_graphs_launched() += exec->seconds;
+    return cudaSuccess;
+}
+inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+    delete exec;
+    return cudaSuccess;
+}
+inline cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    delete graph;
+    return cudaSuccess;
+}
 
 template <class F> cudaError_t cudaFuncSetAttribute(F *kernel, cudaFuncAttribute which, int bytes) {
     if (which != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
