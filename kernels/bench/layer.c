@@ -217,8 +217,9 @@ int32_t uffb_bench_fill_from(uffb_bench *b, const uffb_model *model, int64_t lay
     const int64_t h = a->hidden;
     const float *bias = l->fff_bias ? l->fff_bias : l->ffn_in.bias;
     if (uffb_fff_walks(a)) {
-        memcpy(b->in_copies, l->fff_in, (size_t)(b->rows * h) * sizeof *b->in);
-        memcpy(b->out_copies, l->fff_out, (size_t)(b->rows * h) * sizeof *b->out);
+        int32_t status = uffb_widen_rows(l->fff_in, b->rows, h, b->in_copies);
+        if (!status) status = uffb_widen_rows(l->fff_out, b->rows, h, b->out_copies);
+        if (status) return status;
     } else {
         if (!l->ffn_in.weight || !l->ffn_out.weight)
             return uffb_fail(UFFB_UNSUPPORTED, "layer %lld has 8-bit weights; give the model in f32", (long long)layer);

@@ -53,8 +53,8 @@ static void use_copy(uffb_bench *b, int64_t copy) {
     b->in = b->in_copies + copy * n;
     b->out = b->out_copies + copy * n;
     if (uffb_fff_walks(&b->model.arch)) {
-        b->layer.fff_in = b->in;
-        b->layer.fff_out = b->out;
+        b->layer.fff_in = (uffb_node_rows){b->in, UFFB_F32};
+        b->layer.fff_out = (uffb_node_rows){b->out, UFFB_F32};
     } else {
         b->layer.ffn_in.weight = b->in_panels + copy * uffb_panel_floats(b->rows, b->shape.hidden);
         b->layer.ffn_out.weight = b->out_panels + copy * uffb_panel_floats(b->shape.hidden, b->rows);
@@ -283,7 +283,7 @@ int32_t uffb_bench_leaves(uffb_bench *b, int64_t *leaves, double *busiest) {
     int32_t *visits = calloc((size_t)count, sizeof *visits), nodes[UFFB_MAX_DEPTH + 1];
     if (!visits) return uffb_fail(UFFB_NO_MEMORY, "no memory to count %lld leaves", (long long)count);
     float logits[UFFB_MAX_DEPTH + 1];
-    const uffb_tree tree = {b->shape.depth, b->shape.hidden, b->in_copies, b->bias, b->out_copies};
+    const uffb_tree tree = {b->shape.depth, b->shape.hidden, {b->in_copies, UFFB_F32}, b->bias, {b->out_copies, UFFB_F32}};
     int32_t status = use_isa(b, NULL);
     int64_t most = 0;
     *leaves = 0;

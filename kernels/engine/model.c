@@ -13,7 +13,8 @@ typedef struct uffb_slot {
     uffb_tensor_info info;
     const float **data;    /* where f32 goes, */
     uffb_linear *linear;   /* integers, for what is wanted in panels, */
-    const uint16_t **half; /* or f16, for what is wanted so */
+    const uint16_t **half; /* or f16, for what is wanted so, */
+    uffb_node_rows *nodes; /* or f32 or bf16, for rows of an FFF layer */
     void *owned;
 } slot;
 
@@ -127,6 +128,11 @@ static void add_decoder(uffb_model *m, slot *table, const char *weight) {
     if (table) table[m->slots - 1].half = &m->decoder_rows;
 }
 
+static void add_nodes(uffb_model *m, slot *table, int64_t layer, const char *format, uffb_node_rows *nodes) {
+    add(m, table, layer, format, m->arch.trees * m->nodes, m->arch.hidden, UFFB_ROWS, REQUIRED, NULL);
+    if (table) table[m->slots - 1].nodes = nodes;
+}
+
 static void add_norm(uffb_model *m, slot *table, int64_t layer, const char *weight, const char *bias, uffb_affine *norm) {
     add_vector(m, table, layer, weight, m->arch.hidden, REQUIRED, &norm->weight);
     add_vector(m, table, layer, bias, m->arch.hidden, !REQUIRED, &norm->bias);
@@ -140,9 +146,9 @@ static void add_feedforward(uffb_model *m, slot *table, int64_t l, uffb_layer *l
         add_linear(m, table, l, "%.ffn.in.weight", "%.ffn.in.bias", a->width, a->hidden, &layer->ffn_in);
         add_linear(m, table, l, "%.ffn.out.weight", "%.ffn.out.bias", a->hidden, inner, &layer->ffn_out);
     } else if (uffb_fff_walks(a)) {
-        add(m, table, l, "%.fff.in.weight", nodes, a->hidden, UFFB_ROWS, REQUIRED, &layer->fff_in);
+        add_nodes(m, table, l, "%.fff.in.weight", &layer->fff_in);
         add_vector(m, table, l, "%.fff.in.bias", nodes, !REQUIRED, &layer->fff_bias);
-        add(m, table, l, "%.fff.out.weight", nodes, a->hidden, UFFB_ROWS, REQUIRED, &layer->fff_out);
+        add_nodes(m, table, l, "%.fff.out.weight", &layer->fff_out);
     } else {
         add_linear(m, table, l, "%.fff.in.weight", "%.fff.in.bias", nodes, a->hidden, &layer->ffn_in);
         add_linear(m, table, l, "%.fff.out.weight", NULL, a->hidden, nodes, &layer->ffn_out);
@@ -233,7 +239,9 @@ void uffb_model_free(uffb_model *m) {
 
 static int has_integers(const slot *s) { return s->linear && (s->linear->i8.panels || s->linear->i16.panels); }
 
-static int is_present(const slot *s) { return (s->data && *s->data) || (s->half && *s->half) || has_integers(s); }
+static int is_present(const slot *s) {
+    return (s->data && *s->data) || (s->half && *s->half) || (s->nodes && s->nodes->data) || has_integers(s);
+}
 
 int64_t uffb_model_tensor_count(const uffb_model *m) { return m ? m->slots : 0; }
 
@@ -283,8 +291,10 @@ static int32_t set_i16(slot *s, const int16_t *panels, uint64_t bytes) {
 }
 
 /* Where a tensor that is no integers goes. */
-static void put(slot *s, const void *data) {
-    if (s->half) {
+static void put(slot *s, const void *data, int32_t dtype) {
+    if (s->nodes) {
+        *s->nodes = (uffb_node_rows){data, dtype};
+    } else if (s->half) {
         *s->half = data;
     } else {
         *s->data = data;
@@ -308,16 +318,16 @@ int32_t uffb_model_tensor_set(uffb_model *m, const char *name, const void *data,
     if (integers && !s->linear) return uffb_fail(UFFB_INVALID, "%s cannot be given as integers", info->name);
     free(s->owned);
     s->owned = NULL;
-    put(s, NULL);
+    put(s, NULL, UFFB_F32);
     if (s->linear) {
         s->linear->i8.panels = NULL;
         s->linear->i16.panels = NULL;
     }
     if (dtype == UFFB_I8) return set_i8(s, data);
     if (dtype == UFFB_I16) return set_i16(s, data, bytes);
-    const int32_t wanted = s->half ? UFFB_F16 : UFFB_F32;
-    if (dtype == wanted && layout == info->layout && (uintptr_t)data % (s->half ? 2 : 4) == 0) {
-        put(s, data);
+    const int32_t wanted = s->half ? UFFB_F16 : s->nodes && dtype == UFFB_BF16 ? UFFB_BF16 : UFFB_F32;
+    if (dtype == wanted && layout == info->layout && (uintptr_t)data % (wanted == UFFB_F32 ? 4 : 2) == 0) {
+        put(s, data, wanted);
         return UFFB_OK;
     }
     uint64_t size = uffb_tensor_bytes(info->rows, info->cols, wanted, info->layout);
@@ -325,7 +335,7 @@ int32_t uffb_model_tensor_set(uffb_model *m, const char *name, const void *data,
     if (!converted) return uffb_fail(UFFB_NO_MEMORY, "no memory for %s: %llu bytes", info->name, (unsigned long long)size);
     int32_t status =
         uffb_tensor_convert(info->rows, info->cols, data, bytes, dtype, layout, converted, size, wanted, info->layout);
-    if (!status) put(s, converted);
+    if (!status) put(s, converted, wanted);
     return status;
 }
 

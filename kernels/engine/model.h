@@ -24,7 +24,8 @@ typedef struct uffb_layer {
     uffb_linear ffn_in, ffn_out;
     /* FFF, when it walks its trees (uffb_fff_walks): node-major rows. A shallow FFF computes all its nodes instead, with ffn_in
      * [trees*nodes, hidden] and ffn_out [hidden, trees*nodes]. */
-    const float *fff_in, *fff_bias, *fff_out;
+    uffb_node_rows fff_in, fff_out;
+    const float *fff_bias;
 } uffb_layer;
 
 struct uffb_model {
@@ -47,6 +48,12 @@ struct uffb_model {
 /* Whether FFF layers walk their trees token by token. Up to depth 3 it is faster to compute all nodes in one GEMM and keep the
  * path: a walked node costs about 6.5 times a GEMM's (kernels/PERFORMANCE.md), and 15 nodes are less than 6.5 times 4. */
 int uffb_fff_walks(const uffb_arch *arch);
+
+/* `count` rows of `hidden` in f32. */
+static inline int32_t uffb_widen_rows(uffb_node_rows rows, int64_t count, int64_t hidden, float *out) {
+    return uffb_tensor_convert(count, hidden, rows.data, uffb_tensor_bytes(count, hidden, rows.dtype, UFFB_ROWS), rows.dtype,
+                               UFFB_ROWS, out, uffb_tensor_bytes(count, hidden, UFFB_F32, UFFB_ROWS), UFFB_F32, UFFB_ROWS);
+}
 
 /* out [n] = half [n], f16 as f32 */
 void uffb_widen(int64_t n, const uint16_t *half, float *out);

@@ -75,12 +75,23 @@ typedef void uffb_activate_fn(int32_t activation, int64_t rows, int64_t cols, fl
 /* x [rows, cols] = x * y, in place. */
 typedef void uffb_multiply_fn(int64_t rows, int64_t cols, float *x, int64_t ldx, const float *y, int64_t ldy);
 
+/* Weights of an FFF layer, [nodes, hidden]: a row a node, as UFFB_F32, or as UFFB_BF16, which is widened as it is read. */
+typedef struct uffb_node_rows {
+    const void *data;
+    int32_t dtype;
+} uffb_node_rows;
+
+/* The rows from element `offset` on. */
+static inline uffb_node_rows uffb_rows_from(uffb_node_rows rows, int64_t offset) {
+    return (uffb_node_rows){(const char *)rows.data + offset * (rows.dtype == UFFB_BF16 ? 2 : 4), rows.dtype};
+}
+
 /* One tree of an FFF layer. Nodes are numbered breadth first: the children of n are 2n+1 and 2n+2. */
 typedef struct uffb_tree {
     int64_t depth, hidden;
-    const float *in;   /* [2^(depth+1)-1, hidden] */
-    const float *bias; /* [2^(depth+1)-1] or NULL */
-    const float *out;  /* [2^(depth+1)-1, hidden]: linear_out transposed, a row a node */
+    uffb_node_rows in;  /* [2^(depth+1)-1, hidden] */
+    const float *bias;  /* [2^(depth+1)-1] or NULL */
+    uffb_node_rows out; /* [2^(depth+1)-1, hidden]: linear_out transposed */
 } uffb_tree;
 
 /* Most rows of one call. */

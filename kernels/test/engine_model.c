@@ -65,6 +65,16 @@ static void give(random_model *m, int64_t i, int32_t dtype, int32_t layout) {
     require(uffb_tensor_convert(info->rows, info->cols, m->values[i], (uint64_t)count * sizeof(float), UFFB_F32, UFFB_ROWS,
                                 given, bytes, dtype, how),
             "uffb_tensor_convert");
+    if (layout == AS_WIDENED) {
+        const uint64_t wide = uffb_tensor_bytes(info->rows, info->cols, UFFB_F32, how);
+        void *rounded = given;
+        given = m->given[i] = allocate((int64_t)wide, 1);
+        require(uffb_tensor_convert(info->rows, info->cols, rounded, bytes, dtype, how, given, wide, UFFB_F32, how),
+                "widening");
+        free(rounded);
+        bytes = wide;
+        dtype = UFFB_F32;
+    }
     require(uffb_model_tensor_set(m->model, info->name, given, bytes, dtype, how), info->name);
 }
 

@@ -58,6 +58,34 @@ static void test_layouts(const config *c, const char *isa, const batch *b, const
     }
 }
 
+/* Rows of an FFF layer stay bf16 and are widened as they are read: the same numbers as in f32, to the bit. */
+static void test_bf16(const config *c) {
+    random_model *m = random_model_new(&c->arch, c->optional, UFFB_BF16, AS_ASKED);
+    random_model *moved = random_model_new(&c->arch, c->optional, UFFB_BF16, AS_ASKED_UNALIGNED);
+    random_model *widened = random_model_new(&c->arch, c->optional, UFFB_BF16, AS_WIDENED);
+    batch *b = batch_new(&c->arch, COUNT_OF(lengths), lengths);
+    for (int i = 0; isa_name(i); i++) {
+        test_begin("engine %s, bf16: %s", isa_name(i), c->name);
+        uffb_context *contexts[] = {context_new(m, 1, isa_name(i)), context_new(moved, 2, isa_name(i)),
+                                    context_new(widened, 1, isa_name(i))};
+        run *runs[] = {run_batch(m, contexts[0], b, 1), run_batch(moved, contexts[1], b, 1),
+                       run_batch(widened, contexts[2], b, 1)};
+        for (int64_t s = 0; s < b->sequences; s++) {
+            run_check_same(runs[0], b, s, runs[1], b, s);
+            run_check_same(runs[0], b, s, runs[2], b, s);
+        }
+        for (int j = 0; j < 3; j++) {
+            run_free(runs[j]);
+            uffb_context_free(contexts[j]);
+        }
+        test_end();
+    }
+    batch_free(b);
+    random_model_free(m);
+    random_model_free(moved);
+    random_model_free(widened);
+}
+
 /* Heads on states that came from elsewhere: here from another context of the same model. */
 static void test_taken(const random_model *m, const char *isa, const batch *b, const run *whole) {
     test_case("heads on given final states");
@@ -284,6 +312,7 @@ int main(void) {
             test_integers(&list[i], UFFB_I16);
         }
         if (list[i].optional && list[i].arch.heads_present == UFFB_HEAD_MLM) test_rescored(&list[i]);
+        if (list[i].arch.feedforward == UFFB_FFN_FFF) test_bf16(&list[i]);
     }
     test_contexts(&list[5]);
     test_convert();

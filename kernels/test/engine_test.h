@@ -23,6 +23,8 @@ typedef struct random_model {
  * if unaligned. */
 #define AS_ASKED (-1)
 #define AS_ASKED_UNALIGNED (-2)
+/* Rounded to the dtype, but given as f32, in the layout that the model asks for. */
+#define AS_WIDENED (-3)
 
 /* UFFB_I8 or UFFB_I16 as the dtype: integers for what can be, f32 for the rest. */
 

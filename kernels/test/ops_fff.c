@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { X, WEIGHT, BIAS, NODES, LOGITS, PART_NODES, PART_LOGITS, Y };
+enum { X, WEIGHT, HALF, BIAS, NODES, LOGITS, PART_NODES, PART_LOGITS, Y };
 
 static const int64_t tree_counts[] = {1, 2, 3, 9, 128, 3072};
 static const int64_t hidden_sizes[] = {1, 5, 48, 64, 256, 768};
@@ -33,15 +33,40 @@ static void list_rows(int32_t *order, int64_t rows, int shuffled) {
     }
 }
 
+/* --- rows of weights, in f32 or bf16 ------------------------------------------------------------------------------------ */
+
+/* Of WEIGHT's numbers the upper halves, at the very end of HALF. */
+static uint16_t *halves(int64_t count) { return (uint16_t *)view_tail(HALF, VIEW_FLOATS / 2) + VIEW_FLOATS - count; }
+
+static void fill_weights(void) {
+    view_fill(view_new(WEIGHT, 1, VIEW_FLOATS, 0, 0), -1, 1);
+    const uint32_t *bits = (const uint32_t *)view_tail(WEIGHT, VIEW_FLOATS);
+    uint16_t *half = halves(VIEW_FLOATS);
+    for (int64_t i = 0; i < VIEW_FLOATS; i++) half[i] = (uint16_t)(bits[i] >> 16);
+}
+
+static uffb_node_rows rows_of(int64_t count, int32_t dtype) {
+    if (dtype == UFFB_BF16) return (uffb_node_rows){halves(count), dtype};
+    return (uffb_node_rows){view_tail(WEIGHT, count), dtype};
+}
+
+static double weight_of(uffb_node_rows rows, int64_t i) {
+    if (rows.dtype == UFFB_F32) return ((const float *)rows.data)[i];
+    const uint32_t bits = (uint32_t)((const uint16_t *)rows.data)[i] << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 /* --- walk --------------------------------------------------------------------------------------------------------------- */
 
 /* Of w . x + b: the value, and the worst that f32 rounding makes of it. */
 static double reference_logit(const uffb_tree *tree, int64_t node, const float *x, double *bound) {
-    const float *w = tree->in + node * tree->hidden;
     double sum = tree->bias ? tree->bias[node] : 0, magnitude = fabs(sum);
     for (int64_t i = 0; i < tree->hidden; i++) {
-        sum += (double)w[i] * x[i];
-        magnitude += fabs((double)w[i] * x[i]);
+        const double product = weight_of(tree->in, node * tree->hidden + i) * x[i];
+        sum += product;
+        magnitude += fabs(product);
     }
     *bound = (double)(tree->hidden + 2) * ROUNDING * magnitude;
     return sum;
@@ -116,8 +141,9 @@ static void walk_case(const uffb_ops *ops, int64_t depth, int64_t hidden, int64_
     view nodes = view_new(NODES, all, levels, gap, shift), logits = view_new(LOGITS, all, levels, gap, 1 - shift);
     view part_nodes = view_new(PART_NODES, all, levels, 2, 0), part_logits = view_new(PART_LOGITS, all, levels, 2, 1);
     view_fill(bias, -0.1f, 0.1f);
-    uffb_tree tree = {depth, hidden, view_tail(WEIGHT, nodes_of(depth) * hidden), shift ? bias.data : NULL,
-                      view_tail(WEIGHT, nodes_of(depth) * hidden)};
+    const int32_t dtype = variant % 3 ? UFFB_F32 : UFFB_BF16;
+    const uffb_node_rows weights = rows_of(nodes_of(depth) * hidden, dtype);
+    uffb_tree tree = {depth, hidden, weights, shift ? bias.data : NULL, weights};
     int32_t order[MOST_ROWS], arranged[MOST_ROWS];
     list_rows(order, all, (int)ordered);
     uffb_rows rows = {tokens, order, 0};
@@ -154,14 +180,14 @@ static void forest_case(const uffb_ops *ops, int64_t trees, int64_t depth, int64
     view nodes = view_new(NODES, tokens, trees * levels, 1, 0), logits = view_new(LOGITS, tokens, trees * levels, 1, 0);
     view_fill(x, -1, 1);
     for (int64_t k = 0; k < trees; k++) {
-        uffb_tree tree = {depth, hidden, view_tail(WEIGHT, (trees - k) * count), NULL, view_tail(WEIGHT, count)};
+        uffb_tree tree = {depth, hidden, rows_of((trees - k) * count, UFFB_F32), NULL, rows_of(count, UFFB_F32)};
         ops->fff_walk(&tree, 0, levels, (uffb_rows){tokens, order, 0}, x.data, x.ld, node_row(nodes, 0) + k * levels,
                       view_row(logits, 0) + k * levels, nodes.ld, arranged);
     }
     view_check_canaries(nodes, "nodes");
     view_check_canaries(logits, "logits");
     for (int64_t k = 0; k < trees; k++) {
-        uffb_tree tree = {depth, hidden, view_tail(WEIGHT, (trees - k) * count), NULL, view_tail(WEIGHT, count)};
+        uffb_tree tree = {depth, hidden, rows_of((trees - k) * count, UFFB_F32), NULL, rows_of(count, UFFB_F32)};
         for (int64_t t = 0; t < tokens; t++) {
             check_walk(&tree, view_row(x, t), node_row(nodes, t) + k * levels, view_row(logits, t) + k * levels);
         }
@@ -171,7 +197,7 @@ static void forest_case(const uffb_ops *ops, int64_t trees, int64_t depth, int64
 /* A logit of exactly 0 goes left, whatever its sign. */
 static void walk_zeros(const uffb_ops *ops, int64_t hidden) {
     test_case("x = 0, hidden %lld", (long long)hidden);
-    uffb_tree tree = {5, hidden, view_tail(WEIGHT, 63 * hidden), NULL, view_tail(WEIGHT, 63 * hidden)};
+    uffb_tree tree = {5, hidden, rows_of(63 * hidden, UFFB_F32), NULL, rows_of(63 * hidden, UFFB_F32)};
     view x = view_new(X, 2, hidden, 0, 0), nodes = view_new(NODES, 2, 6, 0, 0), logits = view_new(LOGITS, 2, 6, 0, 0);
     for (int64_t i = 0; i < hidden; i++) {
         view_row(x, 0)[i] = 0.0f;
@@ -187,8 +213,6 @@ static void walk_zeros(const uffb_ops *ops, int64_t hidden) {
         }
     }
 }
-
-static void fill_weights(void) { view_fill(view_new(WEIGHT, 1, VIEW_FLOATS, 0, 0), -1, 1); }
 
 void test_fff_walk(const uffb_ops *ops, const char *isa) {
     test_begin("fff_walk %s", isa);
@@ -228,7 +252,7 @@ static void check_sum(const uffb_tree *tree, int32_t kind, const int32_t *nodes,
     for (int64_t h = 0; h < tree->hidden; h++) {
         double expected = old[h], magnitude = fabs(expected), inexact = 0;
         for (int64_t p = 0; p <= tree->depth; p++) {
-            double weight = tree->out[nodes[p] * tree->hidden + h];
+            double weight = weight_of(tree->out, nodes[p] * tree->hidden + h);
             expected += scale[p] * weight;
             magnitude += fabs(scale[p] * weight);
             inexact += scale_bound[p] * fabs(weight);
@@ -248,7 +272,8 @@ static void sum_case(const uffb_ops *ops, int64_t depth, int64_t hidden, int64_t
     view nodes = view_new(NODES, all, levels, gap, shift), logits = view_new(LOGITS, all, levels, gap, 1 - shift);
     view y = view_new(Y, all, hidden, 1 + shift, shift), old = view_new(X, all, hidden, 0, 0);
     view parts = view_new(PART_LOGITS, all, hidden, 0, 1);
-    uffb_tree tree = {depth, hidden, NULL, NULL, view_tail(WEIGHT, nodes_of(depth) * hidden)};
+    const int32_t dtype = variant % 3 ? UFFB_F32 : UFFB_BF16;
+    uffb_tree tree = {depth, hidden, {NULL, UFFB_F32}, NULL, rows_of(nodes_of(depth) * hidden, dtype)};
     int32_t order[MOST_ROWS];
     list_rows(order, all, (int)ordered);
     view_fill(logits, -3, 3);

@@ -97,9 +97,9 @@ static uffb_cuda_fff copy_trees(upload *u, const uffb_model *m, const uffb_layer
     fff.depth = a->depth;
     fff.dtype = u->dtype;
     fff.activation = a->activation;
-    fff.in = copy_matrix(u, nodes, a->hidden, l->fff_in, UFFB_ROWS, u->dtype);
+    fff.in = copy_values(u, nodes, a->hidden, l->fff_in.data, l->fff_in.dtype, UFFB_ROWS, u->dtype);
     fff.bias = copy_vector(u, nodes, l->fff_bias);
-    fff.out = copy_matrix(u, nodes, a->hidden, l->fff_out, UFFB_ROWS, u->dtype);
+    fff.out = copy_values(u, nodes, a->hidden, l->fff_out.data, l->fff_out.dtype, UFFB_ROWS, u->dtype);
     return fff;
 }
 
@@ -110,7 +110,7 @@ static uffb_cuda_block copy_block(upload *u, const uffb_model *m, const uffb_lay
     b.qkv = copy_linear(u, &l->qkv);
     b.out = copy_linear(u, &l->out);
     b.scale = l->scale ? *l->scale : 1.0f / sqrtf((float)(m->arch.hidden / m->arch.heads));
-    if (l->fff_in) {
+    if (l->fff_in.data) {
         b.fff = copy_trees(u, m, l);
     } else {
         b.ffn_in = copy_linear(u, &l->ffn_in);
@@ -124,7 +124,7 @@ static void copy_model(upload *u, const uffb_model *m, uffb_cuda_encoder *e) {
     e->embed_norm = copy_norm(u, &m->arch, &m->embed_norm);
     for (int64_t l = 0; l < m->arch.layers; l++) e->blocks[l] = copy_block(u, m, &m->layers[l]);
     e->final_norm = copy_norm(u, &m->arch, &m->final_norm);
-    e->walks = m->arch.layers > 0 && m->layers[0].fff_in != NULL;
+    e->walks = m->arch.layers > 0 && m->layers[0].fff_in.data != NULL;
 }
 
 int32_t uffb_cuda_upload(uffb_cuda_encoder *e, const uffb_model *m) {

@@ -221,9 +221,9 @@ int32_t uffb_cuda_bench_fill_from(uffb_cuda_bench *b, const uffb_model *model, i
     const uffb_layer &l = model->layers[layer];
     const float *bias = l.fff_bias ? l.fff_bias : l.ffn_in.bias;
     int32_t status = UFFB_OK;
-    if (l.fff_in) {
-        memcpy(b->in, l.fff_in, (size_t)(b->rows * h) * sizeof *b->in);
-        memcpy(b->out, l.fff_out, (size_t)(b->rows * h) * sizeof *b->out);
+    if (l.fff_in.data) {
+        if (uffb_widen_rows(l.fff_in, b->rows, h, b->in) || uffb_widen_rows(l.fff_out, b->rows, h, b->out))
+            return uffb_cuda_fail(UFFB_INVALID, "the rows of layer %lld cannot be widened", (long long)layer);
     } else if (l.ffn_in.weight && l.ffn_out.weight) { /* a shallow one */
         status = unpack_panels(l.ffn_in.weight, b->rows, h, UFFB_ROWS, b->in);
         if (!status) status = unpack_panels(l.ffn_out.weight, h, b->rows, UFFB_COLUMNS, b->out);

@@ -3,6 +3,16 @@
 
 #include <string.h>
 
+/* A weight of node `node`. */
+static float weight(uffb_node_rows rows, int64_t hidden, int64_t node, int64_t h) {
+    const int64_t i = node * hidden + h;
+    if (rows.dtype != UFFB_BF16) return ((const float *)rows.data)[i];
+    const uint32_t bits = (uint32_t)((const uint16_t *)rows.data)[i] << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 void uffb_fff_walk_generic(const uffb_tree *tree, int64_t from, int64_t to, uffb_rows rows, const float *x, int64_t ldx,
                            int32_t *nodes, float *logits, int64_t ldp, int32_t *arranged) {
     memcpy(arranged, rows.order, (size_t)rows.count * sizeof *arranged);
@@ -11,7 +21,7 @@ void uffb_fff_walk_generic(const uffb_tree *tree, int64_t from, int64_t to, uffb
         int32_t node = from ? nodes[t * ldp + from] : 0;
         for (int64_t level = from; level < to; level++) {
             float logit = 0;
-            for (int64_t h = 0; h < tree->hidden; h++) logit += tree->in[node * tree->hidden + h] * x[t * ldx + h];
+            for (int64_t h = 0; h < tree->hidden; h++) logit += weight(tree->in, tree->hidden, node, h) * x[t * ldx + h];
             if (tree->bias) logit += tree->bias[node];
             nodes[t * ldp + level] = node;
             logits[t * ldp + level] = logit;
@@ -33,7 +43,7 @@ void uffb_fff_sum_generic(const uffb_tree *tree, int32_t activation, uffb_rows r
         uffb_activate_generic(activation, 1, levels, scale, levels);
         for (int64_t h = 0; h < tree->hidden; h++) {
             float sum = 0;
-            for (int64_t p = 0; p < levels; p++) sum += scale[p] * tree->out[nodes[t * ldp + p] * tree->hidden + h];
+            for (int64_t p = 0; p < levels; p++) sum += scale[p] * weight(tree->out, tree->hidden, nodes[t * ldp + p], h);
             y[t * ldy + h] += sum;
         }
     }

@@ -2,13 +2,11 @@
  * one node side by side: they share the loads of its row. */
 #include "fff.h"
 
-#include <string.h>
-
-/* Floats at the beginning of a row that are worth asking for before it is known whether the row is needed. */
-#define HEAD 64
+/* Bytes at the beginning of a row that are worth asking for before it is known whether the row is needed. */
+#define HEAD 256
 
 /* row . x[g] for each of `tokens` tokens; a token's sum is the same chain whatever their number. */
-UFFB_INLINE void dot(int tokens, int64_t n, const float *row, const float *const *x, float *logits) {
+UFFB_INLINE void dot(int32_t dtype, int tokens, int64_t n, const void *row, const float *const *x, float *logits) {
     vec sum[VEC_FFF_TOKENS][4];
 #pragma GCC unroll 4
     for (int g = 0; g < tokens; g++) {
@@ -19,17 +17,18 @@ UFFB_INLINE void dot(int tokens, int64_t n, const float *row, const float *const
     for (; i + 4 * VEC_LANES <= n; i += 4 * VEC_LANES) {
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++) {
-            const vec w = vec_load(row + i + v * VEC_LANES);
+            const vec w = row_load(dtype, row, i + v * VEC_LANES);
 #pragma GCC unroll 4
             for (int g = 0; g < tokens; g++) sum[g][v] = vec_fma(vec_load(x[g] + i + v * VEC_LANES), w, sum[g][v]);
         }
     }
     for (; i + VEC_LANES <= n; i += VEC_LANES) {
+        const vec w = row_load(dtype, row, i);
 #pragma GCC unroll 4
-        for (int g = 0; g < tokens; g++) sum[g][0] = vec_fma(vec_load(x[g] + i), vec_load(row + i), sum[g][0]);
+        for (int g = 0; g < tokens; g++) sum[g][0] = vec_fma(vec_load(x[g] + i), w, sum[g][0]);
     }
     if (i < n) {
-        const vec w = vec_load_some(row + i, n - i);
+        const vec w = row_load_some(dtype, row, i, n - i);
 #pragma GCC unroll 4
         for (int g = 0; g < tokens; g++) sum[g][1] = vec_fma(vec_load_some(x[g] + i, n - i), w, sum[g][1]);
     }
@@ -41,16 +40,19 @@ UFFB_INLINE void dot(int tokens, int64_t n, const float *row, const float *const
 
 /* One token on its own has nobody's work to hide behind. While its dot product runs, it asks for the beginning of both
  * children's rows, and of the output row that it will need at the end; the hardware follows once it sees a stream. */
-static void walk_alone(const uffb_tree *tree, int64_t from, int64_t to, const float *x, int32_t *nodes, float *logits) {
-    const int64_t hidden = tree->hidden, head = hidden < HEAD ? hidden : HEAD;
+UFFB_INLINE void walk_alone(int32_t dtype, const uffb_tree *tree, int64_t from, int64_t to, const float *x, int32_t *nodes,
+                            float *logits) {
+    const int64_t hidden = tree->hidden, out_bytes = row_bytes(tree->out.dtype, hidden), bytes = row_bytes(dtype, hidden);
+    const int64_t head = bytes < HEAD ? bytes : HEAD, out_head = out_bytes < HEAD ? out_bytes : HEAD;
     int64_t node = from ? nodes[from] : 0;
     for (int64_t level = from; level < to; level++) {
+        const char *row = node_row(dtype, tree->in.data, node, hidden), *left = row + (node + 1) * bytes;
         if (level + 1 < to) {
-            prefetch(tree->in + (2 * node + 1) * hidden, head);
-            prefetch(tree->in + (2 * node + 2) * hidden, head);
+            prefetch(left, head);
+            prefetch(left + bytes, head);
         }
-        prefetch(tree->out + node * hidden, head);
-        dot(1, hidden, tree->in + node * hidden, &x, &logits[level]);
+        prefetch((const char *)tree->out.data + node * out_bytes, out_head);
+        dot(dtype, 1, hidden, row, &x, &logits[level]);
         if (tree->bias) logits[level] += tree->bias[node];
         nodes[level] = (int32_t)node;
         node = 2 * node + 1 + (logits[level] > 0);
@@ -70,25 +72,27 @@ typedef struct {
     int64_t part, part_size; /* this level asks for so many of their floats, from there */
 } walk;
 
-UFFB_INLINE void dot_and_ask(const walk *w, int tokens, int64_t at, const float *row, float *logits) {
+UFFB_INLINE void dot_and_ask(int32_t dtype, const walk *w, int tokens, int64_t at, const void *row, float *logits) {
     const float *x[VEC_FFF_TOKENS];
     for (int g = 0; g < tokens; g++) x[g] = w->x + w->order[at + g] * w->ldx;
-    dot(tokens, w->tree->hidden, row, x, logits);
-    for (int g = 0; w->ahead && g < tokens; g++) prefetch(w->x + w->ahead[at + g] * w->ldx + w->part, w->part_size);
+    dot(dtype, tokens, w->tree->hidden, row, x, logits);
+    for (int g = 0; w->ahead && g < tokens; g++) {
+        prefetch(w->x + w->ahead[at + g] * w->ldx + w->part, w->part_size * (int64_t)sizeof(float));
+    }
 }
 
 /* Takes the tokens from `first` on that share its node to their children: those that go left come first. Returns where the
  * next node's tokens begin. */
-UFFB_INLINE int64_t visit(const walk *w, int64_t first, int64_t count) {
+UFFB_INLINE int64_t visit(int32_t dtype, const walk *w, int64_t first, int64_t count) {
     const uffb_tree *tree = w->tree;
     const int32_t node = w->here[first];
-    const float *row = tree->in + node * tree->hidden;
+    const void *row = node_row(dtype, tree->in.data, node, tree->hidden);
     float logits[UFFB_FFF_ROWS];
     int32_t right[UFFB_FFF_ROWS];
     int64_t end = first + 1, i = first, rights = 0, left = first;
     while (end < count && w->here[end] == node) end++;
-    for (; i + VEC_FFF_TOKENS <= end; i += VEC_FFF_TOKENS) dot_and_ask(w, VEC_FFF_TOKENS, i, row, logits + i);
-    for (; i < end; i++) dot_and_ask(w, 1, i, row, logits + i);
+    for (; i + VEC_FFF_TOKENS <= end; i += VEC_FFF_TOKENS) dot_and_ask(dtype, w, VEC_FFF_TOKENS, i, row, logits + i);
+    for (; i < end; i++) dot_and_ask(dtype, w, 1, i, row, logits + i);
 
     for (i = first; i < end; i++) {
         const int32_t t = w->order[i];
@@ -104,12 +108,12 @@ UFFB_INLINE int64_t visit(const walk *w, int64_t first, int64_t count) {
     return end;
 }
 
-void KERNEL(fff_walk)(const uffb_tree *tree, int64_t from, int64_t to, uffb_rows rows, const float *x, int64_t ldx,
-                      int32_t *nodes, float *logits, int64_t ldp, int32_t *arranged) {
+UFFB_INLINE void walk_rows(int32_t dtype, const uffb_tree *tree, int64_t from, int64_t to, uffb_rows rows, const float *x,
+                           int64_t ldx, int32_t *nodes, float *logits, int64_t ldp, int32_t *arranged) {
     memcpy(arranged, rows.order, (size_t)rows.count * sizeof *arranged);
     if (rows.count == 1) {
         const int64_t t = rows.order[0];
-        walk_alone(tree, from, to, x + t * ldx, nodes + t * ldp, logits + t * ldp);
+        walk_alone(dtype, tree, from, to, x + t * ldx, nodes + t * ldp, logits + t * ldp);
         return;
     }
     int32_t here[UFFB_FFF_ROWS];
@@ -123,9 +127,18 @@ void KERNEL(fff_walk)(const uffb_tree *tree, int64_t from, int64_t to, uffb_rows
     }
     for (; w.level < to; w.level++) {
         if (w.part + w.part_size > tree->hidden) w.part_size = tree->hidden - w.part;
-        for (int64_t i = 0; i < rows.count;) i = visit(&w, i, rows.count);
+        for (int64_t i = 0; i < rows.count;) i = visit(dtype, &w, i, rows.count);
         w.ahead = w.part_size > 0 ? rows.order + rows.count : NULL;
         w.part += w.part_size;
     }
     for (int64_t i = 0; to <= tree->depth && i < rows.count; i++) nodes[arranged[i] * ldp + to] = here[i];
+}
+
+void KERNEL(fff_walk)(const uffb_tree *tree, int64_t from, int64_t to, uffb_rows rows, const float *x, int64_t ldx,
+                      int32_t *nodes, float *logits, int64_t ldp, int32_t *arranged) {
+    if (tree->in.dtype == UFFB_BF16) {
+        walk_rows(UFFB_BF16, tree, from, to, rows, x, ldx, nodes, logits, ldp, arranged);
+    } else {
+        walk_rows(UFFB_F32, tree, from, to, rows, x, ldx, nodes, logits, ldp, arranged);
+    }
 }

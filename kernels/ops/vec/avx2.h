@@ -16,6 +16,9 @@ static inline __m256i vec_mask(int64_t n) {
 static inline vec vec_zero(void) { return _mm256_setzero_ps(); }
 static inline vec vec_set(float x) { return _mm256_set1_ps(x); }
 static inline vec vec_load(const float *p) { return _mm256_loadu_ps(p); }
+static inline vec vec_load_bf16(const uint16_t *p) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p)), 16));
+}
 static inline void vec_store(float *p, vec v) { _mm256_storeu_ps(p, v); }
 static inline vec vec_load_some(const float *p, int64_t n) { return _mm256_maskload_ps(p, vec_mask(n)); }
 static inline void vec_store_some(float *p, vec v, int64_t n) { _mm256_maskstore_ps(p, vec_mask(n), v); }

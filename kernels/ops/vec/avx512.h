@@ -14,6 +14,9 @@ static inline __mmask16 vec_mask(int64_t n) { return (__mmask16)((1u << n) - 1);
 static inline vec vec_zero(void) { return _mm512_setzero_ps(); }
 static inline vec vec_set(float x) { return _mm512_set1_ps(x); }
 static inline vec vec_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline vec vec_load_bf16(const uint16_t *p) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p)), 16));
+}
 static inline void vec_store(float *p, vec v) { _mm512_storeu_ps(p, v); }
 static inline vec vec_load_some(const float *p, int64_t n) { return _mm512_maskz_loadu_ps(vec_mask(n), p); }
 static inline void vec_store_some(float *p, vec v, int64_t n) { _mm512_mask_storeu_ps(p, vec_mask(n), v); }

@@ -13,6 +13,7 @@ typedef float32x4_t vec;
 static inline vec vec_zero(void) { return vdupq_n_f32(0); }
 static inline vec vec_set(float x) { return vdupq_n_f32(x); }
 static inline vec vec_load(const float *p) { return vld1q_f32(p); }
+static inline vec vec_load_bf16(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
 static inline void vec_store(float *p, vec v) { vst1q_f32(p, v); }
 static inline vec vec_load_some(const float *p, int64_t n) {
     float lanes[4] = {0};
