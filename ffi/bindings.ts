@@ -362,7 +362,7 @@ export interface Functions {
    * quantised token by token, to as many bits. 16 bits take twice the time and memory of 8. Beside a decoder
    * in integers (`embed.word` when tied, else `head.mlm.decoder.weight`) may stand its rows, [vocab, hidden],
    * as the tensor `name`.rows: held as UFFB_F16, and used in place when given so. Embeddings are then read
-   * from them, and the 16 largest logits of a position, found in integers, are computed again from its exact
+   * from them, and the 8 largest logits of a position, found in integers, are computed again from its exact
    * state and these rows.
    */
   uffb_model_tensor_set(

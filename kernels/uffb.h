@@ -158,7 +158,7 @@ UFFB_API int32_t uffb_model_tensor_info(const uffb_model *model, int64_t index, 
  * UFFB_PANELS_I16, used in place; its scales [rows] are then the tensor `name`.scale, and activations are quantised token by
  * token, to as many bits. 16 bits take twice the time and memory of 8. Beside a decoder in integers (`embed.word` when tied,
  * else `head.mlm.decoder.weight`) may stand its rows, [vocab, hidden], as the tensor `name`.rows: held as UFFB_F16, and used in
- * place when given so. Embeddings are then read from them, and the 16 largest logits of a position, found in integers, are
+ * place when given so. Embeddings are then read from them, and the 8 largest logits of a position, found in integers, are
  * computed again from its exact state and these rows. */
 UFFB_API int32_t uffb_model_tensor_set(uffb_model *model, const char *name, const void *data, uint64_t bytes, int32_t dtype,
                                        int32_t layout);

@@ -2,7 +2,7 @@
  * lies between the best few and the rest of a vocabulary, so the first of these few is the first of all. */
 #include "context.h"
 
-#define CANDIDATES 16
+#define CANDIDATES 8
 /* Logits that are compared at once with the least of the candidates, and sums that an exact logit is made of: enough for
  * compilers to make vectors of, and the same for every CPU. */
 #define BLOCK 64
