@@ -1,12 +1,4 @@
-import {
-  type Arch,
-  type Handle,
-  type TensorInfo,
-  UFFB_F16,
-  UFFB_F32,
-  UFFB_I8,
-  UFFB_I16,
-} from "./bindings.ts";
+import { type Arch, type Handle, type TensorInfo, UFFB_I8, UFFB_I16 } from "./bindings.ts";
 import { checked, native } from "./library.ts";
 import { Resource } from "./resource.ts";
 
@@ -45,17 +37,15 @@ export class NativeModel extends Resource {
   }
 
   /**
-   * Gives the tensor `name` as the bytes of `data`, UFFB_F32 or another dtype, in UFFB_ROWS or another layout. F32 data in the layout that
-   * `tensors` asks for, integers and NAME.rows in f16 are used in place: they must not change as long as the model lives.
+   * Gives the tensor `name` as the bytes of `data`, UFFB_F32 or another dtype, in UFFB_ROWS or another layout. Integers, and
+   * what is in the layout that `tensors` asks for, may be used in place: they must not change as long as the model lives.
    * Errors: InvalidError when name, size, dtype or layout do not fit.
    */
   set(name: string, data: ArrayBufferView, dtype: number, layout: number): void {
     const { handle } = this;
     checked((library) => library.uffb_model_tensor_set(handle, name, data, data.byteLength, dtype, layout));
     this.#layouts ??= new Map(this.tensors().map((tensor) => [tensor.name, tensor.layout]));
-    const kept = name.endsWith(".rows") ? UFFB_F16 : UFFB_F32;
-    if (dtype === UFFB_I8 || dtype === UFFB_I16 || (dtype === kept && layout === this.#layouts.get(name)))
-      this.#data.push(data);
+    if (dtype === UFFB_I8 || dtype === UFFB_I16 || layout === this.#layouts.get(name)) this.#data.push(data);
   }
 
   /** Errors: InvalidError naming the first required tensor that is missing. */
