@@ -38,6 +38,9 @@ int32_t uffb_cuda_fail(int32_t status, const char *format, ...) __attribute__((f
 /* The same for an error of the runtime; clears it. `doing`: "allocating 12 bytes". */
 int32_t uffb_cuda_failed(cudaError_t error, const char *doing);
 
+/* Models are read as the engine lays them out, by a library that is built by itself. */
+#define UFFB_CUDA_OTHER_BUILD "the engine and the CUDA library are of different builds; run npm run build"
+
 inline int32_t uffb_cuda_check(cudaError_t error, const char *doing) {
     return error == cudaSuccess ? UFFB_OK : uffb_cuda_failed(error, doing);
 }

@@ -203,6 +203,7 @@ int32_t uffb_model_new(const uffb_arch *arch, uffb_model **model) {
     if (status) return status;
     uffb_model *m = calloc(1, sizeof *m);
     if (!m) return uffb_fail(UFFB_NO_MEMORY, "no memory for a model");
+    m->layout = UFFB_MODEL_LAYOUT;
     m->arch = *arch;
     m->nodes = arch->feedforward == UFFB_FFN_FFF ? ((int64_t)2 << arch->depth) - 1 : 0;
     m->layers = calloc((size_t)arch->layers + 1, sizeof *m->layers);

@@ -4,6 +4,8 @@
 
 #include "../ops/ops.h"
 
+#include <stddef.h>
+
 /* A dense projection of [cols] to [rows]: y = weight x + bias. */
 typedef struct uffb_linear {
     int64_t rows, cols;
@@ -29,6 +31,7 @@ typedef struct uffb_layer {
 } uffb_layer;
 
 struct uffb_model {
+    uint64_t layout; /* UFFB_MODEL_LAYOUT of the build that made it */
     uffb_arch arch;
     int64_t nodes; /* of one tree */
     int32_t ready;
@@ -44,6 +47,11 @@ struct uffb_model {
     int64_t slots;
     struct uffb_slot *slot;
 };
+
+/* Another library, that of kernels/cuda, reads models that the engine made. Builds whose models differ differ here, too. */
+#define UFFB_MODEL_LAYOUT                                                                                                      \
+    (((uint64_t)sizeof(struct uffb_model) * 8191 + sizeof(uffb_layer)) * 8191 + sizeof(uffb_linear) * 31 +                     \
+     offsetof(uffb_layer, fff_in))
 
 /* Whether FFF layers walk their trees token by token. Up to depth 3 it is faster to compute all nodes in one GEMM and keep the
  * path: a walked node costs about 6.5 times a GEMM's (kernels/PERFORMANCE.md), and 15 nodes are less than 6.5 times 4. */

@@ -8,6 +8,7 @@ static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
 static int32_t check_request(const uffb_model *m, int32_t dtype) {
     if (!m) return uffb_cuda_fail(UFFB_INVALID, "uffb_cuda_encoder_new: no model");
+    if (m->layout != UFFB_MODEL_LAYOUT) return uffb_cuda_fail(UFFB_UNSUPPORTED, UFFB_CUDA_OTHER_BUILD);
     if (dtype != UFFB_F32 && dtype != UFFB_F16 && dtype != UFFB_BF16)
         return uffb_cuda_fail(UFFB_INVALID, "uffb_cuda_encoder_new: no encoder computes in dtype %d", dtype);
     const int64_t head = m->arch.hidden / m->arch.heads;

@@ -212,6 +212,7 @@ int32_t uffb_cuda_bench_fill_from(uffb_cuda_bench *b, const uffb_model *model, i
                                   const float *input) {
     if (!b || !model || !input || tokens < 1)
         return uffb_cuda_fail(UFFB_INVALID, "uffb_cuda_bench_fill_from: no bench, model or input");
+    if (model->layout != UFFB_MODEL_LAYOUT) return uffb_cuda_fail(UFFB_UNSUPPORTED, UFFB_CUDA_OTHER_BUILD);
     const uffb_arch &a = model->arch;
     const int64_t h = b->shape.hidden;
     if (!model->ready || layer < 0 || layer >= a.layers || a.hidden != h || a.feedforward != UFFB_FFN_FFF ||
