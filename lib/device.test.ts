@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { CudaDtype } from "../ffi/cuda.ts";
+import { type CudaDtype, CudaEncoder } from "../ffi/cuda.ts";
 import { useCuda } from "../ffi/cuda-library.ts";
 import { difference } from "./bench/device-timer.ts";
 import { openDevice } from "./device.ts";
@@ -7,6 +7,7 @@ import { type Run, run } from "./glue/run.ts";
 import { type InferOptions, infer, type Result } from "./infer.ts";
 import { type Model, openModel } from "./model.ts";
 import { hasSimulator, useSimulator } from "./test/cuda.ts";
+import { koffi } from "./test/cuda-stub.ts";
 import { REFERENCE, REFERENCE_BERT } from "./test/folders.ts";
 
 const IDS = [[5, 6, 7, 8], [9], [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5], [2, 7], [1, 8, 2]].map((ids) =>
@@ -85,6 +86,14 @@ describe.skipIf(!hasSimulator)("on a device", () => {
       expect(where).toBe(device);
     }
     expect(own.device).toBeUndefined();
+  });
+
+  test("a model that an engine of another build made is refused", async () => {
+    using model = await openModel(`${REFERENCE}dense-ff`);
+    koffi.encode(model.native.handle, "uint64_t", 1); // its first member names the build
+    expect(() => new CudaEncoder(model.native, 0, "f32")).toThrow(
+      "the engine and the CUDA library are of different builds; run npm run build",
+    );
   });
 
   test("BERT's learned positions and types are the same", async () => {
