@@ -17,7 +17,7 @@ if [ -z "$nvcc" ]; then
 fi
 
 mkdir -p "$(dirname "$out")" build/cuda
-# Machine code for A100 and H100/H200, and PTX for what comes after. expt-relaxed-constexpr is not needed; keep it so.
+# Machine code for A100 and H100/H200, and PTX for what comes after.
 host="-fPIC,-fvisibility=hidden,-Wall,-Wextra,-Werror"
 flags="-std=c++17 -O3 -Xcompiler $host -Werror all-warnings
     -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90] ${NVCCFLAGS:-}"

@@ -51,7 +51,7 @@ static int32_t time_graph(uffb_cuda_bench *b, cudaGraphExec_t exec, const cudaEv
 }
 
 int32_t uffb_cuda_bench_run(uffb_cuda_bench *b, int64_t index, int64_t tokens, int64_t calls, double *seconds) {
-    const contender *c;
+    const contender *c = NULL;
     if (!seconds) return uffb_cuda_fail(UFFB_INVALID, "uffb_cuda_bench_run: nowhere to put the time");
     int32_t status = check_trial(b, index, tokens, &c);
     if (status) return status;
@@ -136,7 +136,7 @@ static int32_t run_over_poison(uffb_cuda_bench *b, const contender *c, int64_t t
 }
 
 int32_t uffb_cuda_bench_check(uffb_cuda_bench *b, int64_t index, int64_t tokens, double *error, int64_t *ties) {
-    const contender *c;
+    const contender *c = NULL;
     if (!error || !ties) return uffb_cuda_fail(UFFB_INVALID, "uffb_cuda_bench_check: nowhere to put the error");
     int32_t status = check_trial(b, index, tokens, &c);
     if (status) return status;
