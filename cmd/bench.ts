@@ -34,6 +34,7 @@ export default command({
     "uffb bench --quick",
     "uffb bench --level 1 --level 3 --batch 1,16,128,1024-16384*4 --export results.json",
     "uffb bench --model 1x11 --batch 1,8 --length 128 --threads 1,2",
+    "uffb bench --dtype f32 --dtype bf16 --batch 1,16384 --export layers.md",
     "uffb bench --preset all --svg shapes.svg",
     "uffb bench --paths real --model models/mine --text corpus.txt --batch 128,1024",
     "uffb bench --device cuda --dtype bf16 --batch 1,16,128,1024,16384",
@@ -102,6 +103,16 @@ function warnAfter(records: readonly BenchRecord[], { threads, on }: Plan): void
     );
   }
   if (on) return;
+  // Memory is then the bound of both, and trees read as many times less of it as they do less arithmetic.
+  const impossible = records.filter(
+    ({ cache, dtype, published, speedup_fastest_dense: got, speedup_limit: limit }) =>
+      cache !== "warm" && dtype === "f32" && !published && got !== null && limit !== null && got > limit,
+  );
+  if (impossible.length > 0) {
+    messages.warn(
+      `${impossible.length} rows are faster than the limit of arithmetic allows, so that both sides were not equally cold; quiet the machine and run again`,
+    );
+  }
   // The clock of a CPU that throttles, or that others use, is another one after the run than before.
   const before = records[0]?.peak_flops ?? 0;
   const after = measureRoofline(threads[0]!, 0.2).flops;

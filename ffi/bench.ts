@@ -2,9 +2,11 @@ import {
   type BenchShape,
   type Contender,
   type Handle,
+  UFFB_BF16,
   UFFB_CACHE_COLD,
   UFFB_CACHE_ROTATED,
   UFFB_CACHE_WARM,
+  UFFB_F32,
   UFFB_FILL_SKEWED,
   UFFB_FILL_UNIFORM,
   UFFB_FILL_ZERO,
@@ -27,6 +29,10 @@ export const CACHES = {
   rotated: UFFB_CACHE_ROTATED,
 } as const;
 export type Cache = keyof typeof CACHES;
+
+/** What our own FFF kernels may have their weights in. */
+export const ROW_DTYPES = { f32: UFFB_F32, bf16: UFFB_BF16 } as const;
+export type RowDtype = keyof typeof ROW_DTYPES;
 
 const PROBES = { flops: UFFB_PROBE_FLOPS, memory: UFFB_PROBE_MEMORY, l2: UFFB_PROBE_L2 } as const;
 

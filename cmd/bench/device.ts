@@ -24,9 +24,6 @@ export function toDevicePlan(flags: Flags): DevicePlan | undefined {
   const { device, dtype: dtypes } = flags;
   const index = parseDevice(device ?? "cpu");
   if (index === undefined) {
-    const foreign = dtypes.find((dtype) => dtype !== "f32" && isDeviceDtype(dtype));
-    if (foreign !== undefined)
-      throw new UsageError(`--dtype ${foreign} is for --device cuda; add that, or drop it`);
     return undefined;
   }
   const others = {

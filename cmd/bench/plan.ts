@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
+import { ROW_DTYPES, type RowDtype } from "../../ffi/bench.ts";
 import { parseGrid } from "../../lib/bench/grid.ts";
 import { type LayerShape, PAPER_SHAPES, preset, shapeName } from "../../lib/bench/presets.ts";
+import { walks } from "../../lib/bench/random-model.ts";
 import { readRealPaths } from "../../lib/bench/real-paths.ts";
 import type { Plan } from "../../lib/bench/run.ts";
 import type { Dtype } from "../../lib/bench/runners.ts";
@@ -47,7 +49,7 @@ export const ARGS = {
     options: ["f32", "f16", "bf16", "int8"],
     multiple: true,
     description:
-      "Weights of a model's projections: f32 or int8; default: f32. On a device, of all there is: f32, f16 or bf16; default: these three",
+      "Weights: of a model's projections f32 or int8, of the rows of a layer's deep trees f32 or bf16; default: f32. On a device, of all there is: f32, f16 or bf16; default: these three",
   },
   paths: {
     type: "enum",
@@ -99,7 +101,34 @@ export const ARGS = {
   db: { type: "string", valueHint: "file", description: "Append the records to an SQLite database" },
 } as const satisfies Args;
 
-const isCpuDtype = (dtype: string): dtype is Dtype => dtype === "f32" || dtype === "int8";
+const isModelDtype = (dtype: string): dtype is Dtype => dtype === "f32" || dtype === "int8";
+const isRowDtype = (dtype: string): dtype is RowDtype => Object.hasOwn(ROW_DTYPES, dtype);
+
+/** The dtypes of models, and of the rows of trees. */
+function toDtypes(dtypes: readonly string[], on: Plan["on"]): Pick<Plan, "dtypes" | "rowDtypes"> {
+  const ofModels = on ? [] : dtypes.filter(isModelDtype);
+  const ofRows = on ? [] : dtypes.filter(isRowDtype);
+  return {
+    dtypes: ofModels.length > 0 ? ofModels : undefined,
+    rowDtypes: ofRows.length > 0 ? ofRows : ["f32"],
+  };
+}
+
+/** Errors: UsageError for a dtype that nothing in the plan has. */
+function checkDtypes({ dtype: dtypes }: Values<typeof ARGS>, { on, shapes, models }: Plan): void {
+  if (on) return;
+  for (const dtype of dtypes) {
+    if (dtype === "f16") throw new UsageError("--dtype f16 is for --device cuda; add that, or drop it");
+    if (!isModelDtype(dtype) && !shapes.some(walks)) {
+      throw new UsageError(
+        `--dtype ${dtype} is for layers with trees deeper than 3, or for --device cuda; drop it`,
+      );
+    }
+    if (!isRowDtype(dtype) && models.length === 0) {
+      throw new UsageError(`--dtype ${dtype} is for whole models; add --model, or drop it`);
+    }
+  }
+}
 
 /** Holds the model that its paths come from. */
 export type DisposablePlan = Plan & Disposable;
@@ -109,6 +138,21 @@ export async function toPlan(
   args: Values<typeof ARGS>,
   blas: Plan["blas"],
   on?: Plan["on"],
+): Promise<DisposablePlan> {
+  const plan = await crossFlags(args, blas, on);
+  try {
+    checkDtypes(args, plan);
+    return plan;
+  } catch (error) {
+    plan[Symbol.dispose]();
+    throw error;
+  }
+}
+
+async function crossFlags(
+  args: Values<typeof ARGS>,
+  blas: Plan["blas"],
+  on: Plan["on"],
 ): Promise<DisposablePlan> {
   const { quick, preset: name } = args;
   const [cache, other] = (["rotated", "cold", "warm"] as const).filter((flag) => args[flag]);
@@ -140,7 +184,7 @@ export async function toPlan(
     cache: cache ?? "auto",
     blas,
     asPublished: args.asPublished,
-    dtypes: on || args.dtype.length === 0 ? undefined : args.dtype.filter(isCpuDtype),
+    ...toDtypes(args.dtype, on),
     seconds: args.seconds ?? (quick ? 2 : name === "all" ? 5 : 15),
   } as const;
   if (real) return withRealPaths(args, plan, [...shapeFlags, ...(name === undefined ? [] : ["preset"])]);

@@ -42,6 +42,7 @@ typedef struct uffb_bench_shape {
     int64_t evict;  /* bytes read from elsewhere before each cold run, several times the last-level cache; 0: none is cold */
     int32_t activation;
     int32_t threads; /* 0: uffb_cpu_count() */
+    int32_t dtype;   /* of the rows our own kernels walk: UFFB_F32, or UFFB_BF16; all compute with numbers that it can hold */
 } uffb_bench_shape;
 
 /* How weights and inputs are filled. */

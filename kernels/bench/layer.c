@@ -40,6 +40,9 @@ static int32_t check_shape(const uffb_bench_shape *s) {
         return uffb_fail(UFFB_INVALID, "evict is %lld, but must be 0 to 2^40", (long long)s->evict);
     if (s->trees < 0) return uffb_fail(UFFB_INVALID, "trees is negative");
     const uffb_arch arch = arch_of(s);
+    if (s->dtype != UFFB_F32 && !(s->dtype == UFFB_BF16 && fff(s) && uffb_fff_walks(&arch)))
+        return uffb_fail(UFFB_INVALID, "dtype %d is not for this layer; it must be f32, or bf16 for trees that are walked",
+                         s->dtype);
     uffb_model *model;
     int32_t status = uffb_model_new(&arch, &model);
     if (!status) uffb_model_free(model);
@@ -50,13 +53,14 @@ uint64_t uffb_bench_bytes(const uffb_bench_shape *s) {
     if (check_shape(s)) return 0;
     const uffb_arch arch = arch_of(s);
     const double weights = (double)layer_rows(s) * (double)s->hidden, panels = uffb_fff_walks(&arch) ? 0 : 2 * weights;
+    const double narrow = s->dtype == UFFB_F32 ? 0 : weights;
     const double batch = (double)s->batch, hidden = (double)s->hidden, block = batch < 1024 ? batch : 1024;
     const double path = fff(s) ? (double)s->trees * ((double)s->depth + 1) : 0;
     const double threads = s->threads ? s->threads : uffb_cpu_count();
     /* Level 3 of FFF holds x and y again; others less than that, or a thread's share of paths. */
     const double scratch = fff(s) ? batch * (2 * hidden + 10 + 2 * path) + threads * path * (hidden + 512)
                                   : (block + threads) * (double)layer_rows(s);
-    const double floats = (double)s->copies * (2 * weights + panels) + (double)s->evict / 4 + scratch +
+    const double floats = (double)s->copies * (2 * weights + panels + narrow) + (double)s->evict / 4 + scratch +
                           2 * (double)s->inputs * hidden + batch * (2 * hidden + (double)uffb_wide(&arch));
     return floats * 4 < 9e18 ? (uint64_t)(floats * 4) : UINT64_MAX;
 }
@@ -80,12 +84,17 @@ int32_t uffb_bench_new(const uffb_bench_shape *shape, uffb_bench **bench) {
     b->model.ready = 1;
     b->in = b->in_copies = floats(shape->copies * b->rows * shape->hidden);
     b->out = b->out_copies = floats(shape->copies * b->rows * shape->hidden);
+    if (shape->dtype != UFFB_F32) {
+        b->narrow_in = uffb_allocate((uint64_t)(shape->copies * b->rows * shape->hidden) * sizeof *b->narrow_in);
+        b->narrow_out = uffb_allocate((uint64_t)(shape->copies * b->rows * shape->hidden) * sizeof *b->narrow_out);
+    }
     b->bias = floats(b->rows);
     b->x = b->x_rows = floats(shape->inputs * shape->hidden);
     b->y = b->y_rows = floats(shape->inputs * shape->hidden);
     b->elsewhere = shape->evict ? floats(shape->evict / (int64_t)sizeof(float)) : NULL;
     b->team = uffb_team_new(b->shape.threads);
-    if (!b->in || !b->out || !b->bias || !b->x || !b->y || !b->team || (shape->evict && !b->elsewhere)) {
+    const int narrow = shape->dtype == UFFB_F32 || (b->narrow_in && b->narrow_out);
+    if (!b->in || !b->out || !narrow || !b->bias || !b->x || !b->y || !b->team || (shape->evict && !b->elsewhere)) {
         uffb_bench_free(b);
         return uffb_fail(UFFB_NO_MEMORY, "no memory for a layer of %lld rows and a batch of %lld", (long long)layer_rows(shape),
                          (long long)shape->batch);
@@ -107,6 +116,8 @@ void uffb_bench_free(uffb_bench *b) {
     uffb_team_free(b->team);
     free(b->in_copies);
     free(b->out_copies);
+    free(b->narrow_in);
+    free(b->narrow_out);
     free(b->bias);
     free(b->x_rows);
     free(b->y_rows);
@@ -168,10 +179,27 @@ static int32_t repack(int64_t rows, int64_t cols, const float *source, int32_t l
     return status;
 }
 
+/* Rounds the first copy of a matrix to the bench's dtype, in place, and makes copies in that dtype. */
+static int32_t narrow(const uffb_bench *b, float *wide, uint16_t *copies) {
+    const int64_t h = b->shape.hidden, n = b->rows * h;
+    const uint64_t wide_bytes = (uint64_t)n * sizeof *wide, bytes = (uint64_t)n * sizeof *copies;
+    if (b->shape.dtype == UFFB_F32) return UFFB_OK;
+    int32_t status =
+        uffb_tensor_convert(b->rows, h, wide, wide_bytes, UFFB_F32, UFFB_ROWS, copies, bytes, b->shape.dtype, UFFB_ROWS);
+    if (!status)
+        status =
+            uffb_tensor_convert(b->rows, h, copies, bytes, b->shape.dtype, UFFB_ROWS, wide, wide_bytes, UFFB_F32, UFFB_ROWS);
+    for (int64_t i = 1; i < b->shape.copies; i++) memcpy(copies + i * n, copies, bytes);
+    return status;
+}
+
 /* Makes the copies of the first one, and gives our own kernels the same weights in their layout. */
 static int32_t share_weights(uffb_bench *b) {
     const int64_t h = b->shape.hidden, n = b->rows * h;
     b->wanted = 0;
+    int32_t status = narrow(b, b->in_copies, b->narrow_in);
+    if (!status) status = narrow(b, b->out_copies, b->narrow_out);
+    if (status) return status;
     for (int64_t i = 1; i < b->shape.copies; i++) {
         memcpy(b->in_copies + i * n, b->in_copies, (size_t)n * sizeof *b->in);
         memcpy(b->out_copies + i * n, b->out_copies, (size_t)n * sizeof *b->out);
@@ -180,7 +208,7 @@ static int32_t share_weights(uffb_bench *b) {
     b->layer.ffn_in = (uffb_linear){.rows = b->rows, .cols = h, .bias = b->bias};
     b->layer.ffn_out = (uffb_linear){.rows = h, .cols = b->rows};
     if (uffb_fff_walks(&b->model.arch)) return UFFB_OK;
-    int32_t status = repack(b->rows, h, b->in_copies, UFFB_ROWS, b->shape.copies, &b->in_panels);
+    status = repack(b->rows, h, b->in_copies, UFFB_ROWS, b->shape.copies, &b->in_panels);
     return status ? status : repack(h, b->rows, b->out_copies, UFFB_COLUMNS, b->shape.copies, &b->out_panels);
 }
 

@@ -13,11 +13,13 @@ struct uffb_bench {
     int64_t rows;                  /* of all trees */
     float *in, *bias, *out;        /* of the copy in turn */
     float *in_copies, *out_copies; /* [shape.copies, rows, hidden] */
-    int64_t turn;                  /* of copies and inputs */
-    float *x, *y;                  /* the rows in turn */
-    float *x_rows, *y_rows;        /* [inputs, hidden] */
-    float *elsewhere;              /* `evict` bytes */
-    double *want;                  /* [wanted, hidden]: the reference of the first inputs; NaN for ties */
+    /* [shape.copies, rows, hidden], the same numbers, where our kernels walk rows of 16 bits. */
+    uint16_t *narrow_in, *narrow_out;
+    int64_t turn;           /* of copies and inputs */
+    float *x, *y;           /* the rows in turn */
+    float *x_rows, *y_rows; /* [inputs, hidden] */
+    float *elsewhere;       /* `evict` bytes */
+    double *want;           /* [wanted, hidden]: the reference of the first inputs; NaN for ties */
     int64_t wanted;
     uffb_team *team;
     uffb_model model; /* one layer over the same weights, for our own kernels */

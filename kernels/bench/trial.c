@@ -53,8 +53,10 @@ static void use_copy(uffb_bench *b, int64_t copy) {
     b->in = b->in_copies + copy * n;
     b->out = b->out_copies + copy * n;
     if (uffb_fff_walks(&b->model.arch)) {
-        b->layer.fff_in = (uffb_node_rows){b->in, UFFB_F32};
-        b->layer.fff_out = (uffb_node_rows){b->out, UFFB_F32};
+        b->layer.fff_in =
+            b->narrow_in ? (uffb_node_rows){b->narrow_in + copy * n, b->shape.dtype} : (uffb_node_rows){b->in, UFFB_F32};
+        b->layer.fff_out =
+            b->narrow_out ? (uffb_node_rows){b->narrow_out + copy * n, b->shape.dtype} : (uffb_node_rows){b->out, UFFB_F32};
     } else {
         b->layer.ffn_in.weight = b->in_panels + copy * uffb_panel_floats(b->rows, b->shape.hidden);
         b->layer.ffn_out.weight = b->out_panels + copy * uffb_panel_floats(b->shape.hidden, b->rows);
@@ -90,30 +92,32 @@ static int32_t check_trial(const uffb_bench *b, int64_t contender, const uffb_bl
 #define WARM_UP 8
 /* Seconds of calls that go before a turn through the copies. */
 #define STEADY 2e-3
-#define LINE (int64_t)(64 / sizeof(float))
+#define LINE 64
 
-static void read_once(const float *data, int64_t n) {
-    volatile float sink = 0;
-    float sum = 0;
-    for (int64_t i = 0; i < n; i += LINE) sum += data[i];
+static void read_once(const void *data, int64_t bytes) {
+    volatile char sink = 0;
+    char sum = 0;
+    for (int64_t i = 0; i < bytes; i += LINE) sum ^= ((const char *)data)[i];
     sink = sum;
     (void)sink;
 }
 
 static void touch_inputs(const uffb_bench *b, int64_t tokens) {
-    read_once(b->x, tokens * b->shape.hidden);
-    read_once(b->y, tokens * b->shape.hidden);
+    const int64_t bytes = tokens * b->shape.hidden * (int64_t)sizeof(float);
+    read_once(b->x, bytes);
+    read_once(b->y, bytes);
 }
 
-/* Our own kernels have weights in panels where they multiply them all. */
+/* Our own kernels have weights in panels where they multiply them all, and perhaps rows of 16 bits where they walk. */
 static void read_weights(const uffb_bench *b, int own) {
-    const int64_t n = b->rows * b->shape.hidden;
+    const int64_t n = b->rows * b->shape.hidden, width = (int64_t)sizeof(float);
     if (own && b->in_panels) {
-        read_once(b->layer.ffn_in.weight, uffb_panel_floats(b->rows, b->shape.hidden));
-        read_once(b->layer.ffn_out.weight, uffb_panel_floats(b->shape.hidden, b->rows));
+        read_once(b->layer.ffn_in.weight, uffb_panel_floats(b->rows, b->shape.hidden) * width);
+        read_once(b->layer.ffn_out.weight, uffb_panel_floats(b->shape.hidden, b->rows) * width);
     } else {
-        read_once(b->in, n);
-        read_once(b->out, n);
+        const int narrow = own && b->narrow_in;
+        read_once(narrow ? (const void *)b->narrow_in : b->in, n * (narrow ? (int64_t)sizeof *b->narrow_in : width));
+        read_once(narrow ? (const void *)b->narrow_out : b->out, n * (narrow ? (int64_t)sizeof *b->narrow_out : width));
     }
 }
 
@@ -150,7 +154,7 @@ static int32_t run_once(uffb_bench *b, const entry *c, const uffb_blas *blas, in
     const int64_t turn = ++b->turn, copy = cold ? turn % 2 : 0;
     use_turn(b, turn - 1, tokens, cold ? 1 - copy : 0);
     if (cold) {
-        read_once(b->elsewhere, b->shape.evict / (int64_t)sizeof(float));
+        read_once(b->elsewhere, b->shape.evict);
     } else {
         read_weights(b, !c->info.blas);
     }

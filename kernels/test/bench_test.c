@@ -59,8 +59,16 @@ static int64_t contender(const char *name) {
 /* Neurons a token uses. */
 static int64_t used(const uffb_bench *b) { return b->shape.trees > 0 ? b->shape.depth + 1 : b->shape.width; }
 
+/* The upper half of a float, of which the lower one is 0. */
+static uint16_t bf16(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    check((bits & 0xffff) == 0, "%g is no bf16", value);
+    return (uint16_t)(bits >> 16);
+}
+
 /* A layer whose neurons are all 1, and whose copy c adds c + 1 to each output for each of them. */
-static uffb_bench *marked_bench(int fff, int64_t batch, int64_t copies, int64_t evict) {
+static uffb_bench *marked_bench_of(int32_t dtype, int fff, int64_t batch, int64_t copies, int64_t evict) {
     const uffb_bench_shape shape = {.hidden = HIDDEN,
                                     .trees = fff,
                                     .depth = fff ? DEPTH : 0,
@@ -70,14 +78,20 @@ static uffb_bench *marked_bench(int fff, int64_t batch, int64_t copies, int64_t 
                                     .copies = copies,
                                     .evict = evict,
                                     .activation = UFFB_RELU,
-                                    .threads = 1};
+                                    .threads = 1,
+                                    .dtype = dtype};
     uffb_bench *b = NULL;
     check(uffb_bench_new(&shape, &b) == UFFB_OK && uffb_bench_fill(b, UFFB_FILL_ZERO, 1) == UFFB_OK, "%s", uffb_error());
     const int64_t rows = b->rows * HIDDEN, panels = uffb_panel_floats(HIDDEN, b->rows);
     for (int64_t i = 0; i < b->rows; i++) b->bias[i] = 1;
     for (int64_t i = 0; i < copies * rows; i++) b->out_copies[i] = (float)(i / rows + 1);
     for (int64_t i = 0; b->out_panels && i < copies * panels; i++) b->out_panels[i] = (float)(i / panels + 1);
+    for (int64_t i = 0; b->narrow_out && i < copies * rows; i++) b->narrow_out[i] = bf16((float)(i / rows + 1));
     return b;
+}
+
+static uffb_bench *marked_bench(int fff, int64_t batch, int64_t copies, int64_t evict) {
+    return marked_bench_of(UFFB_F32, fff, batch, copies, evict);
 }
 
 /* The copy that a row of the output was computed with, if once; -1 when it was not computed. */
@@ -165,6 +179,27 @@ static void test_warm_and_cold(void) {
     test_end();
 }
 
+static void test_narrow(void) {
+    test_begin("bench: rows of 16 bits hold the numbers of those in f32, and our kernels read them");
+    uffb_bench *b = marked_bench_of(UFFB_BF16, 1, 1, COPIES, 0);
+    for (int64_t i = 0; i < COPIES * b->rows * HIDDEN; i++) b->out_copies[i] = -100;
+    run(b, "fff ours", 1, UFFB_CACHE_ROTATED);
+    for (int64_t t = 1; t <= 2 * COPIES; t++) {
+        const int64_t copy = copy_of(b, t);
+        check(copy == t % COPIES, "call %lld had copy %lld", (long long)t, (long long)copy);
+    }
+    check(uffb_bench_fill(b, UFFB_FILL_UNIFORM, 1) == UFFB_OK, "%s", uffb_error());
+    const float *wide[] = {b->in_copies, b->out_copies};
+    const uint16_t *narrow[] = {b->narrow_in, b->narrow_out};
+    for (int64_t m = 0; m < 2; m++) {
+        for (int64_t i = 0; i < COPIES * b->rows * HIDDEN; i++) {
+            if (!check(narrow[m][i] == bf16(wide[m][i]), "matrix %lld, element %lld", (long long)m, (long long)i)) break;
+        }
+    }
+    uffb_bench_free(b);
+    test_end();
+}
+
 static void test_refused(void) {
     test_begin("bench: states of the caches that a bench has not the copies for");
     double seconds;
@@ -204,6 +239,7 @@ int main(void) {
     test_rotated();
     test_steady();
     test_warm_and_cold();
+    test_narrow();
     test_refused();
     test_bytes();
     return test_report();

@@ -72,6 +72,17 @@ test("a batch that was measured cold, too, has rings of its own baseline beside 
   expect(toSvg(records.filter(({ cache }) => cache === "cold"))).not.toContain("rings");
 });
 
+test("narrower rows have a line of their own", () => {
+  const svg = toSvg([
+    record({ contender: "fff ours" }),
+    record({ contender: "fff ours", dtype: "bf16" }),
+    dense(16384),
+  ]);
+  expect(svg).toContain(">FFF ours avx512<");
+  expect(svg).toContain(">FFF ours avx512 bf16<");
+  expect(svg.match(/>Roofline, /g)).toHaveLength(1);
+});
+
 test("without an FFF layer there is nothing to draw", () => {
   expect(() => toSvg([dense(1)])).toThrow(RangeError);
   expect(() => toSvg([])).toThrow(RangeError);

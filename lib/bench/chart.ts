@@ -189,11 +189,12 @@ function toSeries(records: readonly BenchRecord[]): Series[] {
   const neurons = Math.max(
     ...records.map(({ trees, depth, speedup_limit: limit }) => (limit ?? 0) * trees * (depth + 1)),
   );
-  const name = ({ trees, width, contender, shape, isa }: BenchRecord) =>
+  const name = ({ trees, width, contender, shape, isa, device, dtype }: BenchRecord) =>
     [
       trees > 0 ? "FFF" : width >= Math.round(neurons) ? "dense" : shape,
       contender.replace(/^(fff|dense) /, ""),
       isa ?? "",
+      device === null && dtype !== "f32" ? dtype : "",
     ]
       .filter((part) => part !== "")
       .join(" ");

@@ -10,8 +10,8 @@ import {
 } from "../../ffi/cuda-bench.ts";
 import { UffbError } from "../errors.ts";
 import { type DeviceEntry, toDeviceRecords } from "./device-record.ts";
-import type { LayerCase } from "./layer.ts";
 import { type DeviceFacts, gigabytes } from "./machine.ts";
+import type { LayerCase } from "./parts.ts";
 import { type LayerShape, neurons, shapeName } from "./presets.ts";
 import type { BenchRecord } from "./record.ts";
 

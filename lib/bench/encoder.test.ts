@@ -108,6 +108,7 @@ test("real paths are those that the model takes", async () => {
     evict: 0,
     activation,
     threads: 1,
+    dtype: 0,
   };
   using bench = new NativeBench(shape);
   bench.fillFrom(model.native, paths.layer, paths.input);
@@ -132,6 +133,7 @@ test("a shallow FFF's weights are unpacked, and a dense model has no paths", asy
     evict: 0,
     activation: 0,
     threads: 1,
+    dtype: 0,
   };
   using bench = new NativeBench(shape);
   bench.fillFrom(shallow, 1, input);

@@ -64,6 +64,11 @@ test("tables tell what was in the caches", () => {
   expect(text.match(/ 1 rotated | 1 cold | 16 /g)).toEqual([" 1 rotated ", " 1 cold ", " 16 "]);
 });
 
+test("tables tell narrower weights", () => {
+  const text = toTable([record(), record({ dtype: "bf16" })]);
+  expect(text.match(/avx512(, bf16)? /g)).toEqual(["avx512 ", "avx512, bf16 "]);
+});
+
 test("layers and models of one run make an overview, the best of each shape", () => {
   const model = record({
     kind: "model",

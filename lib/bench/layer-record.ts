@@ -1,8 +1,8 @@
-import type { ContenderInfo, NativeBench, Trial } from "../../ffi/bench.ts";
+import type { ContenderInfo, NativeBench, RowDtype, Trial } from "../../ffi/bench.ts";
 import { cpuCount } from "../../ffi/engine.ts";
 import type { FoundBlas } from "./blas.ts";
-import type { LayerCase } from "./layer.ts";
 import type { RunFacts } from "./machine.ts";
+import type { LayerCase } from "./parts.ts";
 import { type LayerShape, neurons, shapeName } from "./presets.ts";
 import type { BenchRecord } from "./record.ts";
 import { median, outliers, quantile } from "./statistics.ts";
@@ -12,6 +12,8 @@ export interface Entry {
   info: ContenderInfo;
   bench: NativeBench;
   layer: LayerShape;
+  /** Of the weights. */
+  dtype: RowDtype;
   blas: FoundBlas | undefined;
   trial: Trial;
   /** How the inputs spread over the leaves; null for dense layers. */
@@ -44,10 +46,10 @@ export function toRecords(entries: readonly Entry[], one: LayerCase, facts: RunF
     Math.min(...dense.filter(({ info }) => level === undefined || info.level === level).map(perToken));
   const roofline = facts.roofline(one.threads);
   return entries.map((entry) => {
-    const { info, layer, blas, trial, samples, reach, error, ties } = entry;
+    const { info, layer, dtype, blas, trial, samples, reach, error, ties } = entry;
     const time = perToken(entry);
     const flops = (neurons(layer).used * 4 * layer.hidden) / time;
-    const bytes = ((rowsRead(entry) * 2 + 3) * layer.hidden * 4) / time;
+    const bytes = ((rowsRead(entry) * 2 * (dtype === "f32" ? 4 : 2) + 3 * 4) * layer.hidden) / time;
     const compare = (baseline: number) => (info.fff && Number.isFinite(baseline) ? baseline / time : null);
     const published = info.published || alone;
     return {
@@ -67,7 +69,7 @@ export function toRecords(entries: readonly Entry[], one: LayerCase, facts: RunF
       isa: trial.isa ?? null,
       threads: one.threads || cpuCount(),
       device: null,
-      dtype: "f32",
+      dtype,
       cache: one.cache,
       paths: typeof one.paths === "string" ? one.paths : one.paths.name,
       leaves: reach?.leaves ?? null,

@@ -1,9 +1,10 @@
 import { expect, test } from "bun:test";
-import { benchBytes, contenders, NativeBench } from "../../ffi/bench.ts";
+import { benchBytes, contenders, NativeBench, ROW_DTYPES } from "../../ffi/bench.ts";
 import { isas } from "../../ffi/engine.ts";
 import { findAll, findOne } from "./blas.ts";
-import { benchShape, checkMemory, type LayerCase, measureLayer } from "./layer.ts";
+import { measureLayer } from "./layer.ts";
 import type { RunFacts } from "./machine.ts";
+import { benchShape, checkMemory, type LayerCase } from "./parts.ts";
 import { type LayerShape, neurons } from "./presets.ts";
 
 const facts: RunFacts = {
@@ -23,6 +24,7 @@ const shapeOf = (shape: LayerShape, batch: number) => ({
   evict: 1 << 16,
   activation: 0,
   threads: 2,
+  dtype: 0,
 });
 
 /** Without a BLAS there is nothing to run; the count of tests says so. */
@@ -56,6 +58,24 @@ for (const shape of [
   }
 }
 
+for (const shape of [fff(1, 5), fff(3, 4), fff(2, 8, 64)]) {
+  test(`rows in bf16: ${shape.trees}x${shape.depth}, ours and from BLAS calls with the same numbers`, () => {
+    using bench = new NativeBench({ ...shapeOf(shape, 130), dtype: ROW_DTYPES.bf16 });
+    using exact = new NativeBench(shapeOf(shape, 130));
+    for (const info of contenders().filter(({ fff, published }) => fff && !published)) {
+      for (const one of info.blas ? needs(info.level) : [undefined]) {
+        for (const isa of info.blas ? [undefined] : isas()) {
+          const trial = { contender: info.index, blas: one?.library, isa, tokens: 130 };
+          expect(bench.check(trial).error).toBeLessThan(1e-5);
+          for (const cache of ["warm", "cold", "rotated"] as const)
+            expect(bench.run({ ...trial, tokens: 50 }, cache)).toBeGreaterThan(0);
+        }
+      }
+    }
+    expect(benchBytes(bench.shape)).toBeGreaterThan(benchBytes(exact.shape));
+  });
+}
+
 test("a contender's result does not depend on how weights are filled, but its paths do", () => {
   using bench = new NativeBench(shapeOf(fff(1, 8), 2000));
   const even = bench.leaves();
@@ -75,6 +95,12 @@ test("impossible shapes and absent libraries are named", () => {
   expect(() => new NativeBench({ ...shapeOf(fff(1, 5), 8), inputs: 7 })).toThrow("inputs");
   expect(() => new NativeBench({ ...shapeOf(fff(1, 5), 8), copies: 0 })).toThrow("copies");
   expect(() => new NativeBench({ ...shapeOf(fff(1, 24, 4096), 1), copies: 1 << 24 })).toThrow("no memory");
+  const narrow = { dtype: ROW_DTYPES.bf16 };
+  for (const shape of [fff(1, 3), { hidden: 40, trees: 0, depth: 0, width: 100 }])
+    expect(() => new NativeBench({ ...shapeOf(shape, 8), ...narrow })).toThrow(
+      "bf16 for trees that are walked",
+    );
+  expect(() => new NativeBench({ ...shapeOf(fff(1, 5), 8), dtype: 4 })).toThrow("dtype 4");
   using warm = new NativeBench({ ...shapeOf(fff(1, 5), 8), copies: 1, evict: 0 });
   expect(() => warm.run({ contender: 0, tokens: 8 }, "cold")).toThrow("cold run");
   expect(() => warm.run({ contender: 0, tokens: 8 }, "rotated")).toThrow("rotated run");
@@ -85,6 +111,7 @@ const small: LayerCase = {
   batch: 33,
   levels: [1, 2, 3],
   threads: 1,
+  dtypes: ["f32"],
   cache: "cold",
   paths: "uniform",
   blas,
@@ -109,15 +136,17 @@ test("rotated weights exceed four times the last-level cache, and no more than t
     fff(1, 8, 768),
     { hidden: 48, trees: 0, depth: 0, width: 128 },
   ]) {
-    const bytes = 2 * neurons(layer).all * layer.hidden * 4;
-    const { copies, evict } = benchShape({ ...small, cache: "rotated" }, layer, facts);
+    const dtype = layer.depth === 8 ? "bf16" : "f32";
+    const bytes = 2 * neurons(layer).all * layer.hidden * (dtype === "f32" ? 4 : 2);
+    const { copies, evict } = benchShape({ ...small, cache: "rotated" }, { layer, dtype }, facts);
     expect(evict).toBe(0);
     expect(copies).toBeGreaterThanOrEqual(2);
     expect(copies * bytes).toBeGreaterThan(4 * cache);
     if (copies > 2) expect((copies - 1) * bytes).toBeLessThanOrEqual(4 * cache);
   }
-  expect(benchShape(small, small.shape, facts)).toMatchObject({ copies: 2, evict: 4 * cache });
-  expect(benchShape({ ...small, cache: "warm" }, small.shape, facts)).toMatchObject({ copies: 1, evict: 0 });
+  const own = { layer: small.shape, dtype: "f32" } as const;
+  expect(benchShape(small, own, facts)).toMatchObject({ copies: 2, evict: 4 * cache });
+  expect(benchShape({ ...small, cache: "warm" }, own, facts)).toMatchObject({ copies: 1, evict: 0 });
 });
 
 test("a record says what was in the caches, and its bound follows", async () => {
@@ -150,6 +179,30 @@ test("a case gives a record for each contender, with its speed-up", async () => 
   for (const { speedup_fastest_dense: speedup, seconds_per_token: time } of records) {
     if (speedup !== null) expect(speedup).toBeCloseTo(fastest / time, 9);
   }
+});
+
+test("narrower rows stand beside those in f32, against the same dense layers", async () => {
+  const dtypes = ["f32", "bf16"] as const;
+  const records = await measureLayer({ ...small, dtypes, published: "beside" }, facts, () => {});
+  const ours = records.filter(({ contender }) => contender === "fff ours");
+  const own = isas().filter((isa) => isa !== "avx512vnni");
+  expect(ours.map(({ isa, dtype }) => `${isa} ${dtype}`)).toEqual(
+    dtypes.flatMap((dtype) => own.map((isa) => `${isa} ${dtype}`)),
+  );
+  expect(new Set(records.filter((one) => !ours.includes(one)).map(({ dtype }) => dtype))).toEqual(
+    new Set(["f32"]),
+  );
+  const baselines = ours.map((one) => one.speedup_fastest_dense! * one.seconds_per_token);
+  for (const baseline of baselines) expect(baseline / baselines[0]!).toBeCloseTo(1, 9);
+  const [wide, narrow] = dtypes.map((dtype) => {
+    const { bytes_per_s: rate, seconds_per_token: time } = ours.find((one) => one.dtype === dtype)!;
+    return rate! * time;
+  });
+  expect(wide! - narrow!).toBeCloseTo(7 * 2 * 48 * 2, 6); // 7 rows of each matrix
+  const alone = await measureLayer({ ...small, dtypes: ["bf16"] }, facts, () => {});
+  expect(alone.filter(({ contender }) => contender === "fff ours").map(({ dtype }) => dtype)).toEqual(
+    own.map(() => "bf16"),
+  );
 });
 
 test.skipIf(needs(3).length === 0)(

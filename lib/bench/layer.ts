@@ -1,55 +1,17 @@
 import { setImmediate } from "node:timers/promises";
-import {
-  benchBytes,
-  type Cache,
-  type ContenderInfo,
-  contenders,
-  type Fill,
-  NativeBench,
-} from "../../ffi/bench.ts";
-import { type BenchShape, UFFB_GELU } from "../../ffi/bindings.ts";
+import { type ContenderInfo, contenders, NativeBench } from "../../ffi/bench.ts";
 import { isas } from "../../ffi/engine.ts";
-import type { NativeModel } from "../../ffi/model.ts";
 import { UffbError } from "../errors.ts";
-import type { FoundBlas } from "./blas.ts";
 import { type Entry, toRecords } from "./layer-record.ts";
-import { availableMemory, gigabytes, type RunFacts } from "./machine.ts";
-import { type LayerShape, neurons, shapeName } from "./presets.ts";
+import type { RunFacts } from "./machine.ts";
+import { benchShape, type LayerCase, type Part, partsOf, takesPart } from "./parts.ts";
+import { type LayerShape, neurons } from "./presets.ts";
 import type { BenchRecord } from "./record.ts";
-
-/** Weights and inputs of a trained model's layer: see NativeBench.fillFrom. */
-export interface RealPaths {
-  model: NativeModel;
-  layer: number;
-  /** [tokens, hidden] */
-  input: Float32Array;
-  /** For records: "real (layer 2)". */
-  name: string;
-}
-
-export interface LayerCase {
-  shape: LayerShape;
-  batch: number;
-  levels: readonly number[];
-  threads: number;
-  cache: Cache;
-  paths: Fill | RealPaths;
-  blas: readonly FoundBlas[];
-  /** "beside": the published benchmark's arithmetic, too. "alone": that, and the dense layers it was compared with. */
-  published: "beside" | "alone" | "none";
-  /** Seconds to spend on the case, about. */
-  seconds: number;
-}
 
 /** Rows compared with the double-precision reference. */
 const CHECKED = 16;
 const MIN_ROUNDS = 5;
 const MAX_ROUNDS = 400;
-/** Rows of input that calls take turns with. */
-const INPUTS = 4096;
-/** Cold runs read this many times the last-level cache from elsewhere, and rotated weights take more than that together. */
-const PAST_CACHE = 4;
-const DEFAULT_CACHE = 32 * 2 ** 20;
 /** A dense contender that is not the fastest is timed on one block of sgemm; what shares nothing between tokens, on fewer. */
 const BLOCK = 1024;
 const SAMPLE = 256;
@@ -70,11 +32,11 @@ export async function measureLayer(
   const benches: NativeBench[] = [];
   try {
     const entries: Entry[] = [];
-    for (const [i, layer] of layersOf(one, facts).entries()) {
-      const bench = new NativeBench(benchShape(one, layer, facts));
+    for (const part of partsOf(one, facts)) {
+      const bench = new NativeBench(benchShape(one, part, facts));
       benches.push(bench);
-      fill(bench, layer, one.paths);
-      entries.push(...(await enter(one, bench, layer, i)));
+      fill(bench, part.layer, one.paths);
+      entries.push(...(await enter(one, bench, part)));
     }
     await chooseTokens(entries, one);
     await takeTurns(entries, one, progress);
@@ -84,75 +46,21 @@ export async function measureLayer(
   }
 }
 
-/** Errors: UffbError when a case needs more memory than is free, before anything is measured. */
-export function checkMemory(one: LayerCase, facts: RunFacts): void {
-  const bytes = bytesOf(one, facts, [one.shape, ...denseShapes(one.shape).slice(0, 1)]);
-  if (bytes <= availableMemory()) return;
-  const warm = one.cache === "warm" ? "" : ", or --warm, which needs one copy of the weights";
-  throw new UffbError(
-    `${shapeName(one.shape)} at batch ${one.batch} needs ${gigabytes(bytes)}, and ${gigabytes(availableMemory())} are free; use a smaller --batch or shape${warm}`,
-  );
-}
-
-const bytesOf = (one: LayerCase, facts: RunFacts, layers: readonly LayerShape[]) =>
-  layers.reduce((sum, layer) => sum + benchBytes(benchShape(one, layer, facts)), 0);
-
-/** The dense layers an FFF layer is held against: as many neurons, padded to whole cache lines, and the usual four times hidden. */
-function denseShapes(shape: LayerShape): LayerShape[] {
-  const { all } = neurons(shape);
-  const widths = [...new Set([all, Math.ceil(all / 16) * 16, 4 * shape.hidden])];
-  return widths
-    .filter((width) => shape.trees > 0 || width !== shape.width)
-    .map((width) => ({ hidden: shape.hidden, trees: 0, depth: 0, width }));
-}
-
-/** The case's layer first. Where memory is short, the dense one of as many neurons is the only other. */
-function layersOf(one: LayerCase, facts: RunFacts): LayerShape[] {
-  const dense = denseShapes(one.shape);
-  if (one.published === "alone") return [one.shape, ...dense.slice(0, 1)];
-  const all = [one.shape, ...dense];
-  return bytesOf(one, facts, all) <= availableMemory() ? all : all.slice(0, 2);
-}
-
-/** The bench of one layer of a case, its own or a dense one. */
-export function benchShape(
-  one: LayerCase,
-  layer: LayerShape,
-  { machine }: Pick<RunFacts, "machine">,
-): BenchShape {
-  const inputs = Math.max(1, Math.floor(INPUTS / one.batch)) * one.batch;
-  const past = PAST_CACHE * (machine.caches.at(-1) ?? DEFAULT_CACHE);
-  const evict = one.cache === "cold" ? past : 0;
-  const weightBytes = 2 * neurons(layer).all * layer.hidden * 4;
-  const copies = { warm: 1, cold: 2, rotated: Math.max(2, 1 + Math.floor(past / weightBytes)) }[one.cache];
-  const activation = typeof one.paths === "string" ? UFFB_GELU : one.paths.model.arch.activation;
-  return { ...layer, batch: one.batch, inputs, copies, evict, activation, threads: one.threads };
-}
-
 function fill(bench: NativeBench, layer: LayerShape, paths: LayerCase["paths"]): void {
   if (typeof paths === "string") bench.fill(paths, 1);
   else if (layer.trees > 0) bench.fillFrom(paths.model, paths.layer, paths.input);
   else bench.fill("uniform", 1);
 }
 
-/** Whether a case has use for a contender; of the dense layers the first alone stands for Levels 1 and 2. */
-function takesPart(info: ContenderInfo, one: LayerCase, layer: LayerShape, index: number): boolean {
-  if (info.fff !== layer.trees > 0) return false;
-  const baseline = !info.fff && info.level === 3; // whichever levels are asked for
-  if (info.level > 0 && !baseline && !one.levels.includes(info.level)) return false;
-  if (one.published === "alone") return info.published || baseline || (!info.fff && info.level === 1);
-  if (info.published && one.published === "none") return false;
-  return info.fff || index <= 1 || info.level === 0 || baseline;
-}
-
 /** Instruction sets whose f32 kernels differ: VNNI is for 8 bits. */
 const f32Isas = () => isas().filter((isa) => isa !== "avx512vnni");
 
 /** The contenders of one layer, with each BLAS and instruction set they can have, checked. */
-async function enter(one: LayerCase, bench: NativeBench, layer: LayerShape, index: number): Promise<Entry[]> {
+async function enter(one: LayerCase, bench: NativeBench, part: Part): Promise<Entry[]> {
+  const { layer, dtype } = part;
   const entries: Entry[] = [];
   const reach = layer.trees > 0 ? bench.leaves() : null;
-  for (const info of contenders().filter((info) => takesPart(info, one, layer, index))) {
+  for (const info of contenders().filter((info) => takesPart(info, one, part))) {
     const libraries = one.blas.filter(({ library }) => library.complete || info.level === 3);
     const variants = info.blas
       ? libraries.map((blas) => ({ blas, isa: undefined }))
@@ -164,6 +72,7 @@ async function enter(one: LayerCase, bench: NativeBench, layer: LayerShape, inde
         info,
         bench,
         layer,
+        dtype,
         blas,
         trial,
         reach,

@@ -48,6 +48,13 @@ export function encoderArch(shape: LayerShape, layers = 16): Arch {
   };
 }
 
+/** Whether the engine walks the layer's trees token by token, rather than to compute all of their few nodes. */
+export function walks(shape: LayerShape): boolean {
+  if (shape.trees === 0) return false;
+  using model = new NativeModel(encoderArch(shape, 1));
+  return model.tensors().some(({ name, layout }) => name === "layer.0.fff.in.weight" && layout === UFFB_ROWS);
+}
+
 /** Weights repeat after this many: enough that no two rows of a layer are the same, and quickly made. */
 const PERIOD = 1_048_573;
 

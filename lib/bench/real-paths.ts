@@ -3,7 +3,7 @@ import { NativeContext } from "../../ffi/context.ts";
 import { NativeTaps } from "../../ffi/taps.ts";
 import { UffbError } from "../errors.ts";
 import type { Model } from "../model.ts";
-import type { RealPaths } from "./layer.ts";
+import type { RealPaths } from "./parts.ts";
 
 /** Most tokens taken of a text. */
 const TOKENS = 4096;

@@ -80,7 +80,7 @@ export const COLUMNS: Readonly<
   device: ["TEXT", "where it ran, when that was not the CPU"],
   dtype: [
     "TEXT",
-    "f32, or int8 for a model's projections; on a device f32, f16, bf16, or tf32: f32 of which multiplications keep 10 bits",
+    "of weights: f32; bf16 for the rows of trees, all other numbers f32; int8 for a model's projections; on a device of all numbers f32, f16, bf16, or tf32: f32 of which multiplications keep 10 bits",
   ],
   cache: [
     "TEXT",
@@ -100,7 +100,10 @@ export const COLUMNS: Readonly<
   latency_p90: ["REAL", ""],
   latency_p99: ["REAL", ""],
   speedup_same_level: ["REAL", "against the fastest dense contender of the same BLAS level (0: our own)"],
-  speedup_fastest_dense: ["REAL", "against the fastest dense contender of all; on a device, of its dtype"],
+  speedup_fastest_dense: [
+    "REAL",
+    "against the fastest dense contender of all, in f32; on a device, and of a model, in the same dtype",
+  ],
   speedup_limit: ["REAL", "what that would be if only arithmetic counted"],
   flops: ["REAL", "arithmetic done, 2 a multiply-add, a second"],
   bytes_per_s: ["REAL", "weights read once a call or block, and activations, a second"],
@@ -116,7 +119,7 @@ export const COLUMNS: Readonly<
   ],
   error: [
     "REAL",
-    "largest difference from a double-precision evaluation, relative to its largest value; of a model on a device, the median token's difference from the CPU's state, relative",
+    "largest difference from a double-precision evaluation with the same, rounded weights, relative to its largest value; of a model on a device, the median token's difference from the CPU's state, relative",
   ],
   ties: ["INTEGER", "tokens left out of that, a logit being too close to 0 to call"],
   outliers: ["INTEGER", "samples far from the median"],

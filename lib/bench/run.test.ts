@@ -14,6 +14,7 @@ const plan: Plan = {
   blas: [],
   asPublished: false,
   dtypes: undefined,
+  rowDtypes: ["f32"],
   seconds: 1,
 };
 const cases = (changes: Partial<Plan>) =>
@@ -31,6 +32,12 @@ test("one token is measured rotated and cold, more are warm, unless a state is n
       [16, cache, "none"],
     ]);
   }
+});
+
+test("rows of trees are narrower where trees are walked", () => {
+  const shapes = [3, 4].map((depth) => ({ hidden: 64, trees: 1, depth, width: 0 }));
+  const all = layerCases({ ...plan, shapes, batches: [16], rowDtypes: ["f32", "bf16"] });
+  expect(all.map(({ dtypes }) => dtypes)).toEqual([["f32"], ["f32", "bf16"]]);
 });
 
 test("as published, each batch has the original's conditions once", () => {

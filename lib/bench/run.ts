@@ -1,11 +1,13 @@
-import type { Cache, Fill } from "../../ffi/bench.ts";
+import type { Cache, Fill, RowDtype } from "../../ffi/bench.ts";
 import { cpuCount } from "../../ffi/engine.ts";
 import type { FoundBlas } from "./blas.ts";
 import { type DevicePlan, deviceCases } from "./device-cases.ts";
 import { measureEncoder } from "./encoder.ts";
-import { checkMemory, type LayerCase, measureLayer, type RealPaths } from "./layer.ts";
+import { measureLayer } from "./layer.ts";
 import { describeMachine, measureRoofline, type Roofline, type RunFacts } from "./machine.ts";
+import { checkMemory, type LayerCase, type RealPaths } from "./parts.ts";
 import { type LayerShape, shapeName } from "./presets.ts";
+import { walks } from "./random-model.ts";
 import type { BenchRecord } from "./record.ts";
 import { checkModels, type Dtype, openRunners } from "./runners.ts";
 
@@ -27,11 +29,13 @@ export interface Plan {
   paths: Fill | RealPaths;
   blas: readonly FoundBlas[];
   asPublished: boolean;
-  /** Undefined: f32, or what a checkpoint has. */
+  /** Of models; undefined: f32, or what a checkpoint has. */
   dtypes: readonly Dtype[] | undefined;
+  /** Of the rows of trees, where they are walked; of others they are f32. */
+  rowDtypes: readonly RowDtype[];
   /** Seconds for a case. */
   seconds: number;
-  /** Where it all runs; on the CPU when absent. Levels, threads, BLAS libraries and `dtypes` are for the CPU. */
+  /** Where it all runs; on the CPU when absent. Levels, threads, BLAS libraries and both sorts of dtypes are for the CPU. */
   on?: DevicePlan | undefined;
 }
 
@@ -101,7 +105,8 @@ export function layerCases(plan: Plan): LayerCase[] {
   for (const threads of plan.threads) {
     for (const shape of plan.shapes) {
       for (const batch of plan.batches) {
-        const one = { shape, batch, levels, threads, paths, blas, seconds };
+        const dtypes = walks(shape) ? plan.rowDtypes : (["f32"] as const);
+        const one = { shape, batch, levels, threads, dtypes, paths, blas, seconds };
         const published = plan.asPublished && shape.trees > 0;
         for (const cache of cachesOf(plan, batch)) {
           all.push({ ...one, cache, published: published ? "beside" : "none" });

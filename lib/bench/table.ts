@@ -69,9 +69,9 @@ export function caseName(record: BenchRecord): string {
   return [size, ...notes].join(" ");
 }
 
-/** Who computes it, and by what; a model's name has its dtype in it. */
+/** Who computes it, by what, and in what unless that is plain; a model's name has its dtype in it. */
 export function contenderName({ contender, kind, blas, isa, device, dtype }: BenchRecord): string {
-  const shown = device !== null && kind === "layer" ? dtype : "";
+  const shown = kind === "layer" && (device !== null || dtype !== "f32") ? dtype : "";
   return [contender, blas ?? isa ?? "", shown].filter((part) => part !== "").join(", ");
 }
 
@@ -113,8 +113,9 @@ function modelRow(record: BenchRecord): string[] {
   ];
 }
 
-/** The fastest dtype of a device, which rows are about. */
-const onDevice = ({ device, dtype }: BenchRecord) => (device === null ? "" : ` in ${dtype}`);
+/** The fastest dtype, which rows are about. */
+const inDtype = ({ device, dtype }: BenchRecord) =>
+  device === null && dtype === "f32" ? "" : ` in ${dtype}`;
 
 function overview(layers: readonly BenchRecord[], models: readonly BenchRecord[]): Table {
   const best = (records: readonly BenchRecord[], shape: string) =>
@@ -135,9 +136,9 @@ function overview(layers: readonly BenchRecord[], models: readonly BenchRecord[]
       shape,
       String(trees > 0 ? trees * (2 ** (depth + 1) - 1) : width),
       String(trees > 0 ? trees * (depth + 1) : width),
-      layer ? `${seconds(layer.seconds_per_token)} at ${caseName(layer)}${onDevice(layer)}` : "",
+      layer ? `${seconds(layer.seconds_per_token)} at ${caseName(layer)}${inDtype(layer)}` : "",
       times(layer?.speedup_fastest_dense ?? null),
-      model ? `${seconds(model.latency_p50)} at ${caseName(model)}${onDevice(model)}` : "",
+      model ? `${seconds(model.latency_p50)} at ${caseName(model)}${inDtype(model)}` : "",
       model ? significant(model.tokens_per_s) : "",
       times(model?.speedup_fastest_dense ?? null),
     ];
