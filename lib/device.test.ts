@@ -7,7 +7,7 @@ import { type Run, run } from "./glue/run.ts";
 import { type InferOptions, infer, type Result } from "./infer.ts";
 import { type Model, openModel } from "./model.ts";
 import { hasSimulator, useSimulator } from "./test/cuda.ts";
-import { koffi } from "./test/cuda-stub.ts";
+import { CudaStubs, koffi } from "./test/cuda-stub.ts";
 import { REFERENCE, REFERENCE_BERT } from "./test/folders.ts";
 
 const IDS = [[5, 6, 7, 8], [9], [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5], [2, 7], [1, 8, 2]].map((ids) =>
@@ -33,6 +33,27 @@ const TOLERANCES: [CudaDtype, number][] = [
   ["f16", 3e-3],
   ["bf16", 2e-2],
 ];
+
+describe("where memory is short", () => {
+  using stubs = new CudaStubs();
+  const [none, little] = ["-DFAIL=UFFB_NO_MEMORY", "-DENCODE=UFFB_NO_MEMORY"].map((flag) =>
+    stubs.bind(64, flag),
+  );
+  const device = { index: 0, name: "First", dtype: "f32" } as const;
+  afterAll(() => useCuda(undefined));
+
+  test("for a model, or for a batch, the error says what to do", async () => {
+    using model = await openModel(`${REFERENCE}dense-ff`);
+    useCuda(none);
+    await expect(results(model, { embed: true, device })).rejects.toThrow(
+      "the line of the thread; choose --device-dtype bf16, a device with more memory, or none",
+    );
+    useCuda(little);
+    await expect(results(model, { embed: true, device })).rejects.toThrow(
+      "the line of the encoder; give a smaller --batch-tokens, or --device-dtype bf16",
+    );
+  });
+});
 
 describe.skipIf(!hasSimulator)("on a device", () => {
   if (hasSimulator) {

@@ -1,7 +1,9 @@
-import { NativeContext } from "../ffi/context.ts";
+import { type Batch, NativeContext } from "../ffi/context.ts";
 import { type CudaDtype, cudaDevice } from "../ffi/cuda.ts";
 import { CudaContext } from "../ffi/cuda-context.ts";
 import type { NativeModel } from "../ffi/model.ts";
+import { NoMemoryError } from "../ffi/status.ts";
+import type { NativeTaps } from "../ffi/taps.ts";
 import { UsageError } from "./errors.ts";
 
 /** Where an encoder runs, when that is not the CPU. */
@@ -52,5 +54,24 @@ export interface EngineOptions {
 /** Makes what runs a model: on the CPU, or its encoder on a device. Errors: those of the two kinds of context. */
 export function openContext(model: NativeModel, { threads, isa, device }: EngineOptions): NativeContext {
   if (device === undefined) return new NativeContext(model, { threads, isa });
-  return new CudaContext(model, device.index, device.dtype, { threads, isa });
+  try {
+    return new DeviceContext(model, device.index, device.dtype, { threads, isa });
+  } catch (error) {
+    throw withRemedy(error, "choose --device-dtype bf16, a device with more memory, or none");
+  }
+}
+
+/** Says what to do when a batch does not fit. */
+class DeviceContext extends CudaContext {
+  override async encode(batch: Batch, taps?: NativeTaps): Promise<void> {
+    try {
+      await super.encode(batch, taps);
+    } catch (error) {
+      throw withRemedy(error, "give a smaller --batch-tokens, or --device-dtype bf16");
+    }
+  }
+}
+
+function withRemedy(error: unknown, remedy: string): unknown {
+  return error instanceof NoMemoryError ? new NoMemoryError(`${error.message}; ${remedy}`) : error;
 }
