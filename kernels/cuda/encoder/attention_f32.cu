@@ -4,7 +4,8 @@
 
 #include <math.h>
 
-template <int QUERIES, int KEYS, int WIDTH> __global__ static void attend_f32_kernel(attention<float> a) {
+template <int QUERIES, int KEYS, int WIDTH>
+__global__ static void __launch_bounds__(ATTENTION_THREADS) attend_f32_kernel(attention<float> a) {
     constexpr int STRIDE = WIDTH + 4; /* rows a bank group apart, so that 8 threads read 8 keys at once */
     constexpr int ROWS = QUERIES / 16, COLS = KEYS / 8, QUADS = WIDTH / 32;
     __shared__ __align__(16) float q[QUERIES * STRIDE];
@@ -103,7 +104,6 @@ template <int QUERIES, int KEYS, int WIDTH> __global__ static void attend_f32_ke
                 }
             }
         }
-        __syncwarp();
     }
 
 #pragma unroll

@@ -21,7 +21,7 @@ __device__ static inline float quad_sum(float x) {
     return x + __shfl_xor_sync(~0u, x, 2);
 }
 
-template <class T, int WIDTH> __global__ static void attend_mma_kernel(attention<T> a) {
+template <class T, int WIDTH> __global__ static void __launch_bounds__(ATTENTION_THREADS) attend_mma_kernel(attention<T> a) {
     constexpr int STRIDE = WIDTH + 8; /* 16 bytes more than a power of two: 8 rows of 16 bytes lie in different banks */
     constexpr int STEPS = WIDTH / 16;
     __shared__ __align__(16) T k[KEYS * STRIDE];

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-template <class T> __global__ static void attend_wide_kernel(attention<T> a) {
+template <class T> __global__ static void __launch_bounds__(ATTENTION_THREADS) attend_wide_kernel(attention<T> a) {
     UFFB_DYNAMIC_SHARED(float, shared); /* [warps][size]: weighted sums of values */
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const int head = (int)(blockIdx.x % (unsigned)a.heads);
