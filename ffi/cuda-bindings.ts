@@ -190,7 +190,9 @@ export interface Functions {
   /**
    * Runs it once on the first `tokens` inputs, over poisoned outputs, and compares with a double-precision
    * evaluation of the rounded weights: `error` is the largest difference over the largest value; `ties`
-   * counts the tokens left out because a logit on their path was too close to 0 to call.
+   * counts the tokens left out because a logit on their path was too close to 0 to call. At most 256 tokens
+   * are compared, fewer of expensive layers, spread evenly from the first to the last; rows after the last
+   * must be untouched.
    */
   uffb_cuda_bench_check(
     bench: Handle | null,

@@ -1,6 +1,6 @@
-/* Dense projections: which way to compute them, and our own kernel for where there is no cuBLAS. It is plain: 64x64 tiles
- * through shared memory, 4x4 sums a thread, no tensor cores. */
-#include "gemm.h"
+/* Dense projections: which way to compute them, and our own kernel for f32 and odd shapes where there is no cuBLAS. It is
+ * plain: 64x64 tiles through shared memory, 4x4 sums a thread. */
+#include "gemm_mma.h"
 
 #define THREADS 256
 #define TILE 64
@@ -20,7 +20,8 @@ __device__ static void load_tile(float (&tile)[STEP][TILE + 4], const T *matrix,
 }
 
 template <class T> __global__ static void __launch_bounds__(THREADS) gemm_kernel(uffb_cuda_gemm g) {
-    __shared__ float a[STEP][TILE + 4], w[STEP][TILE + 4];
+    __shared__ __align__(16) float a[STEP][TILE + 4];
+    __shared__ __align__(16) float w[STEP][TILE + 4];
     const int64_t row = (int64_t)blockIdx.x * TILE, col = (int64_t)blockIdx.y * TILE;
     const int r = threadIdx.x / (TILE / SUMS) * SUMS, c = threadIdx.x % (TILE / SUMS) * SUMS;
     float sum[SUMS][SUMS] = {};
@@ -30,12 +31,8 @@ template <class T> __global__ static void __launch_bounds__(THREADS) gemm_kernel
         __syncthreads();
 #pragma unroll
         for (int s = 0; s < STEP; s++) {
-            float x[SUMS], y[SUMS];
-#pragma unroll
-            for (int i = 0; i < SUMS; i++) {
-                x[i] = a[s][r + i];
-                y[i] = w[s][c + i];
-            }
+            const float4 x4 = load4(&a[s][r]), y4 = load4(&w[s][c]);
+            const float x[SUMS] = {x4.x, x4.y, x4.z, x4.w}, y[SUMS] = {y4.x, y4.y, y4.z, y4.w};
 #pragma unroll
             for (int i = 0; i < SUMS; i++) {
 #pragma unroll
@@ -95,6 +92,7 @@ template <class T> static int32_t run_epilogue(const uffb_cuda_gemm *g, cudaStre
 }
 
 int32_t uffb_cuda_gemm_own(const uffb_cuda_gemm *g, cudaStream_t stream) {
+    if (g->dtype != UFFB_F32 && !g->columns && g->k % 8 == 0) return uffb_cuda_gemm_mma(g, stream);
     switch (g->dtype) {
     case UFFB_F32: return run_own<float>(g, stream);
     case UFFB_F16: return run_own<__half>(g, stream);

@@ -18,7 +18,7 @@ typedef struct uffb_cuda_gemm {
 /* The fastest exact way there is; `blas` may be NULL. Enqueues, and returns a status. */
 int32_t uffb_cuda_gemm_best(uffb_cublas *blas, const uffb_cuda_gemm *gemm, cudaStream_t stream);
 
-/* Our own kernel. */
+/* Our own kernels. */
 int32_t uffb_cuda_gemm_own(const uffb_cuda_gemm *gemm, cudaStream_t stream);
 
 /* c = act(c + bias), in place. */

@@ -96,7 +96,8 @@ UFFB_API int32_t uffb_cuda_bench_fill_from(uffb_cuda_bench *bench, const uffb_mo
 UFFB_API int32_t uffb_cuda_bench_run(uffb_cuda_bench *bench, int64_t contender, int64_t tokens, int64_t calls, double *seconds);
 /* Runs it once on the first `tokens` inputs, over poisoned outputs, and compares with a double-precision evaluation of the
  * rounded weights: `error` is the largest difference over the largest value; `ties` counts the tokens left out because a logit
- * on their path was too close to 0 to call. */
+ * on their path was too close to 0 to call. At most 256 tokens are compared, fewer of expensive layers, spread evenly from the
+ * first to the last; rows after the last must be untouched. */
 UFFB_API int32_t uffb_cuda_bench_check(uffb_cuda_bench *bench, int64_t contender, int64_t tokens, double *error, int64_t *ties);
 
 #ifdef __cplusplus

@@ -10,6 +10,7 @@ typedef struct options {
     int32_t device;
     int small;  /* the checks alone that a sanitizer gets through in minutes */
     FILE *json; /* or NULL: a line for each measurement */
+    uffb_cuda_info info;
 } options;
 
 extern const char *const dtype_names[3];

@@ -57,9 +57,10 @@ static int time_model(const options *o, const char *name, const uffb_arch *arch,
                 failed = 1;
             } else if (o->json) {
                 fprintf(o->json,
-                        "{\"part\":\"encoder\",\"engine\":\"uffb\",\"model\":\"%s\",\"dtype\":\"%s\",\"sequences\":%lld,"
+                        "{\"part\":\"encoder\",\"device\":\"%s\",\"cublas\":\"%s\",\"engine\":\"uffb\",\"model\":\"%s\","
+                        "\"dtype\":\"%s\",\"sequences\":%lld,"
                         "\"length\":%d,\"seconds\":%.9g}\n",
-                        name, dtype_names[dtype], (long long)batches[i], LENGTH, t);
+                        o->info.name, o->info.cublas, name, dtype_names[dtype], (long long)batches[i], LENGTH, t);
             }
         }
         uffb_cuda_encoder_free(encoder);

@@ -50,10 +50,8 @@ static int measure(uffb_cuda_bench *b, int64_t contender, int64_t tokens, double
 }
 
 static int64_t copies_of(const options *o, const layer *l, int32_t dtype) {
-    uffb_cuda_info info;
-    if (uffb_cuda_device_info(o->device, &info)) return 1;
     const int64_t rows = l->trees ? l->trees * (((int64_t)2 << l->depth) - 1) : l->width;
-    return 1 + 3 * info.l2 / (2 * rows * HIDDEN * (dtype == UFFB_F32 ? 4 : 2));
+    return 1 + 3 * o->info.l2 / (2 * rows * HIDDEN * (dtype == UFFB_F32 ? 4 : 2));
 }
 
 /* Every contender of a layer. */
@@ -130,10 +128,11 @@ static void print_rows(const options *o, int64_t batch, int cold, int64_t count,
         printf("\n");
         if (!o->json) continue;
         fprintf(o->json,
-                "{\"part\":\"layer\",\"layer\":\"%s\",\"paths\":\"%s\",\"hidden\":%d,\"dtype\":\"%s\",\"contender\":\"%s\","
+                "{\"part\":\"layer\",\"device\":\"%s\",\"cublas\":\"%s\",\"layer\":\"%s\",\"paths\":\"%s\",\"hidden\":%d,"
+                "\"dtype\":\"%s\",\"contender\":\"%s\","
                 "\"batch\":%lld,\"weights\":\"%s\",\"seconds\":%.9g}\n",
-                r->layer->name, r->layer->paths, HIDDEN, dtype_names[r->dtype], r->contender.name, (long long)batch, weights,
-                r->seconds);
+                o->info.name, o->info.cublas, r->layer->name, r->layer->paths, HIDDEN, dtype_names[r->dtype], r->contender.name,
+                (long long)batch, weights, r->seconds);
     }
     fflush(stdout);
     if (o->json) fflush(o->json);

@@ -27,7 +27,6 @@ static int usage(void) {
 
 int main(int argc, char **argv) {
     options o = {0};
-    uffb_cuda_info info;
     if (argc < 2) return usage();
     for (int i = 2; i < argc; i += 2) {
         if (i + 1 == argc) return usage();
@@ -40,10 +39,11 @@ int main(int argc, char **argv) {
             return usage();
         }
     }
-    if (uffb_cuda_device_info(o.device, &info)) {
+    if (uffb_cuda_device_info(o.device, &o.info)) {
         printf("%s\n", uffb_cuda_error());
         return NO_DEVICE;
     }
+    const uffb_cuda_info info = o.info;
     printf("%s, capability %d.%d, %d multiprocessors, %.0f GB, L2 %.0f MB; driver for CUDA %d.%d, built with %d.%d; %s\n",
            info.name, info.capability / 10, info.capability % 10, info.multiprocessors, (double)info.memory / 1e9,
            (double)info.l2 / 1e6, info.driver / 1000, info.driver % 1000 / 10, info.runtime / 1000, info.runtime % 1000 / 10,

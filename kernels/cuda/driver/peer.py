@@ -85,7 +85,7 @@ def main() -> None:
                 seconds = time_batch(torch.compile(model), batch)
             print(f"{name:<6} {batch:>9} {seconds * 1e3:>12.3f} {batch * LENGTH / seconds:>14.0f}", flush=True)
             if lines:
-                record = {"part": "encoder", "engine": f"PyTorch {torch.__version__}", "model": "dense 3072", "dtype": name}
+                record = {"part": "encoder", "device": torch.cuda.get_device_name(), "engine": f"PyTorch {torch.__version__}", "model": "dense 3072", "dtype": name}
                 print(json.dumps(record | {"sequences": batch, "length": LENGTH, "seconds": seconds}), file=lines, flush=True)
 
 

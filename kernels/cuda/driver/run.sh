@@ -61,6 +61,11 @@ ar rcs "$dir/all.a" "$dir"/tests/test-*.o "$dir"/tests/cuda-test-*.o "$dir"/engi
 # shellcheck disable=SC2086
 "$cc" -pthread $own "$dir/all.a" -Lbuild -luffb_cuda -Wl,-rpath,"$PWD/build" -lm -ldl -o "$dir/driver"
 
+# PyTorch brings a cuBLAS of its own, where the loader does not look; the toolkit's and the system's go before it.
+libraries=$(python3 -c 'import glob, site
+print(":".join(d for s in site.getsitepackages() for d in glob.glob(s + "/nvidia/*/lib")))' 2>/dev/null || true)
+if [ -n "$libraries" ]; then export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/usr/local/cuda/lib64:$libraries"; fi
+
 passed=0 failed=0 skipped=0
 run() { # run NAME COMMAND...: shows and counts
     name=$1

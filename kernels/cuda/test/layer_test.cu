@@ -24,13 +24,14 @@ int main(void) {
         {64, 40, 0, 0, UFFB_GELU_TANH, UFFB_FILL_UNIFORM},
     };
     static const int64_t few[] = {1, 5, 34};
-    /* Tiles of 64, and their edges. */
+    /* Tiles of 64 and 128, more slices than are on their way at once, and edges. */
     static const layer_shape dense[] = {
-        {64, 0, 0, 128, UFFB_GELU, UFFB_FILL_UNIFORM},
-        {100, 0, 0, 70, UFFB_RELU, UFFB_FILL_UNIFORM},
-        {33, 0, 0, 65, UFFB_GELU_TANH, UFFB_FILL_SKEWED},
+        {72, 0, 0, 200, UFFB_GELU, UFFB_FILL_UNIFORM},
+        {320, 0, 0, 264, UFFB_RELU, UFFB_FILL_UNIFORM},
+        {40, 0, 0, 131, UFFB_GELU_TANH, UFFB_FILL_SKEWED},
+        {33, 0, 0, 65, UFFB_IDENTITY, UFFB_FILL_UNIFORM},
     };
-    static const int64_t tiles[] = {1, 63, 64, 65, 129};
+    static const int64_t tiles[] = {1, 63, 65, 129};
     test_layer_misuse();
     test_layers(COUNT_OF(shapes), shapes, COUNT_OF(batches), batches);
     test_layers(COUNT_OF(wide), wide, COUNT_OF(few), few);
