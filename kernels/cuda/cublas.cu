@@ -127,7 +127,7 @@ const char *uffb_cublas_version(void) { return found() ? api.version : ""; }
 /* How cuBLASLt computes one shape. */
 struct plan {
     uffb_cuda_gemm shape; /* its pointers are not part of it */
-    int tensor, biased;
+    int tensor, biased, tuned;
     void *desc, *a, *w, *c;
     heuristic chosen;
 };
@@ -147,13 +147,15 @@ static int32_t refused(const char *what, int status) {
     return uffb_cuda_fail(status == 3 ? UFFB_NO_MEMORY : UFFB_UNSUPPORTED, "%s failed with status %d", what, status);
 }
 
-static void forget_plans(uffb_cublas *b) {
-    for (plan &p : b->plans) {
-        if (p.desc) api.DescDestroy(p.desc);
-        for (void *layout : {p.a, p.w, p.c}) {
-            if (layout) api.LayoutDestroy(layout);
-        }
+static void forget(const plan &p) {
+    if (p.desc) api.DescDestroy(p.desc);
+    for (void *layout : {p.a, p.w, p.c}) {
+        if (layout) api.LayoutDestroy(layout);
     }
+}
+
+static void forget_plans(uffb_cublas *b) {
+    for (const plan &p : b->plans) forget(p);
     b->plans.clear();
 }
 
@@ -273,22 +275,25 @@ static float time_way(uffb_cublas *b, const plan &p, const uffb_cuda_gemm *g, co
 }
 
 static int32_t find_plan(uffb_cublas *b, const uffb_cuda_gemm *g, int tensor, int tune, cudaStream_t stream, plan **out) {
-    for (plan &p : b->plans) {
+    for (size_t i = 0; i < b->plans.size(); i++) {
+        plan &p = b->plans[i];
         if (!same_shape(p, g, tensor)) continue;
-        *out = &p;
-        return UFFB_OK;
+        if (p.tuned || !tune) {
+            *out = &p;
+            return UFFB_OK;
+        }
+        forget(p);
+        b->plans.erase(b->plans.begin() + (std::ptrdiff_t)i);
+        break;
     }
     if (b->plans.size() >= MOST_PLANS) forget_plans(b);
-    b->plans.push_back({*g, tensor, g->bias != NULL, NULL, NULL, NULL, NULL, {}});
+    b->plans.push_back({*g, tensor, g->bias != NULL, tune, NULL, NULL, NULL, NULL, {}});
     plan *p = &b->plans.back();
     heuristic ways[16];
     int count = 0;
     const int status = describe(b, p, g, tune ? 16 : 1, ways, &count);
     if (status) {
-        for (void *layout : {p->a, p->w, p->c}) {
-            if (layout) api.LayoutDestroy(layout);
-        }
-        if (p->desc) api.DescDestroy(p->desc);
+        forget(*p);
         b->plans.pop_back();
         return refused("cublasLtMatmulAlgoGetHeuristic", status);
     }

@@ -24,9 +24,9 @@ struct uffb_cuda_bench {
     uint8_t *device_in, *device_out;
     uint64_t copy_bytes;
     float *device_bias;
-    void *typed_bias; /* of the dtype, for dense layers */
+    void *typed_bias; /* of the dtype, for dense products */
     uint8_t *device_x, *device_y;
-    void *workspace; /* of FFF; the hidden units [batch, width] of dense layers */
+    void *workspace; /* of FFF; the hidden units [batch, rows] of dense products */
 };
 
 /* One call of a contender. */
@@ -43,6 +43,11 @@ typedef struct contender {
     contender_fn *run;
     contender_fn *tune; /* or NULL: before it is timed */
 } contender;
+
+/* all_nodes.cu: FFF by dense products, of layers that have no more nodes than this; and whether that is the fastest way. */
+#define MOST_ALL_NODES 8192
+int32_t run_all_nodes(const trial *t);
+bool prefers_all_nodes(const trial *t);
 
 /* NULL when there is no such contender. */
 const contender *find_contender(int64_t index);

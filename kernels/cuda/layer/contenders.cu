@@ -13,10 +13,13 @@ static int32_t run_fff(const trial *t, int32_t (*way)(const uffb_cuda_fff_call *
     return way(&call);
 }
 
-static int32_t fff_ours(const trial *t) { return run_fff(t, uffb_cuda_fff_forward); }
+static int32_t fff_ours(const trial *t) { return prefers_all_nodes(t) ? run_all_nodes(t) : run_fff(t, uffb_cuda_fff_forward); }
 static int32_t fff_small(const trial *t) { return run_fff(t, uffb_cuda_fff_small); }
 static int32_t fff_walk(const trial *t) { return run_fff(t, uffb_cuda_fff_walk); }
 static int32_t fff_sorted(const trial *t) { return run_fff(t, uffb_cuda_fff_sorted); }
+static int32_t fff_all_nodes(const trial *t) { /* there is no room for the logits of many */
+    return t->bench->rows <= MOST_ALL_NODES ? run_all_nodes(t) : fff_ours(t);
+}
 static int32_t fff_bmm(const trial *t) { return run_fff(t, uffb_cuda_fff_bmm); }
 static int32_t fff_naive(const trial *t) { return run_fff(t, uffb_cuda_fff_naive); }
 
@@ -67,10 +70,11 @@ static int32_t tune_lt_tf32(const trial *t) { return run_cublaslt(t, 1, uffb_cub
 #define ALL (1 << UFFB_F32 | 1 << UFFB_F16 | 1 << UFFB_BF16)
 
 static const contender contenders[] = {
-    {{"fff ours", 1, 0, ALL, 0}, 0, fff_ours, NULL}, /* the one of the next three that suits the batch */
+    {{"fff ours", 1, 0, ALL, 0}, 0, fff_ours, NULL}, /* the one of the next four that suits layer and batch */
     {{"fff ours small", 1, 0, ALL, 0}, 0, fff_small, NULL},
     {{"fff ours unsorted", 1, 0, ALL, 0}, 0, fff_walk, NULL},
     {{"fff ours sorted", 1, 0, ALL, 0}, 0, fff_sorted, NULL},
+    {{"fff ours all nodes", 1, 0, ALL, 0}, 0, fff_all_nodes, NULL},
     {{"fff bmm", 1, 0, ALL, 0}, 0, fff_bmm, NULL},
     {{"fff naive", 1, 0, ALL, 0}, 0, fff_naive, NULL},
     {{"dense ours", 0, 0, ALL, 0}, 0, dense_own, NULL},
