@@ -110,6 +110,8 @@ static int32_t send_batch(uffb_cuda_encoder *e, int64_t sequences, const int64_t
         for (int64_t t = 0; t < length; t++) positions[start + t] = (int32_t)(e->arch.position_offset + t);
         for (int64_t row = 0; row < length; row += UFFB_CUDA_TILE) *tile++ = {(int32_t)start, (int32_t)length, (int32_t)row};
     }
+    /* From here on it is the device's time. */
+    CUDA_TRY(cudaEventRecord(e->start, e->stream), "timing");
     CUDA_TRY(cudaMemcpyAsync(e->batch, e->host_batch, (size_t)numbers * sizeof *e->batch, cudaMemcpyHostToDevice, e->stream),
              "copying a batch to the device");
     *d = {tokens,
@@ -124,7 +126,6 @@ static int32_t send_batch(uffb_cuda_encoder *e, int64_t sequences, const int64_t
 static int32_t enqueue(uffb_cuda_encoder *e, int64_t sequences, const int64_t *offsets, const int32_t *ids,
                        const int32_t *types, int64_t tiles) {
     device_batch d = {};
-    CUDA_TRY(cudaEventRecord(e->start, e->stream), "timing");
     TRY(send_batch(e, sequences, offsets, ids, types, tiles, &d));
     switch (e->dtype) {
     case UFFB_F32: TRY(run_encoder<float>(e, d)); break;

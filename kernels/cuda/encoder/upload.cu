@@ -143,6 +143,9 @@ int32_t uffb_cuda_upload(uffb_cuda_encoder *e, const uffb_model *m) {
     } else {
         u.used = 0;
         copy_model(&u, m, e);
+        /* Streams that do not wait for the default one could otherwise run ahead of these copies. */
+        const cudaError_t error = cudaDeviceSynchronize();
+        if (!u.status && error != cudaSuccess) u.status = uffb_cuda_failed(error, "copying the model");
     }
     free(u.converted);
     free(u.widened);

@@ -175,6 +175,8 @@ static int32_t upload_all(uffb_cuda_bench *b) {
                      "copying a layer");
         }
     }
+    /* Streams that do not wait for the default one could otherwise run ahead of these copies. */
+    CUDA_TRY(cudaDeviceSynchronize(), "copying a layer");
     return UFFB_OK;
 }
 
