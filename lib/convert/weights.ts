@@ -21,8 +21,8 @@ export interface Weight {
   dtype: WeightDtype | "I16";
 }
 
-/** Where 8 bits lose most for the time they save (kernels/PERFORMANCE.md): the first layer's attention, and heads but a decoder. */
-const IN_16_BITS = /^layer\.0\.attn\.|^head\.(?!mlm\.decoder)/;
+/** Where 8 bits lose most for the time they save (kernels/PERFORMANCE.md): the first two layers' attention, and heads but a decoder. */
+const IN_16_BITS = /^layer\.[01]\.attn\.|^head\.(?!mlm\.decoder)/;
 
 /** How a matrix by this name is stored in a model in 8 bits. */
 export function integersFor(name: string): Integers {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { UFFB_F16, UFFB_F32, UFFB_PANELS, UFFB_ROWS } from "../../ffi/bindings.ts";
 import { NativeContext } from "../../ffi/context.ts";
-import { convertMatrix } from "../../ffi/matrix.ts";
+import { convertMatrix, quantiseMatrix } from "../../ffi/matrix.ts";
 import { openCheckpoint } from "../checkpoint.ts";
 import { loadConfig } from "../config.ts";
 import { convertModel } from "../convert.ts";
@@ -29,7 +29,7 @@ async function logits(model: Model): Promise<Float32Array> {
 }
 
 test.each(["fff-1x5", "cls-2", "dense-ff", "fff-3x2"])(
-  "%s: projections are in 8 bits, the first layer's and heads in 16, the rest in f32",
+  "%s: projections are in 8 bits, the first two layers' and heads in 16, the rest in f32",
   async (name) => {
     using folder = new TemporaryFolder();
     const path = folder.file("packed");
@@ -40,7 +40,7 @@ test.each(["fff-1x5", "cls-2", "dense-ff", "fff-3x2"])(
     const { tensors } = checkpoint;
     for (const { wanted, tensor } of bindings) {
       const isProjection = wanted.layout === UFFB_PANELS;
-      const dtype = /^layer\.0\.attn|^head\.(pool|class)/.test(wanted.name) ? "I16" : "I8";
+      const dtype = /^layer\.[01]\.attn|^head\.(pool|class)/.test(wanted.name) ? "I16" : "I8";
       const other = wanted.name === "embed.word.rows" ? "F16" : "F32";
       expect([wanted.name, tensor.dtype]).toEqual([wanted.name, isProjection ? dtype : other]);
       if (isProjection) expect(tensors.get(`${wanted.name}.scale`)!.shape).toEqual([wanted.rows]);
@@ -52,16 +52,16 @@ test.each(["fff-1x5", "cls-2", "dense-ff", "fff-3x2"])(
 
 // Of 64 columns, 64 * 5792 * 5792 just fits 31 bits.
 test.each([
-  ["head.pool.dense.weight", "pooler.dense.weight", 2, Int16Array, 5792],
-  ["layer.1.attn.out.weight", "encoder.layers.1.attn.dense.weight", 4, Int8Array, 127],
+  ["head.pool.dense.weight", "cls-2", "pooler.dense.weight", 2, Int16Array, 5792],
+  ["embed.word", "fff-1x5", "encoder.embedding.word_embedding.weight", 4, Int8Array, 127],
 ] as const)("a weight is its scale times a whole number, at most half a scale off: %s", async (...row) => {
-  const [name, stored, group, Numbers, most] = row;
+  const [name, model, stored, group, Numbers, most] = row;
   using folder = new TemporaryFolder();
-  await pack(`${REFERENCE}cls-2`, folder.file("packed"), "I8");
+  await pack(REFERENCE + model, folder.file("packed"), "I8");
   const { tensors } = openTensorFile(folder.file("packed"));
   const panels = new Numbers(tensors.get(name)!.data.slice().buffer);
   const scale = floats(tensors.get(`${name}.scale`)!);
-  const exact = floats(reference("cls-2").tensors.get(stored)!);
+  const exact = floats(reference(model).tensors.get(stored)!);
   const cols = exact.length / scale.length;
   expect(Math.max(...Array.from(panels, Math.abs))).toBe(most);
   exact.forEach((weight, i) => {
@@ -92,12 +92,20 @@ test("a file from before, all of it in 8 bits and without rows, still opens", as
   using folder = new TemporaryFolder();
   await pack(`${REFERENCE}fff-1x5`, folder.file("packed"), "I8");
   const { metadata, tensors } = openTensorFile(folder.file("packed"));
-  const old = new Map([...tensors].filter(([name]) => !/^pad\.|\.rows$/.test(name)));
+  const old: Tensors = new Map([...tensors].filter(([name]) => !/^pad\.|\.rows$/.test(name)));
   expect(old.size).toBeLessThan(tensors.size);
-  for (const part of ["qkv", "out"]) {
-    for (const end of ["weight", "weight.scale"])
-      old.set(`layer.0.attn.${part}.${end}`, tensors.get(`layer.1.attn.${part}.${end}`)!);
+  for (const [name, { dtype, shape }] of tensors) {
+    if (dtype !== "I16") continue;
+    const rows = shape[0]! * 16;
+    const data = new Uint8Array(rows * 64);
+    const scale = new Uint8Array(4 * rows);
+    const values = new Float32Array(rows * 64).map((_, i) => Math.sin(i) / 8);
+    const from = { dtype: UFFB_F32, layout: UFFB_ROWS };
+    quantiseMatrix(rows, 64, values, from, "I8", data, new Float32Array(scale.buffer));
+    old.set(name, { dtype: "I8", shape: [shape[0]!, 16, 16, 4], data });
+    old.set(`${name}.scale`, { dtype: "F32", shape: [rows], data: scale });
   }
+  expect([...old.values()].filter(({ dtype }) => dtype === "I8").length).toBe(5);
   await writeSafetensors(folder.file("old"), metadata, sources(old), { aligned: true });
   using model = await openModel(folder.file("old"));
   expect((await logits(model)).every(Number.isFinite)).toBe(true);
