@@ -73,9 +73,16 @@ for test in ${*:-simt layer encoder}; do
     # shellcheck disable=SC2086 # flags are words
     "$cxx" $sanitize -pthread "$dir/cuda-test-${test}_test.cu.o" "$dir/all.a" -lm -ldl -o "$dir/${test}_test"
     for order in forward reverse; do
-        log=$dir/$test-$order.log status=0
-        UFFB_SIMT_ORDER=$order "$dir/${test}_test" >"$log" 2>&1 || status=$?
-        grep -v '^ok' "$log" | sed '$d' || true
+        (
+            status=0
+            UFFB_SIMT_ORDER=$order "$dir/${test}_test" >"$dir/$test-$order.log" 2>&1 || status=$?
+            echo $status >"$dir/$test-$order.status"
+        ) &
+    done
+    wait
+    for order in forward reverse; do
+        log=$dir/$test-$order.log status=$(cat "$dir/$test-$order.status")
+        grep -vE '^(ok|[0-9]+ passed)' "$log" || true
         counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log") || counts="0 passed, 1 failed"
         bad=$(echo "$counts" | cut -d' ' -f3)
         if [ "$status" -ne 0 ] && [ "$bad" = 0 ]; then bad=1; fi

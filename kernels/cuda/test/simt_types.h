@@ -69,11 +69,20 @@ inline __nv_bfloat16 __float2bfloat16(float x) {
     return {(uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
 }
 
+/* All of them, computed once: kernels ask for them all the time. */
 inline float __half2float(__half x) {
-    const int exponent = x.bits >> 10 & 31, fraction = x.bits & 1023;
-    const float sign = x.bits & 0x8000 ? -1.0f : 1.0f;
-    if (exponent == 31) return fraction ? NAN : sign * INFINITY;
-    return sign * (exponent ? ldexpf((float)(fraction + 1024), exponent - 25) : ldexpf((float)fraction, -24));
+    static const float *const values = [] {
+        static float all[0x10000];
+        for (int bits = 0; bits < 0x10000; bits++) {
+            const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+            const float size = exponent == 31 ? (fraction ? NAN : INFINITY)
+                               : exponent     ? ldexpf((float)(fraction + 1024), exponent - 25)
+                                              : ldexpf((float)fraction, -24);
+            all[bits] = bits & 0x8000 ? -size : size;
+        }
+        return all;
+    }();
+    return values[x.bits];
 }
 
 /* Scales so that rounding to an integer, to nearest and ties to even, rounds at the last bit of the half. */
