@@ -102,7 +102,7 @@ const sharesNothing = ({ info, trial }: Entry) =>
  * the fastest dense contenders the whole batch.
  */
 async function chooseTokens(entries: Entry[], one: LayerCase): Promise<void> {
-  const longest = one.seconds / 60;
+  const longest = one.seconds / 100;
   const fastest = new Map<string, { entry: Entry; time: number }>();
   const keep = (key: string, entry: Entry, time: number) => {
     if (time < (fastest.get(key)?.time ?? Number.POSITIVE_INFINITY)) fastest.set(key, { entry, time });
@@ -112,11 +112,13 @@ async function chooseTokens(entries: Entry[], one: LayerCase): Promise<void> {
     const { info, bench, trial } = entry;
     const alone = sharesNothing(entry);
     if (!info.fff && !alone) trial.tokens = Math.min(one.batch, TRY_PRODUCT);
-    const guess = bench.run(trial, one.cache) / trial.tokens;
+    const run = () => bench.run(trial, one.cache) / trial.tokens;
+    const tried = trial.tokens;
+    const guess = run();
     const most = info.fff ? one.batch : Math.min(one.batch, alone ? SAMPLE : BLOCK);
     const fit = Math.floor((alone ? longest / 10 : longest) / guess);
     trial.tokens = Math.max(Math.min(most, fit), Math.min(most, TRY));
-    const time = Math.min(bench.run(trial, one.cache), bench.run(trial, one.cache)) / trial.tokens;
+    const time = Math.min(trial.tokens === tried ? guess : run(), run());
     keep(`${info.name} ${entry.layer.width}`, entry, time);
     const contends = !info.fff && !info.published && entry.layer.width >= neurons(one.shape).all;
     if (contends && !alone) keep(`baseline ${info.name}`, entry, time);
