@@ -74,6 +74,7 @@ template <class T> __global__ static void epilogue_packs_kernel(uffb_cuda_gemm g
 }
 
 template <class T> static int32_t run_own(const uffb_cuda_gemm *g, cudaStream_t stream) {
+    if ((g->n + TILE - 1) / TILE > UFFB_CUDA_MOST_TILES) return uffb_cuda_fail(UFFB_UNSUPPORTED, UFFB_CUDA_TOO_WIDE);
     const dim3 grid((unsigned)((g->m + TILE - 1) / TILE), (unsigned)((g->n + TILE - 1) / TILE));
     UFFB_LAUNCH((gemm_kernel<T>), grid, THREADS, 0, stream, *g);
     return uffb_cuda_check(cudaGetLastError(), "multiplying matrices");

@@ -18,7 +18,11 @@ typedef struct uffb_cuda_gemm {
 /* The fastest exact way there is; `blas` may be NULL. Enqueues, and returns a status. */
 int32_t uffb_cuda_gemm_best(uffb_cublas *blas, const uffb_cuda_gemm *gemm, cudaStream_t stream);
 
-/* Our own kernels. */
+/* Tiles of columns that our own kernels take: blocks in y. */
+#define UFFB_CUDA_MOST_TILES 65535
+#define UFFB_CUDA_TOO_WIDE "a matrix has more rows than our own kernels take; install cuBLAS"
+
+/* Our own kernels. UFFB_UNSUPPORTED where `n` is too large. */
 int32_t uffb_cuda_gemm_own(const uffb_cuda_gemm *gemm, cudaStream_t stream);
 
 /* c = act(c + bias), in place. */

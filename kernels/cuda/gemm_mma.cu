@@ -112,6 +112,7 @@ template <class T> __global__ static void __launch_bounds__(THREADS, 2) gemm_mma
 }
 
 template <class T> static int32_t run(const uffb_cuda_gemm *g, cudaStream_t stream) {
+    if ((g->n + TILE - 1) / TILE > UFFB_CUDA_MOST_TILES) return uffb_cuda_fail(UFFB_UNSUPPORTED, UFFB_CUDA_TOO_WIDE);
     const dim3 grid((unsigned)((g->m + TILE - 1) / TILE), (unsigned)((g->n + TILE - 1) / TILE));
     CUDA_TRY(cudaFuncSetAttribute(gemm_mma_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, STAGES * STAGE_BYTES),
              "asking for shared memory");

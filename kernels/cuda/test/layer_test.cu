@@ -1,10 +1,20 @@
 /* The layer's contenders under the simulator: small shapes on both sides of every limit in the kernels. */
-#include "../uffb_cuda.h"
+#include "../gemm.h"
 
 extern "C" {
 #include "../../bench/bench.h"
 #include "../../test/check.h"
 #include "layer_cases.h"
+}
+
+/* More tiles than a grid has places for. Nothing is read or written. */
+static void test_too_wide(void) {
+    test_begin("products of too many columns are refused");
+    for (int32_t dtype = UFFB_F32; dtype <= UFFB_BF16; dtype++) {
+        const uffb_cuda_gemm gemm = {1, (int64_t)1 << 23, 8, dtype, UFFB_IDENTITY, 0, NULL, NULL, NULL, NULL};
+        check(uffb_cuda_gemm_own(&gemm, NULL) == UFFB_UNSUPPORTED, "dtype %d", dtype);
+    }
+    test_end();
 }
 
 int main(void) {
@@ -33,6 +43,7 @@ int main(void) {
     };
     static const int64_t tiles[] = {1, 63, 65, 129};
     test_layer_misuse();
+    test_too_wide();
     test_layers(COUNT_OF(shapes), shapes, COUNT_OF(batches), batches);
     test_layers(COUNT_OF(wide), wide, COUNT_OF(few), few);
     test_layers(COUNT_OF(dense), dense, COUNT_OF(tiles), tiles);
