@@ -66,6 +66,9 @@ libraries=$(python3 -c 'import glob, site
 print(":".join(d for s in site.getsitepackages() for d in glob.glob(s + "/nvidia/*/lib")))' 2>/dev/null || true)
 if [ -n "$libraries" ]; then export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/usr/local/cuda/lib64:$libraries"; fi
 
+# Neither is for f32 to be computed otherwise than asked.
+unset NVIDIA_TF32_OVERRIDE CUBLAS_EMULATE_SINGLE_PRECISION CUBLAS_EMULATION_STRATEGY
+
 passed=0 failed=0 skipped=0
 run() { # run NAME COMMAND...: shows and counts
     name=$1
