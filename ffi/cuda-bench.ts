@@ -38,12 +38,14 @@ export function cudaContenders(): CudaContenderInfo[] {
 }
 
 /** A layer, its inputs and its weights as a bench holds them; see uffb_cuda.h. */
-export type DeviceShape = Readonly<Omit<CudaBenchShape, "dtype" | "reserved"> & { dtype: CudaDtype }>;
+export type DeviceShape = Readonly<
+  Omit<CudaBenchShape, "dtype" | "cold"> & { dtype: CudaDtype; cold: boolean }
+>;
 
 const native = (shape: DeviceShape): CudaBenchShape => ({
   ...shape,
   dtype: CUDA_DTYPES[shape.dtype],
-  reserved: 0,
+  cold: shape.cold ? 1 : 0,
 });
 
 /** Bytes of device memory that a bench of this shape needs at most. Errors: InvalidError naming the impossible field. */
@@ -77,7 +79,7 @@ export class CudaBench extends Resource {
     checkedCuda((library) => library.uffb_cuda_bench_fill_from(handle, model.handle, layer, tokens, input));
   }
 
-  /** Seconds of the mean of `calls` calls, by the device's clock. Each has the next inputs and the next copy of the weights. */
+  /** Seconds of the mean of `calls` calls, by the device's clock. Each has the next inputs and, in a cold bench, weights that L2 has not. */
   run(contender: number, tokens: number, calls: number): number {
     const { handle } = this;
     const seconds = new Float64Array(1);

@@ -3,7 +3,7 @@
 import type { Handle } from "./bindings.ts";
 
 // Raised whenever something below changes, or UFFB_ABI_VERSION does.
-export const UFFB_CUDA_ABI_VERSION = 1;
+export const UFFB_CUDA_ABI_VERSION = 2;
 
 export interface CudaInfo {
   name: string;
@@ -34,13 +34,12 @@ export interface CudaBenchShape {
   batch: number;
   /** rows of input, at least `batch`; calls take turns with them */
   inputs: number;
-  /** of the weights; calls take turns with them. Several times L2 in all, they make every call cold */
-  copies: number;
   activation: number;
   /** UFFB_F32, UFFB_F16 or UFFB_BF16: weights, inputs and outputs; sums are f32 */
   dtype: number;
   device: number;
-  reserved: number;
+  /** 1: no call finds its weights in L2; 0: calls have the same weights, which stay there if they fit */
+  cold: number;
 }
 
 export interface CudaContender {
@@ -74,11 +73,10 @@ export const STRUCTS = {
     width: "int64_t",
     batch: "int64_t",
     inputs: "int64_t",
-    copies: "int64_t",
     activation: "int32_t",
     dtype: "int32_t",
     device: "int32_t",
-    reserved: "int32_t",
+    cold: "int32_t",
   },
   uffb_cuda_contender: {
     name: "char[32]",
@@ -101,6 +99,7 @@ export const PROTOTYPES = {
     "int32_t uffb_cuda_encoder_new(const uffb_model *model, int32_t device, int32_t dtype, _Out_ uffb_cuda_encoder **encoder)",
   uffb_cuda_encoder_free: "void uffb_cuda_encoder_free(uffb_cuda_encoder *encoder)",
   uffb_cuda_encoder_error: "const char *uffb_cuda_encoder_error(const uffb_cuda_encoder *encoder)",
+  uffb_cuda_encoder_tune: "void uffb_cuda_encoder_tune(uffb_cuda_encoder *encoder)",
   uffb_cuda_encode:
     "int32_t uffb_cuda_encode(uffb_cuda_encoder *encoder, int64_t sequences, const int64_t *offsets, const int32_t *ids, const int32_t *types, float *final)",
   uffb_cuda_encode_seconds: "double uffb_cuda_encode_seconds(const uffb_cuda_encoder *encoder)",
@@ -141,6 +140,11 @@ export interface Functions {
   /** One line about the encoder's last failure, for calls made on another thread. */
   uffb_cuda_encoder_error(encoder: Handle | null): string;
   /**
+   * From now on the encoder times what cuBLASLt offers for each size of product that is new, and keeps the
+   * fastest: slow for the first batch of a size, for many of the same.
+   */
+  uffb_cuda_encoder_tune(encoder: Handle | null): void;
+  /**
    * The arguments of uffb_encode; final states [tokens, hidden] go to the caller's memory, for
    * uffb_take_final and its heads.
    */
@@ -158,7 +162,7 @@ export interface Functions {
   uffb_cuda_contender_info(index: number, info: Partial<CudaContender>): number;
   /**
    * Bytes of device memory that uffb_cuda_bench_new and the contenders of this shape allocate at most; 0: not
-   * a valid shape.
+   * a valid shape, or no such device.
    */
   uffb_cuda_bench_bytes(shape: CudaBenchShape): number;
   uffb_cuda_bench_new(shape: CudaBenchShape, bench: [Handle | null]): number;
@@ -178,7 +182,9 @@ export interface Functions {
   ): number;
   /**
    * Runs a contender `calls` times on `tokens` tokens each, as one captured graph, and gives the seconds of a
-   * call by the device's own clock. Each call takes the next inputs and the next copy of the weights.
+   * call by the device's own clock. Each call takes the next inputs. Cold, the graph has a call for each of
+   * up to 64 copies of the weights, as many as memory allows but at least two; it runs until there were
+   * `calls`, and before each run, untimed, L2 is filled with something else.
    */
   uffb_cuda_bench_run(
     bench: Handle | null,

@@ -30,10 +30,10 @@ const SHAPE: DeviceShape = {
   width: 0,
   batch: 1,
   inputs: 1,
-  copies: 1,
   activation: 0,
   dtype: "f32",
   device: 0,
+  cold: false,
 };
 
 describe("the CUDA library", () => {

@@ -55,6 +55,11 @@ export class CudaEncoder extends Resource {
     this.#library = library;
   }
 
+  /** From now on, times ways to compute each size of product that is new: slow for the first batch of a size, for many of the same. */
+  tune(): void {
+    this.#library.uffb_cuda_encoder_tune(this.handle);
+  }
+
   /** Runs a batch to its final states [tokens, hidden]. Errors: InvalidError when it is not well formed; NoMemoryError. */
   async encode(batch: Batch): Promise<Float32Array> {
     checkBatch(batch);

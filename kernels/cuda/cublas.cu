@@ -13,7 +13,8 @@ enum { R_32F = 0, R_16F = 2, R_16BF = 14 };              /* cudaDataType */
 enum { COMPUTE_32F = 68, COMPUTE_32F_FAST_TF32 = 77 };   /* cublasComputeType_t */
 enum { GEMM_DEFAULT = -1 };                              /* cublasGemmAlgo_t */
 enum { TRANSA = 3, TRANSB = 4, EPILOGUE = 7, BIAS = 8 }; /* cublasLtMatmulDescAttributes_t */
-enum { MAX_WORKSPACE = 1 };                              /* cublasLtMatmulPreferenceAttributes_t */
+/* cublasLtMatmulPreferenceAttributes_t */
+enum { MAX_WORKSPACE = 1, ALIGNMENT_A = 5, ALIGNMENT_B = 6, ALIGNMENT_C = 7, ALIGNMENT_D = 8 };
 enum { EPILOGUE_DEFAULT = 1, EPILOGUE_RELU = 2, EPILOGUE_BIAS = 4, EPILOGUE_GELU = 32 }; /* cublasLtEpilogue_t; flags */
 
 typedef struct {
@@ -54,26 +55,31 @@ static struct {
 /* --- finding the libraries ------------------------------------------------------------------------------------------------ */
 
 #ifndef UFFB_SIMT
-/* The versions that work, the newest first. */
-static void *open_library(const char *name) {
+static void *open_library(const char *name, const char *version) {
+    char file[64];
+    snprintf(file, sizeof file, "lib%s.so%s", name, version);
+    void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    if (library) return library;
+    char path[128]; /* where the toolkit lies when the loader has not been told */
+    snprintf(path, sizeof path, "/usr/local/cuda/lib64/%s", file);
+    return dlopen(path, RTLD_NOW | RTLD_LOCAL);
+}
+
+/* Both of one version: the newest that is there and works. */
+static bool open_both(void **blas, void **lt) {
     static const char *const versions[] = {".13", ".12", ".11", ""};
     for (const char *version : versions) {
-        char file[64];
-        snprintf(file, sizeof file, "lib%s.so%s", name, version);
-        void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-        if (!library) {
-            char path[128]; /* where the toolkit lies when the loader has not been told */
-            snprintf(path, sizeof path, "/usr/local/cuda/lib64/%s", file);
-            library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-        }
-        if (library) return library;
+        *blas = open_library("cublas", version);
+        *lt = *blas ? open_library("cublasLt", version) : NULL;
+        if (*lt) return true;
+        if (*blas) dlclose(*blas);
     }
-    return NULL;
+    return false;
 }
 
 static bool find_all() {
-    void *blas = open_library("cublas"), *lt = open_library("cublasLt");
-    if (!blas || !lt) return false;
+    void *blas, *lt;
+    if (!open_both(&blas, &lt)) return false;
     const struct {
         void *library;
         const char *name;
@@ -127,14 +133,16 @@ const char *uffb_cublas_version(void) { return found() ? api.version : ""; }
 /* How cuBLASLt computes one shape. */
 struct plan {
     uffb_cuda_gemm shape; /* its pointers are not part of it */
-    int tensor, biased, tuned;
+    int tensor, biased;
     void *desc, *a, *w, *c;
     heuristic chosen;
+    bool tuned;
 };
 
 struct uffb_cublas {
     void *handle, *lt;
     void *workspace;
+    bool tunes;
     std::vector<plan> plans;
 };
 
@@ -172,7 +180,12 @@ int32_t uffb_cublas_new(uffb_cublas **blas) {
         return UFFB_OK;
     }
     uffb_cublas_free(b);
-    return status ? refused("starting cuBLAS", status) : uffb_cuda_failed(error, "allocating cuBLAS's workspace");
+    /* One that does not start is as good as none. */
+    return status ? UFFB_OK : uffb_cuda_failed(error, "allocating cuBLAS's workspace");
+}
+
+void uffb_cublas_tune(uffb_cublas *b, bool on) {
+    if (b) b->tunes = on;
 }
 
 void uffb_cublas_free(uffb_cublas *b) {
@@ -238,12 +251,25 @@ static int multiply(uffb_cublas *b, const plan &p, const uffb_cuda_gemm *g, cons
                                b->workspace, WORKSPACE, stream);
 }
 
-/* Fills in the plan and up to `most` ways to compute it, the most promising first. */
-static int describe(uffb_cublas *b, plan *p, const uffb_cuda_gemm *g, int most, heuristic *ways, int *count) {
+/* What the address of a matrix divides by, if whole rows lie between it and a boundary of 256 bytes. */
+static uint32_t alignment(const uffb_cuda_gemm *g, int64_t row) {
+    const uint64_t bytes = (uint64_t)(row * uffb_dtype_bytes(g->dtype)) | 256;
+    return (uint32_t)(bytes & (~bytes + 1));
+}
+
+/* Fills in the plan and ways to compute it, the most promising first. */
+static int describe(uffb_cublas *b, plan *p, const uffb_cuda_gemm *g, std::vector<heuristic> *ways) {
     const int type = type_of(g), transa = g->columns ? OP_N : OP_T, transb = OP_N, epilogue = epilogue_of(g);
     const uint64_t n = (uint64_t)g->n, m = (uint64_t)g->m, k = (uint64_t)g->k;
+    const struct {
+        int attribute;
+        uint32_t bytes;
+    } alignments[] = {{ALIGNMENT_A, alignment(g, g->columns ? g->n : g->k)},
+                      {ALIGNMENT_B, alignment(g, g->k)},
+                      {ALIGNMENT_C, alignment(g, g->n)},
+                      {ALIGNMENT_D, alignment(g, g->n)}};
     void *preference = NULL;
-    int status = api.DescCreate(&p->desc, compute_of(g, p->tensor), R_32F);
+    int count = 0, status = api.DescCreate(&p->desc, compute_of(g, p->tensor), R_32F);
     if (!status) status = api.DescSet(p->desc, TRANSA, &transa, sizeof transa);
     if (!status) status = api.DescSet(p->desc, TRANSB, &transb, sizeof transb);
     if (!status) status = api.DescSet(p->desc, EPILOGUE, &epilogue, sizeof epilogue);
@@ -253,78 +279,98 @@ static int describe(uffb_cublas *b, plan *p, const uffb_cuda_gemm *g, int most, 
     if (!status) status = api.LayoutCreate(&p->c, type, n, m, g->n);
     if (!status) status = api.PreferenceCreate(&preference);
     if (!status) status = api.PreferenceSet(preference, MAX_WORKSPACE, &WORKSPACE, sizeof WORKSPACE);
-    if (!status) status = api.Heuristic(b->lt, p->desc, p->w, p->a, p->c, p->c, preference, most, ways, count);
+    for (const auto &a : alignments) {
+        if (!status) status = api.PreferenceSet(preference, a.attribute, &a.bytes, sizeof a.bytes);
+    }
+    heuristic found[16] = {};
+    if (!status) status = api.Heuristic(b->lt, p->desc, p->w, p->a, p->c, p->c, preference, p->tuned ? 16 : 4, found, &count);
     if (preference) api.PreferenceDestroy(preference);
-    return status ? status : *count < 1 ? 15 /* CUBLAS_STATUS_NOT_SUPPORTED */ : 0;
+    for (int i = 0; i < count && !status; i++) {
+        if (!found[i].state) ways->push_back(found[i]);
+    }
+    return status ? status : ways->empty() ? 15 /* CUBLAS_STATUS_NOT_SUPPORTED */ : 0;
 }
 
-/* Milliseconds of a few calls. */
+/* Calls of a graph, so that the device is timed and not the launches. */
+static const int TIMED_CALLS = 20;
+
+/* Captures calls of one way. */
+static bool capture(uffb_cublas *b, const plan &p, const uffb_cuda_gemm *g, const heuristic &way, cudaStream_t stream,
+                    cudaGraphExec_t *exec) {
+    if (cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) != cudaSuccess) return false;
+    int status = 0;
+    for (int i = 0; i < TIMED_CALLS && !status; i++) status = multiply(b, p, g, way, stream);
+    cudaGraph_t graph = NULL;
+    const bool captured = cudaStreamEndCapture(stream, &graph) == cudaSuccess && !status;
+    const bool ready = captured && cudaGraphInstantiateWithFlags(exec, graph, 0) == cudaSuccess;
+    if (graph) cudaGraphDestroy(graph);
+    return ready;
+}
+
+/* Milliseconds of a few calls, the second time; INFINITY when they fail. */
 static float time_way(uffb_cublas *b, const plan &p, const uffb_cuda_gemm *g, const heuristic &way, cudaStream_t stream,
                       const cudaEvent_t *event) {
     float ms = INFINITY;
-    for (int round = 0; round < 2; round++) { /* the first one warms up */
-        cudaEventRecord(event[0], stream);
-        for (int i = 0; i < 5; i++) {
-            if (multiply(b, p, g, way, stream)) return INFINITY;
-        }
-        cudaEventRecord(event[1], stream);
-        if (cudaEventSynchronize(event[1]) != cudaSuccess) return INFINITY;
-        cudaEventElapsedTime(&ms, event[0], event[1]);
+    cudaGraphExec_t exec = NULL;
+    if (capture(b, p, g, way, stream, &exec) && cudaGraphLaunch(exec, stream) == cudaSuccess &&
+        cudaEventRecord(event[0], stream) == cudaSuccess && cudaGraphLaunch(exec, stream) == cudaSuccess &&
+        cudaEventRecord(event[1], stream) == cudaSuccess && cudaEventSynchronize(event[1]) == cudaSuccess &&
+        cudaEventElapsedTime(&ms, event[0], event[1]) != cudaSuccess) {
+        ms = INFINITY;
     }
+    if (exec) cudaGraphExecDestroy(exec);
+    cudaGetLastError(); /* of a way that failed; one that broke the device fails the next call, too */
     return ms;
 }
 
-static int32_t find_plan(uffb_cublas *b, const uffb_cuda_gemm *g, int tensor, int tune, cudaStream_t stream, plan **out) {
-    for (size_t i = 0; i < b->plans.size(); i++) {
-        plan &p = b->plans[i];
-        if (!same_shape(p, g, tensor)) continue;
-        if (p.tuned || !tune) {
-            *out = &p;
-            return UFFB_OK;
-        }
-        forget(p);
-        b->plans.erase(b->plans.begin() + (std::ptrdiff_t)i);
-        break;
-    }
-    if (b->plans.size() >= MOST_PLANS) forget_plans(b);
-    b->plans.push_back({*g, tensor, g->bias != NULL, tune, NULL, NULL, NULL, NULL, {}});
-    plan *p = &b->plans.back();
-    heuristic ways[16];
-    int count = 0;
-    const int status = describe(b, p, g, tune ? 16 : 1, ways, &count);
-    if (status) {
-        forget(*p);
-        b->plans.pop_back();
-        return refused("cublasLtMatmulAlgoGetHeuristic", status);
-    }
-    p->chosen = ways[0];
+static void choose_fastest(uffb_cublas *b, plan *p, const uffb_cuda_gemm *g, const std::vector<heuristic> &ways,
+                           cudaStream_t stream) {
     cudaEvent_t event[2] = {NULL, NULL};
-    if (tune && count > 1 && cudaEventCreate(&event[0]) == cudaSuccess && cudaEventCreate(&event[1]) == cudaSuccess) {
+    if (cudaEventCreate(&event[0]) == cudaSuccess && cudaEventCreate(&event[1]) == cudaSuccess) {
         float best = INFINITY;
-        for (int i = 0; i < count; i++) {
-            const float ms = time_way(b, *p, g, ways[i], stream, event);
+        for (const heuristic &way : ways) {
+            const float ms = time_way(b, *p, g, way, stream, event);
             if (ms < best) {
                 best = ms;
-                p->chosen = ways[i];
+                p->chosen = way;
             }
         }
     }
     for (cudaEvent_t e : event) {
         if (e) cudaEventDestroy(e);
     }
-    *out = p;
-    return UFFB_OK;
 }
 
-int32_t uffb_cublaslt_tune(uffb_cublas *b, const uffb_cuda_gemm *g, int tensor, cudaStream_t stream) {
-    plan *p;
-    return find_plan(b, g, tensor, 1, stream, &p);
+static int32_t find_plan(uffb_cublas *b, const uffb_cuda_gemm *g, int tensor, cudaStream_t stream, const plan **out) {
+    for (auto p = b->plans.begin(); p != b->plans.end(); ++p) {
+        if (!same_shape(*p, g, tensor)) continue;
+        if (p->tuned || !b->tunes) {
+            *out = &*p;
+            return UFFB_OK;
+        }
+        forget(*p);
+        b->plans.erase(p);
+        break;
+    }
+    if (b->plans.size() >= MOST_PLANS) forget_plans(b);
+    plan p = {*g, tensor, g->bias != NULL, NULL, NULL, NULL, NULL, {}, b->tunes};
+    std::vector<heuristic> ways;
+    const int status = describe(b, &p, g, &ways);
+    if (status) {
+        forget(p);
+        return refused("cublasLtMatmulAlgoGetHeuristic", status);
+    }
+    p.chosen = ways[0];
+    if (p.tuned && ways.size() > 1) choose_fastest(b, &p, g, ways, stream);
+    b->plans.push_back(p);
+    *out = &b->plans.back();
+    return UFFB_OK;
 }
 
 int32_t uffb_cublaslt_gemm(uffb_cublas *b, const uffb_cuda_gemm *g, int tensor, cudaStream_t stream) {
     if (!epilogue_of(g)) return uffb_cuda_fail(UFFB_UNSUPPORTED, "cuBLASLt has no epilogue with this activation");
-    plan *p;
-    const int32_t status = find_plan(b, g, tensor, 0, stream, &p);
+    const plan *p = NULL;
+    const int32_t status = find_plan(b, g, tensor, stream, &p);
     if (status) return status;
     const int error = multiply(b, *p, g, p->chosen, stream);
     return error ? refused("cublasLtMatmul", error) : UFFB_OK;

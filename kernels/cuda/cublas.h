@@ -10,18 +10,19 @@ struct uffb_cuda_gemm;
 
 /* "cuBLAS 13.0.2", or "" when there is none. */
 const char *uffb_cublas_version(void);
-/* UFFB_OK with *blas = NULL where there is no cuBLAS. */
+/* UFFB_OK with *blas = NULL where there is no cuBLAS, or it does not start. */
 int32_t uffb_cublas_new(uffb_cublas **blas);
 void uffb_cublas_free(uffb_cublas *blas);
+/* Whether uffb_cublaslt_gemm times what cuBLASLt offers for each new shape, 20 calls each, and keeps the fastest, or takes what
+ * cuBLASLt thinks best. `blas` may be NULL. */
+void uffb_cublas_tune(uffb_cublas *blas, bool on);
 
 /* cublasGemmEx, then bias and activation in a kernel of ours. `tensor`: f32 through TF32. */
 int32_t uffb_cublas_gemm(uffb_cublas *blas, const struct uffb_cuda_gemm *gemm, int tensor, cudaStream_t stream);
 
 /* cublasLtMatmul with bias and activation in its epilogue. UFFB_UNSUPPORTED, with nothing enqueued, where it has no such
- * epilogue: it has the tanh form of GELU and ReLU. */
+ * epilogue: it has the tanh form of GELU and ReLU. A shape that is tuned first waits for the device, and its stream must not be
+ * captured. */
 int32_t uffb_cublaslt_gemm(uffb_cublas *blas, const struct uffb_cuda_gemm *gemm, int tensor, cudaStream_t stream);
-
-/* Times what cuBLASLt offers for a shape, and keeps the fastest for uffb_cublaslt_gemm. Overwrites c; waits for the device. */
-int32_t uffb_cublaslt_tune(uffb_cublas *blas, const struct uffb_cuda_gemm *gemm, int tensor, cudaStream_t stream);
 
 #endif

@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 /* Raised whenever something below changes, or UFFB_ABI_VERSION does. */
-#define UFFB_CUDA_ABI_VERSION 1
+#define UFFB_CUDA_ABI_VERSION 2
 
 UFFB_API int32_t uffb_cuda_abi_version(void);
 UFFB_API const char *uffb_cuda_error(void);
@@ -47,6 +47,9 @@ UFFB_API int32_t uffb_cuda_encoder_new(const uffb_model *model, int32_t device, 
 UFFB_API void uffb_cuda_encoder_free(uffb_cuda_encoder *encoder);
 /* One line about the encoder's last failure, for calls made on another thread. */
 UFFB_API const char *uffb_cuda_encoder_error(const uffb_cuda_encoder *encoder);
+/* From now on the encoder times what cuBLASLt offers for each size of product that is new, and keeps the fastest: slow for the
+ * first batch of a size, for many of the same. */
+UFFB_API void uffb_cuda_encoder_tune(uffb_cuda_encoder *encoder);
 /* The arguments of uffb_encode; final states [tokens, hidden] go to the caller's memory, for uffb_take_final and its heads. */
 UFFB_API int32_t uffb_cuda_encode(uffb_cuda_encoder *encoder, int64_t sequences, const int64_t *offsets, const int32_t *ids,
                                   const int32_t *types, float *final);
@@ -64,11 +67,10 @@ typedef struct uffb_cuda_bench_shape {
     int64_t width;  /* dense when trees = 0 */
     int64_t batch;  /* most tokens of a call */
     int64_t inputs; /* rows of input, at least `batch`; calls take turns with them */
-    int64_t copies; /* of the weights; calls take turns with them. Several times L2 in all, they make every call cold */
     int32_t activation;
     int32_t dtype; /* UFFB_F32, UFFB_F16 or UFFB_BF16: weights, inputs and outputs; sums are f32 */
     int32_t device;
-    int32_t reserved;
+    int32_t cold; /* 1: no call finds its weights in L2; 0: calls have the same weights, which stay there if they fit */
 } uffb_cuda_bench_shape;
 
 typedef struct uffb_cuda_contender {
@@ -82,7 +84,8 @@ typedef struct uffb_cuda_contender {
 UFFB_API int64_t uffb_cuda_contender_count(void);
 UFFB_API int32_t uffb_cuda_contender_info(int64_t index, uffb_cuda_contender *info);
 
-/* Bytes of device memory that uffb_cuda_bench_new and the contenders of this shape allocate at most; 0: not a valid shape. */
+/* Bytes of device memory that uffb_cuda_bench_new and the contenders of this shape allocate at most; 0: not a valid shape, or
+ * no such device. */
 UFFB_API uint64_t uffb_cuda_bench_bytes(const uffb_cuda_bench_shape *shape);
 UFFB_API int32_t uffb_cuda_bench_new(const uffb_cuda_bench_shape *shape, uffb_cuda_bench **bench);
 UFFB_API void uffb_cuda_bench_free(uffb_cuda_bench *bench);
@@ -92,7 +95,9 @@ UFFB_API int32_t uffb_cuda_bench_fill(uffb_cuda_bench *bench, int32_t fill, uint
 UFFB_API int32_t uffb_cuda_bench_fill_from(uffb_cuda_bench *bench, const uffb_model *model, int64_t layer, int64_t tokens,
                                            const float *input);
 /* Runs a contender `calls` times on `tokens` tokens each, as one captured graph, and gives the seconds of a call by the
- * device's own clock. Each call takes the next inputs and the next copy of the weights. */
+ * device's own clock. Each call takes the next inputs. Cold, the graph has a call for each of up to 64 copies of the weights,
+ * as many as memory allows but at least two; it runs until there were `calls`, and before each run, untimed, L2 is filled with
+ * something else. */
 UFFB_API int32_t uffb_cuda_bench_run(uffb_cuda_bench *bench, int64_t contender, int64_t tokens, int64_t calls, double *seconds);
 /* Runs it once on the first `tokens` inputs, over poisoned outputs, and compares with a double-precision evaluation of the
  * rounded weights: `error` is the largest difference over the largest value; `ties` counts the tokens left out because a logit

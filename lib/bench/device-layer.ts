@@ -31,7 +31,7 @@ const LONG_GRAPH_SHARE = 1 / 150;
 const MAX_CALLS = 1000;
 /** Calls that tell how many to time. */
 const TRY = 3;
-/** Inputs, and rotated weights, are as many times the size of the L2 cache before they come around again. */
+/** Inputs are as many times the size of the L2 cache before they come around again, if calls are that many. */
 const PAST_L2 = 3;
 
 /**
@@ -84,16 +84,14 @@ const BYTES: Readonly<Record<CudaDtype, number>> = { f32: 4, f16: 2, bf16: 2 };
 function deviceShape(one: DeviceLayerCase, layer: LayerShape, { device }: DeviceFacts): DeviceShape {
   const { batch, dtype, cache, paths } = one;
   const batchBytes = batch * layer.hidden * BYTES[dtype];
-  const weightBytes = 2 * neurons(layer).all * layer.hidden * BYTES[dtype];
-  const past = (bytes: number) => Math.min(MAX_CALLS, 1 + Math.ceil((PAST_L2 * device.l2) / bytes));
   return {
     ...layer,
     batch,
-    inputs: batch * past(batchBytes),
-    copies: cache === "rotated" ? past(weightBytes) : 1,
+    inputs: batch * Math.min(MAX_CALLS, 1 + Math.ceil((PAST_L2 * device.l2) / batchBytes)),
     activation: typeof paths === "string" ? UFFB_GELU : paths.model.arch.activation,
     dtype,
     device: device.index,
+    cold: cache === "rotated",
   };
 }
 
@@ -123,11 +121,11 @@ async function enter(
   return entries;
 }
 
-/** Calls of a graph when one takes `call` seconds: every copy of the weights has its turn, and where that does not last, every input. */
-function callsOf({ inputs, batch, copies }: DeviceShape, call: number, seconds: number): number {
+/** Calls of a sample when one takes `call` seconds: as long as the clock needs and, where that does not last, until every input had its turn. */
+function callsOf({ inputs, batch }: DeviceShape, call: number, seconds: number): number {
   const around = Math.min((inputs / batch) * call, LONG_GRAPH_SHARE * seconds);
   const calls = Math.ceil(Math.max(around, GRAPH_SHARE * seconds) / Math.max(call, 1e-9));
-  return Math.min(MAX_CALLS, Math.max(copies, calls, 1));
+  return Math.min(MAX_CALLS, Math.max(calls, 1));
 }
 
 /** Largest error of a right result, relative to the largest value: that of the dtype's rounding, of sums and of what is between layers. */

@@ -19,6 +19,7 @@ export async function deviceTimer(runner: Runner, device: CudaDevice, sample: Ba
   const { name, model } = runner;
   const dtype = runner.dtype as CudaDtype; // 8 bits are for the CPU alone
   const encoder = new CudaEncoder(model, device.index, dtype);
+  encoder.tune();
   try {
     const expected = await encodeOnCpu(model, sample);
     const error = difference(await encoder.encode(sample), expected, model.arch.hidden);

@@ -63,7 +63,7 @@ describe.skipIf(!hasSimulator)("on a device", () => {
     },
   );
 
-  test("copies past the cache are rotated, and real paths come from a model", async () => {
+  test("copies that the cache does not hold are rotated, and real paths come from a model", async () => {
     using model = randomModel({ ...encoderArch(small.shape, 2), vocab: 64, maxLength: 8 }, "f32");
     const input = Float32Array.from({ length: 3 * 32 }, (_, i) => Math.sin(i));
     const paths = { model, layer: 1, input, name: "real (layer 1)" };

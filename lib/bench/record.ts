@@ -84,7 +84,7 @@ export const COLUMNS: Readonly<
   ],
   cache: [
     "TEXT",
-    "what holds the layer's weights before a call; warm: they were just read; cold: no cache holds them, nor the page tables to them; rotated: calls take turns with copies that together exceed the caches, which hold what such turns leave there",
+    "what holds the layer's weights before a call; warm: they were just read; cold: no cache holds them, nor the page tables to them; rotated: calls take turns with copies that together exceed the caches, which hold what such turns leave there; on a device, whose L2 is emptied before each has had its turn, it holds none of them",
   ],
   paths: ["TEXT", "how tokens fall: uniform, skewed, real, or zero as published"],
   leaves: ["INTEGER", "leaves of the first tree that the inputs reach"],

@@ -49,6 +49,7 @@ int32_t uffb_cuda_encoder_new(const uffb_model *model, int32_t device, int32_t d
     return FAIL;
 }
 void uffb_cuda_encoder_free(uffb_cuda_encoder *encoder) {}
+void uffb_cuda_encoder_tune(uffb_cuda_encoder *encoder) {}
 int32_t uffb_cuda_encode(uffb_cuda_encoder *encoder, int64_t sequences, const int64_t *offsets, const int32_t *ids,
                          const int32_t *types, float *final) {
     for (int64_t t = 0; t < offsets[sequences]; t++)

@@ -1,6 +1,7 @@
 /* Times one layer: FFF 1x11 of 768 against dense ones of 4,096 (4,095 would be unaligned) and 3,072 (the size that BERT has),
- * for each batch and dtype. `warm`: every call has the same weights, which stay in L2; `cold`: calls take turns with copies
- * that exceed L2 three times. Inputs take turns past L2 in both. */
+ * for each batch and dtype. `warm`: every call has the same weights, which stay in L2; `cold`: L2 has other things when a graph
+ * begins, in which each call has a copy of the weights to itself. Inputs take turns in both, 16,384 of them or 4 batches: 25 MB
+ * in 16 bits at batches up to 4,096, of which L2 may keep much, 100 MB at 16,384. */
 #include "driver.h"
 
 #include "../../bench/bench.h"
@@ -49,11 +50,6 @@ static int measure(uffb_cuda_bench *b, int64_t contender, int64_t tokens, double
     return 1;
 }
 
-static int64_t copies_of(const options *o, const layer *l, int32_t dtype) {
-    const int64_t rows = l->trees ? l->trees * (((int64_t)2 << l->depth) - 1) : l->width;
-    return 1 + 3 * o->info.l2 / (2 * rows * HIDDEN * (dtype == UFFB_F32 ? 4 : 2));
-}
-
 /* Every contender of a layer. */
 static int64_t time_layer(const options *o, const layer *l, int32_t dtype, int64_t batch, int cold, row *rows) {
     const uffb_cuda_bench_shape shape = {.hidden = HIDDEN,
@@ -62,10 +58,10 @@ static int64_t time_layer(const options *o, const layer *l, int32_t dtype, int64
                                          .width = l->width,
                                          .batch = batch,
                                          .inputs = 4 * batch < 16384 ? 16384 : 4 * batch,
-                                         .copies = cold ? copies_of(o, l, dtype) : 1,
                                          .activation = UFFB_GELU,
                                          .dtype = dtype,
-                                         .device = o->device};
+                                         .device = o->device,
+                                         .cold = cold};
     uffb_cuda_bench *b;
     int64_t count = 0;
     if (uffb_cuda_bench_new(&shape, &b) || uffb_cuda_bench_fill(b, l->fill, 1)) {
@@ -139,23 +135,22 @@ static void print_rows(const options *o, int64_t batch, int cold, int64_t count,
 }
 
 int time_layers(const options *o) {
-    static const struct {
-        int64_t batch;
-        int cold;
-    } cases[] = {{1, 1}, {1, 0}, {16, 1}, {16, 0}, {128, 0}, {1024, 0}, {16384, 0}};
+    static const int64_t batches[] = {1, 16, 128, 1024, 16384};
     static row rows[MOST_ROWS];
     printf("\nOne layer of %d. \"4096 same\", \"4096 any\", \"3072 same\": how much faster than the fastest dense layer of "
            "that width and\n"
            "the same dtype (without TF32), or any dtype. cuBLASLt's fused GELU is the tanh form.\n",
            HIDDEN);
-    for (int64_t i = 0; i < (int64_t)(sizeof cases / sizeof *cases); i++) {
+    for (int64_t i = 0; i < 2 * (int64_t)(sizeof batches / sizeof *batches); i++) {
+        const int64_t batch = batches[i / 2];
+        const int cold = i % 2 == 0;
         int64_t count = 0;
         for (int32_t dtype = UFFB_F32; dtype <= UFFB_BF16; dtype++) {
             for (const layer *l = layers; l < layers + LAYERS; l++) {
-                count += time_layer(o, l, dtype, cases[i].batch, cases[i].cold, rows + count);
+                count += time_layer(o, l, dtype, batch, cold, rows + count);
             }
         }
-        print_rows(o, cases[i].batch, cases[i].cold, count, rows);
+        print_rows(o, batch, cold, count, rows);
     }
     return 0;
 }

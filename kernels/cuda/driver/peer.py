@@ -1,4 +1,5 @@
 """The dense encoder of encoder.c in PyTorch, for comparison: same sizes, random weights, fused attention, torch.compile.
+Of torch.compile's default and "max-autotune", the faster.
 
 usage: peer.py [--json FILE]
 Times by CUDA events, ids copied to the device and final states back to pinned memory included, as in encoder.c.
@@ -15,6 +16,7 @@ from torch.nn import functional
 LAYERS, HIDDEN, HEADS, WIDTH, VOCAB, LENGTH = 16, 768, 12, 3072, 32768, 128
 BATCHES = (8, 32, 128)
 ROUNDS = 7
+MODES = ("default", "max-autotune")
 
 
 class Block(nn.Module):
@@ -68,6 +70,16 @@ def time_batch(run, batch: int) -> float:
     return statistics.median(seconds)
 
 
+def time_fastest(model: nn.Module, batch: int) -> tuple[float, str]:
+    """Seconds and the mode. A compilation for each shape, which is what a user of one shape would have."""
+    times = []
+    for mode in MODES:
+        torch.compiler.reset()
+        with torch.inference_mode():
+            times.append((time_batch(torch.compile(model, mode=mode), batch), mode))
+    return min(times)
+
+
 def main() -> None:
     lines = open(sys.argv[2], "a") if sys.argv[1:2] == ["--json"] else None
     if not torch.cuda.is_available():
@@ -75,18 +87,15 @@ def main() -> None:
         return
     torch.manual_seed(1)
     print(f"\nPyTorch {torch.__version__}, the dense encoder, torch.compile")
-    print(f"{'dtype':<6} {'sequences':>9} {'ms':>12} {'tokens/s':>14}")
+    print(f"{'dtype':<6} {'sequences':>9} {'ms':>12} {'tokens/s':>14}  mode")
     for name, dtype in (("f32", torch.float32), ("f16", torch.float16), ("bf16", torch.bfloat16)):
         model = Encoder().to("cuda", dtype).eval()
         for batch in BATCHES:
-            # A compilation for each shape, which is what a user of one shape would have.
-            torch.compiler.reset()
-            with torch.inference_mode():
-                seconds = time_batch(torch.compile(model), batch)
-            print(f"{name:<6} {batch:>9} {seconds * 1e3:>12.3f} {batch * LENGTH / seconds:>14.0f}", flush=True)
+            seconds, mode = time_fastest(model, batch)
+            print(f"{name:<6} {batch:>9} {seconds * 1e3:>12.3f} {batch * LENGTH / seconds:>14.0f}  {mode}", flush=True)
             if lines:
                 record = {"part": "encoder", "device": torch.cuda.get_device_name(), "engine": f"PyTorch {torch.__version__}", "model": "dense 3072", "dtype": name}
-                print(json.dumps(record | {"sequences": batch, "length": LENGTH, "seconds": seconds}), file=lines, flush=True)
+                print(json.dumps(record | {"mode": mode, "sequences": batch, "length": LENGTH, "seconds": seconds}), file=lines, flush=True)
 
 
 if __name__ == "__main__":

@@ -72,6 +72,10 @@ void uffb_cuda_encoder_free(uffb_cuda_encoder *e) {
     free(e);
 }
 
+void uffb_cuda_encoder_tune(uffb_cuda_encoder *e) {
+    if (e) uffb_cublas_tune(e->blas, true);
+}
+
 const char *uffb_cuda_encoder_error(const uffb_cuda_encoder *e) { return e ? e->error : ""; }
 
 double uffb_cuda_encode_seconds(const uffb_cuda_encoder *e) { return e ? e->seconds : 0.0; }

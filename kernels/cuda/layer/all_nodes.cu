@@ -50,7 +50,7 @@ template <class T> static int32_t keep_path(const trial *t) {
 int32_t run_all_nodes(const trial *t) {
     const uffb_cuda_bench *b = t->bench;
     const uffb_cuda_bench_shape &s = b->shape;
-    const uint64_t copy = (uint64_t)(t->turn % s.copies) * b->copy_bytes;
+    const uint64_t copy = (uint64_t)(t->turn % b->copies) * b->copy_bytes;
     const uffb_cuda_gemm in = {t->tokens,           b->rows,       s.hidden,    s.dtype, UFFB_IDENTITY, 0, trial_x(t),
                                b->device_in + copy, b->typed_bias, b->workspace};
     const uffb_cuda_gemm out = {t->tokens, s.hidden,  b->rows, s.dtype, UFFB_IDENTITY, 1, b->workspace, b->device_out + copy,

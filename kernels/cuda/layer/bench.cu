@@ -29,13 +29,35 @@ static int32_t check_shape(const uffb_cuda_bench_shape *s) {
     if (!status && !fff(s)) status = check_range("width", s->width, 1, 1 << 24);
     if (!status) status = check_range("batch", s->batch, 1, 1 << 24);
     if (!status) status = check_range("inputs", s->inputs, s->batch, 1 << 24);
-    if (!status) status = check_range("copies", s->copies, 1, 1 << 16);
     if (!status) status = check_range("activation", s->activation, UFFB_GELU, UFFB_IDENTITY);
     if (!status) status = check_range("dtype", s->dtype, UFFB_F32, UFFB_BF16);
+    if (!status) status = check_range("cold", s->cold, 0, 1);
     /* Products of elements that fit are far below 2^63. */
     if (!status && (double)layer_rows(s) * (double)s->hidden > 0x1p40)
         status = uffb_cuda_fail(UFFB_INVALID, "the layer is too large");
     return status;
+}
+
+/* Copies of the weights that cold calls take turns with: enough that a graph of them is long for the clock, in at most 60% of
+ * the device's memory. */
+static const int64_t MOST_COPIES = 64;
+static const double COPIES_SHARE = 0.6;
+
+/* Sizes that follow from the shape, and for cold calls from the device. */
+static int32_t measure(uffb_cuda_bench *b, const uffb_cuda_bench_shape *s) {
+    b->shape = *s;
+    if (fff(s)) b->shape.width = 0;
+    b->rows = layer_rows(s);
+    b->copy_bytes = ((uint64_t)(b->rows * s->hidden * uffb_dtype_bytes(s->dtype)) + 255) / 256 * 256;
+    b->copies = 1;
+    if (!s->cold) return UFFB_OK;
+    uffb_cuda_info info;
+    const int32_t status = uffb_cuda_device_info(s->device, &info);
+    if (status) return status;
+    const double fit = COPIES_SHARE * (double)info.memory / (2.0 * (double)b->copy_bytes);
+    b->copies = fit < 2 ? 2 : fit < (double)MOST_COPIES ? (int64_t)fit : MOST_COPIES;
+    b->other_bytes = 2 * (uint64_t)info.l2;
+    return UFFB_OK;
 }
 
 /* Gives the parts of `b` their places in a block at `memory`, and the size of the block. */
@@ -55,14 +77,14 @@ static uint64_t divide(uffb_cuda_bench *b, uint8_t *memory) {
         const uint64_t all = b->rows <= MOST_ALL_NODES ? (uint64_t)s.batch * rows * wide : 0;
         if (all > workspace) workspace = all;
     }
-    b->copy_bytes = (rows * hidden * wide + 255) / 256 * 256;
-    b->device_in = take((uint64_t)s.copies * b->copy_bytes);
-    b->device_out = take((uint64_t)s.copies * b->copy_bytes);
+    b->device_in = take((uint64_t)b->copies * b->copy_bytes);
+    b->device_out = take((uint64_t)b->copies * b->copy_bytes);
     b->device_bias = (float *)take(rows * sizeof(float));
     b->typed_bias = take(rows * wide);
     b->device_x = take((uint64_t)s.inputs * hidden * wide);
     b->device_y = take((uint64_t)s.inputs * hidden * wide);
     b->workspace = take(workspace);
+    b->other = take(b->other_bytes);
     return used;
 }
 
@@ -72,8 +94,7 @@ static const uint64_t LIBRARY_BYTES = (uint64_t)256 << 20;
 uint64_t uffb_cuda_bench_bytes(const uffb_cuda_bench_shape *s) {
     if (check_shape(s)) return 0;
     uffb_cuda_bench b = {};
-    b.shape = *s;
-    b.rows = layer_rows(s);
+    if (measure(&b, s)) return 0;
     return divide(&b, NULL) + LIBRARY_BYTES;
 }
 
@@ -100,6 +121,7 @@ static int32_t fill_new(uffb_cuda_bench *b) {
     divide(b, b->memory);
     CUDA_TRY(cudaStreamCreateWithFlags(&b->stream, cudaStreamNonBlocking), "making a stream");
     status = uffb_cublas_new(&b->blas);
+    uffb_cublas_tune(b->blas, true); /* so that what is checked is what is timed */
     return status ? status : uffb_cuda_bench_fill(b, UFFB_FILL_UNIFORM, 1);
 }
 
@@ -110,10 +132,8 @@ int32_t uffb_cuda_bench_new(const uffb_cuda_bench_shape *shape, uffb_cuda_bench 
     if (status) return status;
     uffb_cuda_bench *b = (uffb_cuda_bench *)calloc(1, sizeof *b);
     if (!b) return uffb_cuda_fail(UFFB_NO_MEMORY, "no memory for a bench");
-    b->shape = *shape;
-    if (fff(shape)) b->shape.width = 0;
-    b->rows = layer_rows(shape);
-    status = fill_new(b);
+    status = measure(b, shape);
+    if (!status) status = fill_new(b);
     if (status) {
         uffb_cuda_bench_free(b);
         return status;
@@ -169,7 +189,7 @@ static int32_t upload_all(uffb_cuda_bench *b) {
     if (!status) status = upload(b, b->x, s.inputs, s.hidden, false, b->device_x);
     if (status) return status;
     CUDA_TRY(cudaMemcpy(b->device_bias, b->bias, (size_t)b->rows * sizeof *b->bias, cudaMemcpyHostToDevice), "copying a layer");
-    for (int64_t i = 1; i < s.copies; i++) {
+    for (int64_t i = 1; i < b->copies; i++) {
         for (uint8_t *copies : {b->device_in, b->device_out}) {
             CUDA_TRY(cudaMemcpy(copies + (uint64_t)i * b->copy_bytes, copies, b->copy_bytes, cudaMemcpyDeviceToDevice),
                      "copying a layer");

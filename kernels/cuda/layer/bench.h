@@ -8,7 +8,8 @@
 
 struct uffb_cuda_bench {
     uffb_cuda_bench_shape shape;
-    int64_t rows; /* nodes of all trees, or the width */
+    int64_t rows;   /* nodes of all trees, or the width */
+    int64_t copies; /* of the weights */
     cudaStream_t stream;
     uffb_cublas *blas; /* NULL where there is none */
 
@@ -26,6 +27,8 @@ struct uffb_cuda_bench {
     float *device_bias;
     void *typed_bias; /* of the dtype, for dense products */
     uint8_t *device_x, *device_y;
+    void *other; /* NULL where calls are not cold: what takes the place of the weights in L2 */
+    uint64_t other_bytes;
     void *workspace; /* of FFF; the hidden units [batch, rows] of dense products */
 };
 
@@ -41,13 +44,15 @@ typedef struct contender {
     uffb_cuda_contender info;
     int tanh; /* computes GELU in its tanh form, since its library has no other */
     contender_fn *run;
-    contender_fn *tune; /* or NULL: before it is timed */
 } contender;
 
 /* all_nodes.cu: FFF by dense products, of layers that have no more nodes than this; and whether that is the fastest way. */
 #define MOST_ALL_NODES 8192
 int32_t run_all_nodes(const trial *t);
 bool prefers_all_nodes(const trial *t);
+
+/* flush.cu: fills L2 with `bytes` of something else, twice as many as it has. */
+int32_t uffb_cuda_flush(void *memory, uint64_t bytes, cudaStream_t stream);
 
 /* NULL when there is no such contender. */
 const contender *find_contender(int64_t index);

@@ -6,7 +6,7 @@
 static int32_t run_fff(const trial *t, int32_t (*way)(const uffb_cuda_fff_call *)) {
     const uffb_cuda_bench *b = t->bench;
     const uffb_cuda_bench_shape &s = b->shape;
-    const uint64_t copy = (uint64_t)(t->turn % s.copies) * b->copy_bytes;
+    const uint64_t copy = (uint64_t)(t->turn % b->copies) * b->copy_bytes;
     const uffb_cuda_fff layer = {
         s.hidden, s.trees, s.depth, s.dtype, s.activation, b->device_in + copy, b->device_bias, b->device_out + copy};
     const uffb_cuda_fff_call call = {&layer, t->tokens, trial_x(t), trial_y(t), b->workspace, b->stream};
@@ -29,7 +29,7 @@ static int32_t fff_naive(const trial *t) { return run_fff(t, uffb_cuda_fff_naive
 static void describe(const trial *t, int32_t activation, uffb_cuda_gemm *in, uffb_cuda_gemm *out) {
     const uffb_cuda_bench *b = t->bench;
     const uffb_cuda_bench_shape &s = b->shape;
-    const uint64_t copy = (uint64_t)(t->turn % s.copies) * b->copy_bytes;
+    const uint64_t copy = (uint64_t)(t->turn % b->copies) * b->copy_bytes;
     *in = {t->tokens, s.width, s.hidden, s.dtype, activation, 0, trial_x(t), b->device_in + copy, b->typed_bias, b->workspace};
     *out = {t->tokens, s.hidden, s.width, s.dtype, UFFB_IDENTITY, 0, b->workspace, b->device_out + copy, NULL, trial_y(t)};
 }
@@ -41,13 +41,12 @@ static int32_t run_cublas(const trial *t, int tensor) {
     return status ? status : uffb_cublas_gemm(t->bench->blas, &out, tensor, t->bench->stream);
 }
 
-static int32_t run_cublaslt(const trial *t, int tensor,
-                            int32_t (*way)(uffb_cublas *, const uffb_cuda_gemm *, int, cudaStream_t)) {
+static int32_t run_cublaslt(const trial *t, int tensor) {
     const int32_t activation = t->bench->shape.activation;
     uffb_cuda_gemm in, out;
     describe(t, activation == UFFB_GELU ? UFFB_GELU_TANH : activation, &in, &out);
-    const int32_t status = way(t->bench->blas, &in, tensor, t->bench->stream);
-    return status ? status : way(t->bench->blas, &out, tensor, t->bench->stream);
+    const int32_t status = uffb_cublaslt_gemm(t->bench->blas, &in, tensor, t->bench->stream);
+    return status ? status : uffb_cublaslt_gemm(t->bench->blas, &out, tensor, t->bench->stream);
 }
 
 static int32_t dense_own(const trial *t) {
@@ -59,10 +58,8 @@ static int32_t dense_own(const trial *t) {
 
 static int32_t dense_cublas(const trial *t) { return run_cublas(t, 0); }
 static int32_t dense_cublas_tf32(const trial *t) { return run_cublas(t, 1); }
-static int32_t dense_lt(const trial *t) { return run_cublaslt(t, 0, uffb_cublaslt_gemm); }
-static int32_t dense_lt_tf32(const trial *t) { return run_cublaslt(t, 1, uffb_cublaslt_gemm); }
-static int32_t tune_lt(const trial *t) { return run_cublaslt(t, 0, uffb_cublaslt_tune); }
-static int32_t tune_lt_tf32(const trial *t) { return run_cublaslt(t, 1, uffb_cublaslt_tune); }
+static int32_t dense_lt(const trial *t) { return run_cublaslt(t, 0); }
+static int32_t dense_lt_tf32(const trial *t) { return run_cublaslt(t, 1); }
 
 /* --- the list ------------------------------------------------------------------------------------------------------------- */
 
@@ -70,18 +67,18 @@ static int32_t tune_lt_tf32(const trial *t) { return run_cublaslt(t, 1, uffb_cub
 #define ALL (1 << UFFB_F32 | 1 << UFFB_F16 | 1 << UFFB_BF16)
 
 static const contender contenders[] = {
-    {{"fff ours", 1, 0, ALL, 0}, 0, fff_ours, NULL}, /* the one of the next four that suits layer and batch */
-    {{"fff ours small", 1, 0, ALL, 0}, 0, fff_small, NULL},
-    {{"fff ours unsorted", 1, 0, ALL, 0}, 0, fff_walk, NULL},
-    {{"fff ours sorted", 1, 0, ALL, 0}, 0, fff_sorted, NULL},
-    {{"fff ours all nodes", 1, 0, ALL, 0}, 0, fff_all_nodes, NULL},
-    {{"fff bmm", 1, 0, ALL, 0}, 0, fff_bmm, NULL},
-    {{"fff naive", 1, 0, ALL, 0}, 0, fff_naive, NULL},
-    {{"dense ours", 0, 0, ALL, 0}, 0, dense_own, NULL},
-    {{"dense cublas", 0, 1, ALL, 0}, 0, dense_cublas, NULL},
-    {{"dense cublas tf32", 0, 1, F32, 1}, 0, dense_cublas_tf32, NULL},
-    {{"dense cublaslt", 0, 1, ALL, 0}, 1, dense_lt, tune_lt},
-    {{"dense cublaslt tf32", 0, 1, F32, 1}, 1, dense_lt_tf32, tune_lt_tf32},
+    {{"fff ours", 1, 0, ALL, 0}, 0, fff_ours}, /* the one of the next four that suits layer and batch */
+    {{"fff ours small", 1, 0, ALL, 0}, 0, fff_small},
+    {{"fff ours unsorted", 1, 0, ALL, 0}, 0, fff_walk},
+    {{"fff ours sorted", 1, 0, ALL, 0}, 0, fff_sorted},
+    {{"fff ours all nodes", 1, 0, ALL, 0}, 0, fff_all_nodes},
+    {{"fff bmm", 1, 0, ALL, 0}, 0, fff_bmm},
+    {{"fff naive", 1, 0, ALL, 0}, 0, fff_naive},
+    {{"dense ours", 0, 0, ALL, 0}, 0, dense_own},
+    {{"dense cublas", 0, 1, ALL, 0}, 0, dense_cublas},
+    {{"dense cublas tf32", 0, 1, F32, 1}, 0, dense_cublas_tf32},
+    {{"dense cublaslt", 0, 1, ALL, 0}, 1, dense_lt},
+    {{"dense cublaslt tf32", 0, 1, F32, 1}, 1, dense_lt_tf32},
 };
 
 #define CONTENDERS (int64_t)(sizeof contenders / sizeof *contenders)

@@ -20,7 +20,7 @@ static int32_t check_trial(const uffb_cuda_bench *b, int64_t index, int64_t toke
 
 /* --- running -------------------------------------------------------------------------------------------------------------- */
 
-/* `calls` calls as one graph, so that what is measured is the device's work and not the launches. */
+/* Calls as one graph, so that what is measured is the device's work and not the launches. */
 static int32_t capture(uffb_cuda_bench *b, const contender *c, int64_t tokens, int64_t calls, cudaGraphExec_t *exec) {
     CUDA_TRY(cudaStreamBeginCapture(b->stream, cudaStreamCaptureModeThreadLocal), "capturing a graph");
     int32_t status = UFFB_OK;
@@ -32,21 +32,27 @@ static int32_t capture(uffb_cuda_bench *b, const contender *c, int64_t tokens, i
     const cudaError_t error = cudaStreamEndCapture(b->stream, &graph);
     if (!status) status = uffb_cuda_check(error, "capturing a graph");
     if (status) cudaGetLastError();
-    if (!status) status = uffb_cuda_check(cudaGraphInstantiate(exec, graph, 0), "preparing a graph");
+    if (!status) status = uffb_cuda_check(cudaGraphInstantiateWithFlags(exec, graph, 0), "preparing a graph");
     if (graph) cudaGraphDestroy(graph);
     return status;
 }
 
-/* Runs it twice: what the first time brings along (kernels to load, clocks to raise) is not measured. */
-static int32_t time_graph(uffb_cuda_bench *b, cudaGraphExec_t exec, const cudaEvent_t *event, double *seconds) {
+/* Seconds of `runs` runs, and of one before them that is not counted, for what the first brings along (kernels to load, clocks
+ * to raise). What comes before a counted run keeps the device busy while the run is launched. */
+static int32_t time_graph(uffb_cuda_bench *b, cudaGraphExec_t exec, int64_t runs, const cudaEvent_t *event, double *seconds) {
     CUDA_TRY(cudaGraphLaunch(exec, b->stream), "running a graph");
-    CUDA_TRY(cudaEventRecord(event[0], b->stream), "running a graph");
-    CUDA_TRY(cudaGraphLaunch(exec, b->stream), "running a graph");
-    CUDA_TRY(cudaEventRecord(event[1], b->stream), "running a graph");
-    CUDA_TRY(cudaStreamSynchronize(b->stream), "running a graph");
-    float ms = 0;
-    CUDA_TRY(cudaEventElapsedTime(&ms, event[0], event[1]), "reading the device's clock");
-    *seconds = ms * 1e-3;
+    *seconds = 0;
+    for (int64_t i = 0; i < runs; i++) {
+        const int32_t status = b->other_bytes ? uffb_cuda_flush(b->other, b->other_bytes, b->stream) : UFFB_OK;
+        if (status) return status;
+        CUDA_TRY(cudaEventRecord(event[0], b->stream), "running a graph");
+        CUDA_TRY(cudaGraphLaunch(exec, b->stream), "running a graph");
+        CUDA_TRY(cudaEventRecord(event[1], b->stream), "running a graph");
+        CUDA_TRY(cudaStreamSynchronize(b->stream), "running a graph");
+        float ms = 0;
+        CUDA_TRY(cudaEventElapsedTime(&ms, event[0], event[1]), "reading the device's clock");
+        *seconds += ms * 1e-3;
+    }
     return UFFB_OK;
 }
 
@@ -58,18 +64,19 @@ int32_t uffb_cuda_bench_run(uffb_cuda_bench *b, int64_t index, int64_t tokens, i
     if (calls < 1 || calls > 1 << 20)
         return uffb_cuda_fail(UFFB_INVALID, "calls is %lld, but must be 1 to 1048576", (long long)calls);
     const trial first = {b, tokens, 0};
-    if (c->tune) status = c->tune(&first);
-    if (!status) status = c->run(&first);
+    status = c->run(&first); /* which tunes, too */
     if (status) return status;
     CUDA_TRY(cudaStreamSynchronize(b->stream), "running a contender");
     cudaGraphExec_t exec = NULL;
     cudaEvent_t event[2] = {NULL, NULL};
-    status = capture(b, c, tokens, calls, &exec);
+    /* Cold: no copy of the weights twice. */
+    const int64_t together = b->shape.cold && calls > b->copies ? b->copies : calls, runs = (calls + together - 1) / together;
+    status = capture(b, c, tokens, together, &exec);
     for (cudaEvent_t &e : event) {
         if (!status) status = uffb_cuda_check(cudaEventCreate(&e), "making an event");
     }
-    if (!status) status = time_graph(b, exec, event, seconds);
-    *seconds /= (double)calls;
+    if (!status) status = time_graph(b, exec, runs, event, seconds);
+    *seconds /= (double)(runs * together);
     for (cudaEvent_t e : event) {
         if (e) cudaEventDestroy(e);
     }

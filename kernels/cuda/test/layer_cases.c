@@ -3,6 +3,7 @@
 #include "../../test/check.h"
 #include "../uffb_cuda.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,7 +35,6 @@ static uffb_cuda_bench *new_bench(const layer_shape *s, int32_t dtype, int64_t b
                                          .width = s->width,
                                          .batch = batch,
                                          .inputs = batch + 1,
-                                         .copies = 1,
                                          .activation = s->activation,
                                          .dtype = dtype};
     uffb_cuda_bench *bench = NULL;
@@ -93,8 +93,24 @@ int64_t test_layers(int64_t shapes, const layer_shape *shape, int64_t batches, c
     return skipped;
 }
 
+/* Graphs with and without all copies of the weights, and more calls than copies. */
+static void test_cold(uffb_cuda_bench_shape shape) {
+    const uint64_t warm = uffb_cuda_bench_bytes(&shape);
+    uffb_cuda_bench *bench = NULL;
+    double value = NAN;
+    int64_t ties;
+    shape.cold = 1;
+    check(uffb_cuda_bench_bytes(&shape) > warm, "copies of the weights have no size");
+    check(uffb_cuda_bench_new(&shape, &bench) == UFFB_OK, "%s", uffb_cuda_error());
+    for (int64_t calls = 3; bench && calls < 200; calls += 131) {
+        check(uffb_cuda_bench_run(bench, 0, 4, calls, &value) == UFFB_OK && value >= 0, "%s", uffb_cuda_error());
+    }
+    check(uffb_cuda_bench_check(bench, 0, 4, &value, &ties) == UFFB_OK && value < 1e-5, "%s", uffb_cuda_error());
+    uffb_cuda_bench_free(bench);
+}
+
 void test_layer_misuse(void) {
-    const uffb_cuda_bench_shape good = {.hidden = 16, .trees = 1, .depth = 2, .batch = 4, .inputs = 4, .copies = 1};
+    const uffb_cuda_bench_shape good = {.hidden = 16, .trees = 1, .depth = 2, .batch = 4, .inputs = 4};
     uffb_cuda_bench *bench = NULL;
     uffb_cuda_contender info;
     double value;
@@ -117,9 +133,9 @@ void test_layer_misuse(void) {
     REFUSED(depth, 25);
     REFUSED(batch, 0);
     REFUSED(inputs, 3);
-    REFUSED(copies, 0);
     REFUSED(activation, 5);
     REFUSED(dtype, UFFB_F64);
+    REFUSED(cold, 2);
     uffb_cuda_bench_shape other = good;
     other.device = 1000;
     check(uffb_cuda_bench_new(&other, &bench) == UFFB_UNSUPPORTED && !bench, "device 1000 was taken");
@@ -133,5 +149,8 @@ void test_layer_misuse(void) {
     check(uffb_cuda_bench_run(bench, 0, 4, 3, &value) == UFFB_OK && value >= 0, "%s", uffb_cuda_error());
     uffb_cuda_bench_free(bench);
     uffb_cuda_bench_free(NULL);
+    test_end();
+    test_begin("cold calls run, too");
+    test_cold(good);
     test_end();
 }

@@ -189,7 +189,7 @@ inline cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t *graph) {
     *graph = new simt_graph{simt_clock() - simt_capture_start()};
     return cudaPeekAtLastError();
 }
-inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long) {
+inline cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long) {
     *exec = new simt_graph(*graph);
     return cudaSuccess;
 }
