@@ -110,14 +110,16 @@ template <class S> __global__ static void __launch_bounds__(WARPS<typename S::T>
 
 /* --- sorting by subtree ---------------------------------------------------------------------------------------------------
  * Counted while walking the top; here each block adds up the counts and puts its tokens in their places. Where tokens of a
- * subtree stand among each other depends on who counted first, and no result depends on that. */
+ * subtree stand among each other depends on who counted first, and no result depends on that. The first block clears the counts
+ * of the next tree, which nobody uses meanwhile. */
 
 #define SORT_THREADS 256
 
 __global__ static void sort_kernel(int64_t tokens, int top, const int32_t *count, const int32_t *node, const int32_t *rank,
-                                   int32_t *order) {
+                                   int32_t *order, int32_t *next_count) {
     __shared__ int32_t start[1 << MOST_TOP], total[SORT_THREADS];
     const int subtrees = 1 << top, each = (subtrees + SORT_THREADS - 1) / SORT_THREADS, mine = threadIdx.x * each;
+    for (int i = threadIdx.x; blockIdx.x == 0 && i < subtrees; i += SORT_THREADS) next_count[i] = 0;
     int32_t sum = 0;
     for (int i = mine; i < mine + each && i < subtrees; i++) {
         start[i] = sum;
@@ -185,7 +187,6 @@ static walk prepare(const uffb_cuda_fff_call *c, const fff_workspace &s) {
     w.y = c->y;
     w.trees = (int32_t)l->trees;
     w.to = (int32_t)l->depth + 1;
-    w.count = s.count;
     w.node = s.node;
     w.rank = s.rank;
     w.logits = s.logits;
@@ -204,15 +205,16 @@ int32_t uffb_cuda_fff_sorted(const uffb_cuda_fff_call *c) {
     walk w = prepare(c, s);
     w.trees = 1;
     const int64_t blocks = (c->tokens + SORT_THREADS - 1) / SORT_THREADS;
+    CUDA_TRY(cudaMemsetAsync(s.count[0], 0, sizeof(int32_t) << top, c->stream), "clearing counts");
     for (; w.first_tree < c->layer->trees; w.first_tree++) {
-        CUDA_TRY(cudaMemsetAsync(s.count, 0, sizeof(int32_t) << top, c->stream), "clearing counts");
+        w.count = s.count[w.first_tree % 2];
         w.from = 0;
         w.to = (int32_t)top;
         w.order = NULL;
         int32_t status = launch(w, c->stream);
         if (status) return status;
         UFFB_LAUNCH(sort_kernel, (unsigned)(blocks < 128 ? blocks : 128), SORT_THREADS, 0, c->stream, c->tokens, (int)top,
-                    s.count, s.node, s.rank, s.order);
+                    w.count, s.node, s.rank, s.order, s.count[(w.first_tree + 1) % 2]);
         CUDA_TRY(cudaGetLastError(), "sorting tokens");
         w.from = (int32_t)top;
         w.to = (int32_t)levels;

@@ -12,13 +12,13 @@
 #define MOST_TOP 12
 
 typedef struct fff_workspace {
-    int32_t *count; /* [2^MOST_TOP]: tokens in each subtree */
-    int32_t *node;  /* [tokens]: the root of the subtree that a token has reached */
-    int32_t *rank;  /* [tokens]: its place among those of its subtree */
-    int32_t *order; /* [tokens], sorted by subtree */
-    float *logits;  /* [tokens, depth + 1] */
-    float *sums;    /* [tokens, hidden]: of several trees, where y cannot hold them */
-    float *splits;  /* [tokens, splits, hidden]: of small.cu */
+    int32_t *count[2]; /* [2^MOST_TOP]: tokens in each subtree, of every other tree */
+    int32_t *node;     /* [tokens]: the root of the subtree that a token has reached */
+    int32_t *rank;     /* [tokens]: its place among those of its subtree */
+    int32_t *order;    /* [tokens], sorted by subtree */
+    float *logits;     /* [tokens, depth + 1] */
+    float *sums;       /* [tokens, hidden]: of several trees, where y cannot hold them */
+    float *splits;     /* [tokens, splits, hidden]: of small.cu */
     uint64_t bytes;
 } fff_workspace;
 
@@ -32,7 +32,7 @@ inline fff_workspace divide_workspace(const uffb_cuda_fff *l, int64_t tokens, vo
     };
     const uint64_t t = (uint64_t)tokens, hidden = (uint64_t)l->hidden;
     const uint64_t few = t < SMALL_SPLIT_TOKENS ? t : SMALL_SPLIT_TOKENS;
-    w.count = (int32_t *)take(1 << MOST_TOP);
+    for (int32_t *&count : w.count) count = (int32_t *)take(1 << MOST_TOP);
     w.node = (int32_t *)take(t);
     w.rank = (int32_t *)take(t);
     w.order = (int32_t *)take(t);

@@ -22,7 +22,7 @@ int main(void) {
     static const layer_shape shapes[] = {
         {32, 1, 5, 0, UFFB_GELU, UFFB_FILL_UNIFORM},  {100, 2, 4, 0, UFFB_RELU, UFFB_FILL_UNIFORM},
         {33, 1, 3, 0, UFFB_GELU, UFFB_FILL_SKEWED},   {200, 1, 9, 0, UFFB_GELU, UFFB_FILL_SKEWED},
-        {200, 2, 8, 0, UFFB_GELU, UFFB_FILL_UNIFORM}, {264, 5, 1, 0, UFFB_TANH, UFFB_FILL_UNIFORM},
+        {200, 3, 8, 0, UFFB_GELU, UFFB_FILL_UNIFORM}, {264, 5, 1, 0, UFFB_TANH, UFFB_FILL_UNIFORM},
         {40, 1, 7, 0, UFFB_IDENTITY, UFFB_FILL_ZERO},
     };
     static const int64_t batches[] = {1, 2, 8, 31, 33, 65, 129};
