@@ -124,14 +124,19 @@ static void test_rotated(void) {
         run(b, names[i], 1, UFFB_CACHE_ROTATED);
         const int64_t calls = b->turn;
         check(calls % COPIES == 0, "%lld calls are no whole turns", (long long)calls);
-        check(calls > 2 * COPIES, "short calls had %lld turns before the one that counts", (long long)(calls / COPIES - 1));
         for (int64_t t = 1; t <= calls && t < INPUTS; t++) {
             const int64_t copy = copy_of(b, t);
             if (!check(copy == t % COPIES, "call %lld had copy %lld", (long long)t, (long long)copy)) break;
         }
         check(copy_of(b, 0) == -1, "an input that had no turn was used");
-        run(b, names[i], 1, UFFB_CACHE_ROTATED);
-        check(b->turn % COPIES == 0 && b->turn > calls, "the next run goes on from there");
+        int64_t most = calls; /* where another program takes the CPU, a turn may be long */
+        for (int again = 0; again < 50 && most <= 2 * COPIES; again++) {
+            const int64_t before = b->turn;
+            run(b, names[i], 1, UFFB_CACHE_ROTATED);
+            check(b->turn % COPIES == 0 && b->turn > before, "the next run goes on from there");
+            if (b->turn - before > most) most = b->turn - before;
+        }
+        check(most > 2 * COPIES, "short calls never had more than one turn before the one that counts");
         uffb_bench_free(b);
     }
     test_end();
