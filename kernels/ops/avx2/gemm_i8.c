@@ -1,6 +1,6 @@
 /* 8-bit integers on AVX2. Bytes are widened to 16 bits before they are multiplied: the instruction that multiplies bytes
  * saturates. */
-#include "../ops.h"
+#include "../int.h"
 
 #include <immintrin.h>
 #include <math.h>
@@ -37,20 +37,8 @@ void uffb_quantise_avx2(int64_t rows, int64_t cols, const float *x, int64_t ldx,
 /* Sums of pairs of k to sums of 8 columns. */
 static inline __m256i join(__m256i low, __m256i high) { return _mm256_permute4x64_epi64(_mm256_hadd_epi32(low, high), 0xd8); }
 
-static inline void store_columns(__m256i sum, int64_t col, int64_t cols, float a_scale, const uffb_weights_i8 *w,
-                                 const float *bias, float *c, int32_t accumulate) {
-    int32_t sums[8];
-    _mm256_storeu_si256((__m256i *)sums, sum);
-    for (int64_t i = 0; i < 8 && col + i < cols; i++) {
-        float value = (float)(sums[i] - 128 * w->sum[col + i]) * (a_scale * w->scale[col + i]) + (bias ? bias[col + i] : 0.0f);
-        c[col + i] = accumulate ? c[col + i] + value : value;
-    }
-}
-
-static inline __attribute__((always_inline)) void tile(int rows, int64_t col, int64_t n, int64_t quads, const uint8_t *a,
-                                                       int64_t lda, const float *a_scale, const uffb_weights_i8 *w,
-                                                       const float *bias, float *c, int64_t ldc, int32_t accumulate) {
-    const int8_t *panel = w->panels + col * quads * 4;
+static inline __attribute__((always_inline)) void tile(int rows, int64_t quads, const uint8_t *a, int64_t lda,
+                                                       const uint8_t *panel, int32_t (*sums)[UFFB_PANEL]) {
     __m256i sum[TILE_ROWS][4];
 #pragma GCC unroll 3
     for (int r = 0; r < rows; r++) {
@@ -74,23 +62,19 @@ static inline __attribute__((always_inline)) void tile(int rows, int64_t col, in
     }
 #pragma GCC unroll 3
     for (int r = 0; r < rows; r++) {
-        store_columns(join(sum[r][0], sum[r][1]), col, n, a_scale[r], w, bias, c + r * ldc, accumulate);
-        store_columns(join(sum[r][2], sum[r][3]), col + 8, n, a_scale[r], w, bias, c + r * ldc, accumulate);
+        _mm256_storeu_si256((__m256i *)sums[r], join(sum[r][0], sum[r][1]));
+        _mm256_storeu_si256((__m256i *)sums[r] + 1, join(sum[r][2], sum[r][3]));
     }
 }
 
+UFFB_INT_TILE(tile_1, tile, 1)
+UFFB_INT_TILE(tile_2, tile, 2)
+UFFB_INT_TILE(tile_3, tile, 3)
+
+static uffb_int_tile *const tiles[TILE_ROWS] = {tile_1, tile_2, tile_3};
+
 void uffb_gemm_i8_avx2(int64_t m, int64_t n, int64_t k, const uint8_t *a, int64_t lda, const float *a_scale,
                        const uffb_weights_i8 *w, const float *bias, float *c, int64_t ldc, int32_t accumulate) {
-    const int64_t quads = (k + 3) / 4;
-    for (int64_t col = 0; col < n; col += UFFB_PANEL) {
-        for (int64_t row = 0; row < m; row += TILE_ROWS) {
-            const uint8_t *x = a + row * lda;
-            float *y = c + row * ldc;
-            switch (m - row) {
-            case 1: tile(1, col, n, quads, x, lda, a_scale + row, w, bias, y, ldc, accumulate); break;
-            case 2: tile(2, col, n, quads, x, lda, a_scale + row, w, bias, y, ldc, accumulate); break;
-            default: tile(3, col, n, quads, x, lda, a_scale + row, w, bias, y, ldc, accumulate); break;
-            }
-        }
-    }
+    const uffb_weights_int weights = {w->panels, w->scale, w->sum};
+    uffb_gemm_int(tiles, TILE_ROWS, m, n, (k + 3) / 4, a, lda, a_scale, weights, bias, c, ldc, accumulate);
 }
