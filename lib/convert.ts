@@ -40,7 +40,7 @@ export function convertModel(
   return makeWhole(output, async (temporary) => {
     const bound = bindTensors(loadConfig(checkpoint), checkpoint, { ignoreUnknown });
     bound.native[Symbol.dispose]();
-    const weights = planWeights(bound.bindings, dtype);
+    const weights = planWeights(bound.bindings, dtype, bound.config.arch);
     const bytes =
       to === "packed"
         ? await writePacked(temporary, weights, checkpoint.file)

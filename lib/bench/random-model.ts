@@ -93,7 +93,7 @@ export function randomModel(arch: Arch, dtype: "f32" | "int8", like?: NativeMode
     }
     if (dtype === "int8" && layout === UFFB_PANELS) {
       const from = { dtype: UFFB_F32, layout };
-      const integers = integersFor(name);
+      const integers = integersFor(name, arch);
       const to = INTEGERS[integers];
       const panels = new Uint8Array(matrixBytes(rows, cols, to));
       const scale = new Float32Array(rows);

@@ -1,4 +1,4 @@
-import { UFFB_F32, UFFB_PANELS, UFFB_ROWS } from "../../ffi/bindings.ts";
+import { type Arch, UFFB_F32, UFFB_PANELS, UFFB_PRE_NORM, UFFB_ROWS } from "../../ffi/bindings.ts";
 import { type Form, INTEGERS, type Integers } from "../../ffi/matrix.ts";
 import { UffbError } from "../errors.ts";
 import { allFinite } from "../finite.ts";
@@ -21,12 +21,15 @@ export interface Weight {
   dtype: WeightDtype | "I16";
 }
 
-/** Where 8 bits lose most for the time they save (kernels/PERFORMANCE.md): the first two layers' attention, and heads but a decoder. */
-const IN_16_BITS = /^layer\.[01]\.attn\.|^head\.(?!mlm\.decoder)/;
+/** Small, and 8 bits lose much there: heads but a decoder. */
+const SMALL_HEADS = /^head\.(?!mlm\.decoder)/;
+/** What is added to a stream that has hardly begun, and passes through all that follows (kernels/PERFORMANCE.md). */
+const FIRST_ATTENTION = /^layer\.[01]\.attn\./;
 
-/** How a matrix by this name is stored in a model in 8 bits. */
-export function integersFor(name: string): Integers {
-  return IN_16_BITS.test(name) ? "I16" : "I8";
+/** How a matrix by this name is stored in a model in 8 bits. Where each block normalises its sum, the first ones are as good as others. */
+export function integersFor(name: string, { normPosition }: Pick<Arch, "normPosition">): Integers {
+  const first = normPosition === UFFB_PRE_NORM && FIRST_ATTENTION.test(name);
+  return first || SMALL_HEADS.test(name) ? "I16" : "I8";
 }
 
 /** Whether a matrix in integers has its rows beside it in f16, which embeddings and the best logits are computed from. */
@@ -39,7 +42,11 @@ export function hasRows({ name, layout }: Pick<Binding["wanted"], "name" | "layo
  * the rows of a tree, which decide the way.
  * Errors: UffbError when integers are to become other weights.
  */
-export function planWeights(bindings: readonly Binding[], dtype: WeightDtype): Weight[] {
+export function planWeights(
+  bindings: readonly Binding[],
+  dtype: WeightDtype,
+  arch: Readonly<Arch>,
+): Weight[] {
   return bindings.map((binding) => {
     const { wanted, tensor, name } = binding;
     const finite = allFinite(tensor);
@@ -49,16 +56,21 @@ export function planWeights(bindings: readonly Binding[], dtype: WeightDtype): W
         `${tensor.file}: tensor ${printable(name)} is in integers, which are no way back; convert the original model`,
       );
     }
-    return { binding, finite, dtype: wanted.rows === 1 ? "F32" : matrixDtype(binding, finite, dtype) };
+    return { binding, finite, dtype: wanted.rows === 1 ? "F32" : matrixDtype(binding, finite, dtype, arch) };
   });
 }
 
-function matrixDtype({ wanted, tensor }: Binding, finite: boolean, dtype: WeightDtype): Weight["dtype"] {
+function matrixDtype(
+  { wanted, tensor }: Binding,
+  finite: boolean,
+  dtype: WeightDtype,
+  arch: Readonly<Arch>,
+): Weight["dtype"] {
   if (dtype !== "I8") return dtype;
   if (isInteger(tensor)) return tensor.dtype;
   if (wanted.name.endsWith(".rows")) return "F16";
   const fits = wanted.layout === UFFB_PANELS && wanted.cols <= MAX_COLS_I8 && finite;
-  return fits ? integersFor(wanted.name) : "F32";
+  return fits ? integersFor(wanted.name, arch) : "F32";
 }
 
 function isInteger<T extends { dtype: string }>(tensor: T): tensor is T & { dtype: Integers } {
