@@ -77,7 +77,7 @@ const config *test_configs(int64_t *count) {
     CONFIG("fff 1x16, hidden 8", 1, fff(1, 16, 8, 2));
     CONFIG("fff 1x4, hidden 128", 1, fff(1, 4, 128, 2));
     /* Large enough for the whole batch, but not for its pieces, to be sorted by subtree. */
-    CONFIG("fff 1x11, hidden 64, sorted", 1, fff(1, 11, 64, 4));
+    CONFIG("fff 1x11, hidden 48, sorted", 1, fff(1, 11, 48, 4));
     CONFIG("fff 2x8, hidden 100, sorted", 0, fff(2, 8, 100, 4));
     CONFIG("fff 2x6, hidden 40", 1, fff(2, 6, 40, 5));
     CONFIG("fff 3x2, hidden 49", 1, fff(3, 2, 49, 7));
