@@ -1,5 +1,6 @@
 /* A bench's layer and inputs: making and filling them. Running contenders on them is trial.c. */
 #include "layer.h"
+#include "fill.h"
 #include "../engine/memory.h"
 
 #include <math.h>
@@ -155,16 +156,6 @@ float uffb_bench_activate(const uffb_bench *b, float x) {
 /* --- filling ---------------------------------------------------------------------------------------------------------------
  */
 
-/* Uniform in [-1, 1); xorshift64. */
-static void fill_random(uint64_t *state, int64_t n, float scale, float *out) {
-    for (int64_t i = 0; i < n; i++) {
-        *state ^= *state << 13;
-        *state ^= *state >> 7;
-        *state ^= *state << 17;
-        out[i] = ((float)(*state >> 40) * 0x1p-23f - 1.0f) * scale;
-    }
-}
-
 int64_t uffb_panel_floats(int64_t rows, int64_t cols) {
     return (int64_t)(uffb_tensor_bytes(rows, cols, UFFB_F32, UFFB_PANELS) / sizeof(float));
 }
@@ -216,15 +207,7 @@ int32_t uffb_bench_fill(uffb_bench *b, int32_t fill, uint64_t seed) {
     if (!b || fill < UFFB_FILL_UNIFORM || fill > UFFB_FILL_ZERO)
         return uffb_fail(UFFB_INVALID, "uffb_bench_fill: no bench or no such fill");
     const int64_t h = b->shape.hidden;
-    uint64_t state = seed * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du;
-    const float scale = fill == UFFB_FILL_ZERO ? 0.0f : 1.0f;
-    /* Weights of variance 1/hidden and inputs of variance 1 give logits of variance 1. */
-    fill_random(&state, b->rows * h, scale * sqrtf(3.0f / (float)h), b->in_copies);
-    fill_random(&state, b->rows * h, scale * sqrtf(3.0f / (float)h), b->out_copies);
-    fill_random(&state, b->shape.inputs * h, scale * sqrtf(3.0f), b->x_rows);
-    fill_random(&state, b->rows, scale * 0.01f, b->bias);
-    /* P(N(0,1) > 1.2816) = 0.1 */
-    for (int64_t i = 0; fill == UFFB_FILL_SKEWED && i < b->rows; i++) b->bias[i] -= 1.2816f;
+    uffb_fill_layer(fill, seed, b->rows, h, b->shape.inputs, b->in_copies, b->out_copies, b->x_rows, b->bias);
     memset(b->y_rows, 0, (size_t)(b->shape.inputs * h) * sizeof *b->y);
     return share_weights(b);
 }

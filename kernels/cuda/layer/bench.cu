@@ -1,5 +1,6 @@
 /* A bench's layer and inputs on a device: making and filling them. Running contenders on them is trial.cu. */
 #include "bench.h"
+#include "../../bench/fill.h"
 
 #include <stdlib.h>
 
@@ -200,27 +201,10 @@ static int32_t upload_all(uffb_cuda_bench *b) {
     return UFFB_OK;
 }
 
-/* Uniform in [-1, 1); xorshift64. As in kernels/bench/layer.c, to the last bit. */
-static void fill_random(uint64_t *state, int64_t n, float scale, float *out) {
-    for (int64_t i = 0; i < n; i++) {
-        *state ^= *state << 13;
-        *state ^= *state >> 7;
-        *state ^= *state << 17;
-        out[i] = ((float)(*state >> 40) * 0x1p-23f - 1.0f) * scale;
-    }
-}
-
 int32_t uffb_cuda_bench_fill(uffb_cuda_bench *b, int32_t fill, uint64_t seed) {
     if (!b || fill < UFFB_FILL_UNIFORM || fill > UFFB_FILL_ZERO)
         return uffb_cuda_fail(UFFB_INVALID, "uffb_cuda_bench_fill: no bench or no such fill");
-    const int64_t h = b->shape.hidden;
-    uint64_t state = seed * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du;
-    const float scale = fill == UFFB_FILL_ZERO ? 0.0f : 1.0f;
-    fill_random(&state, b->rows * h, scale * sqrtf(3.0f / (float)h), b->in);
-    fill_random(&state, b->rows * h, scale * sqrtf(3.0f / (float)h), b->out);
-    fill_random(&state, b->shape.inputs * h, scale * sqrtf(3.0f), b->x);
-    fill_random(&state, b->rows, scale * 0.01f, b->bias);
-    for (int64_t i = 0; fill == UFFB_FILL_SKEWED && i < b->rows; i++) b->bias[i] -= 1.2816f;
+    uffb_fill_layer(fill, seed, b->rows, b->shape.hidden, b->shape.inputs, b->in, b->out, b->x, b->bias);
     return upload_all(b);
 }
 
