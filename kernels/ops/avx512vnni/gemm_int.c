@@ -5,7 +5,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-/* 16 chains are enough to keep every multiplier busy; with more, compilers put accumulators on the stack. */
+/* 16 chains keep every multiplier busy, and rows of a and c out of each other's way in L1. */
 #define TILE_ROWS 8
 
 typedef struct {
@@ -13,6 +13,16 @@ typedef struct {
     const float *scale;
     const int32_t *sum; /* NULL for 16 bits, whose activations have no offset */
 } weights;
+
+/* In assembly, because GCC copies accumulators around the intrinsic, and stores those that find no register then. */
+static inline __attribute__((always_inline)) __m512i multiply_add(int wide, __m512i sum, __m512i x, __m512i b) {
+    if (wide) {
+        __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(b));
+    } else {
+        __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(b));
+    }
+    return sum;
+}
 
 /* c [rows, cols] of one tile: 16 columns a panel, `panels` of them; cols <= panels * 16. lda in bytes. */
 static inline __attribute__((always_inline)) void tile(int wide, int rows, int panels, int64_t col, int64_t cols, int64_t steps,
@@ -28,7 +38,11 @@ static inline __attribute__((always_inline)) void tile(int wide, int rows, int p
     for (int64_t l = 0; l < steps; l++) {
         __m512i b[2];
 #pragma GCC unroll 8
-        for (int p = 0; p < panels; p++) b[p] = _mm512_loadu_si512(panel + (p * steps + l) * 64);
+        for (int p = 0; p < panels; p++) {
+            const uint8_t *line = panel + (p * steps + l) * 64;
+            b[p] = _mm512_loadu_si512(line);
+            _mm_prefetch((const char *)line + panels * steps * 64, _MM_HINT_T1); /* the same of the tile to the right */
+        }
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             int32_t four;
@@ -36,7 +50,7 @@ static inline __attribute__((always_inline)) void tile(int wide, int rows, int p
             const __m512i x = _mm512_set1_epi32(four);
 #pragma GCC unroll 8
             for (int p = 0; p < panels; p++) {
-                sum[r][p] = wide ? _mm512_dpwssd_epi32(sum[r][p], x, b[p]) : _mm512_dpbusd_epi32(sum[r][p], x, b[p]);
+                sum[r][p] = multiply_add(wide, sum[r][p], x, b[p]);
             }
         }
     }
