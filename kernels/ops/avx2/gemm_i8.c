@@ -3,33 +3,7 @@
 #include "../int.h"
 
 #include <immintrin.h>
-#include <math.h>
 #include <string.h>
-
-void uffb_quantise_avx2(int64_t rows, int64_t cols, const float *x, int64_t ldx, uint8_t *q, int64_t ldq, float *scale) {
-    const int64_t whole = cols / 8 * 8;
-    for (int64_t r = 0; r < rows; r++, x += ldx, q += ldq) {
-        __m256 mosts = _mm256_setzero_ps();
-        for (int64_t i = 0; i < whole; i += 8) {
-            mosts = _mm256_max_ps(mosts, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), _mm256_loadu_ps(x + i)));
-        }
-        float lanes[8], most = 0;
-        _mm256_storeu_ps(lanes, mosts);
-        for (int i = 0; i < 8; i++) most = lanes[i] > most ? lanes[i] : most;
-        for (int64_t i = whole; i < cols; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
-
-        const float inverse = most > 0 ? 127.0f / most : 0.0f;
-        scale[r] = most / 127.0f;
-        for (int64_t i = 0; i < whole; i += 8) {
-            __m256i wide = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(inverse)));
-            wide = _mm256_add_epi32(wide, _mm256_set1_epi32(128));
-            __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
-            _mm_storel_epi64((__m128i *)(q + i), _mm_packus_epi16(words, words));
-        }
-        for (int64_t i = whole; i < cols; i++) q[i] = (uint8_t)(128 + (int)rintf(x[i] * inverse));
-        for (int64_t i = cols; i < (cols + 3) / 4 * 4; i++) q[i] = 128;
-    }
-}
 
 /* Registers hold 3 rows of a panel: 12 of 16. */
 #define TILE_ROWS 3

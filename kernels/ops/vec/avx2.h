@@ -22,10 +22,19 @@ static inline vec vec_load_bf16(const uint16_t *p) {
 static inline void vec_store(float *p, vec v) { _mm256_storeu_ps(p, v); }
 static inline vec vec_load_some(const float *p, int64_t n) { return _mm256_maskload_ps(p, vec_mask(n)); }
 static inline void vec_store_some(float *p, vec v, int64_t n) { _mm256_maskstore_ps(p, vec_mask(n), v); }
+/* The first n lanes of v, and of `rest` those after them. */
+static inline vec vec_first(int64_t n, vec v, vec rest) { return _mm256_blendv_ps(rest, v, _mm256_castsi256_ps(vec_mask(n))); }
+/* Whole numbers from 0 to 255. */
+static inline void vec_store_u8(uint8_t *p, vec whole) {
+    const __m256i wide = _mm256_cvtps_epi32(whole);
+    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+    _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(words, words));
+}
 static inline vec vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
 static inline vec vec_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
 static inline vec vec_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
 static inline vec vec_div(vec a, vec b) { return _mm256_div_ps(a, b); }
+static inline vec vec_abs(vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 static inline vec vec_max(vec a, vec b) { return _mm256_max_ps(a, b); }
 static inline vec vec_min(vec a, vec b) { return _mm256_min_ps(a, b); }
 static inline vec vec_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }

@@ -25,10 +25,22 @@ static inline void vec_store_some(float *p, vec v, int64_t n) {
     vst1q_f32(lanes, v);
     for (int64_t i = 0; i < n; i++) p[i] = lanes[i];
 }
+/* The first n lanes of v, and of `rest` those after them. */
+static inline vec vec_first(int64_t n, vec v, vec rest) {
+    const uint32x4_t lane = {0, 1, 2, 3};
+    return vbslq_f32(vcltq_u32(lane, vdupq_n_u32((uint32_t)n)), v, rest);
+}
+/* Whole numbers from 0 to 255. */
+static inline void vec_store_u8(uint8_t *p, vec whole) {
+    uint32_t lanes[4];
+    vst1q_u32(lanes, vcvtq_u32_f32(whole));
+    for (int i = 0; i < 4; i++) p[i] = (uint8_t)lanes[i];
+}
 static inline vec vec_add(vec a, vec b) { return vaddq_f32(a, b); }
 static inline vec vec_sub(vec a, vec b) { return vsubq_f32(a, b); }
 static inline vec vec_mul(vec a, vec b) { return vmulq_f32(a, b); }
 static inline vec vec_div(vec a, vec b) { return vdivq_f32(a, b); }
+static inline vec vec_abs(vec a) { return vabsq_f32(a); }
 static inline vec vec_max(vec a, vec b) { return vmaxq_f32(a, b); }
 static inline vec vec_min(vec a, vec b) { return vminq_f32(a, b); }
 static inline vec vec_fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
