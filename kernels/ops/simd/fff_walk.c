@@ -55,7 +55,14 @@ UFFB_INLINE void walk_alone(int32_t dtype, const uffb_tree *tree, int64_t from, 
         dot(dtype, 1, hidden, row, &x, &logits[level]);
         if (tree->bias) logits[level] += tree->bias[node];
         nodes[level] = (int32_t)node;
-        node = 2 * node + 1 + (logits[level] > 0);
+        /* The barrier keeps this a branch: taken on a guess, right or wrong, it has loads of the next row on their way before
+         * this row's sum is there. */
+        if (logits[level] > 0) {
+            node = 2 * node + 2;
+        } else {
+            __asm__ volatile("");
+            node = 2 * node + 1;
+        }
     }
     if (to <= tree->depth) nodes[to] = (int32_t)node;
 }
