@@ -1,5 +1,5 @@
 /** Tokens in a batch, by default: enough to reuse the weights that a batch shares, few enough that its states stay in the cache. */
-export const BATCH_TOKENS = 2048;
+export const BATCH_TOKENS = 512;
 
 /** The same for a device, which has many more units to keep busy: a hundred, each with rows of its own. */
 export const DEVICE_BATCH_TOKENS = 16_384;
