@@ -38,8 +38,9 @@ UFFB_INLINE void dot(int32_t dtype, int tokens, int64_t n, const void *row, cons
     }
 }
 
-/* One token on its own has nobody's work to hide behind. While its dot product runs, it asks for the beginning of both
- * children's rows, and of the output row that it will need at the end; the hardware follows once it sees a stream. */
+/* One token on its own has nobody's work to hide behind. Before its dot product runs, it asks for the beginning of both
+ * children's rows, and of the output row that it will need at the end; then for the rest of its own row, since more requests
+ * into L2 can be on their way than loads. */
 UFFB_INLINE void walk_alone(int32_t dtype, const uffb_tree *tree, int64_t from, int64_t to, const float *x, int32_t *nodes,
                             float *logits) {
     const int64_t hidden = tree->hidden, out_bytes = row_bytes(tree->out.dtype, hidden), bytes = row_bytes(dtype, hidden);
@@ -52,6 +53,7 @@ UFFB_INLINE void walk_alone(int32_t dtype, const uffb_tree *tree, int64_t from, 
             prefetch(left + bytes, head);
         }
         prefetch((const char *)tree->out.data + node * out_bytes, out_head);
+        prefetch(row + head, bytes - head);
         dot(dtype, 1, hidden, row, &x, &logits[level]);
         if (tree->bias) logits[level] += tree->bias[node];
         nodes[level] = (int32_t)node;
