@@ -14,8 +14,7 @@ void KERNEL(quantise)(int64_t rows, int64_t cols, const float *x, int64_t ldx, u
         const float inverse = most > 0 ? 127.0f / most : 0.0f;
         scale[r] = most / 127.0f;
         for (int64_t i = 0; i < whole; i += VEC_LANES) {
-            const vec rounded = vec_round(vec_mul(vec_load(x + i), vec_set(inverse)));
-            vec_store_u8(q + i, vec_add(rounded, vec_set(128.0f)));
+            vec_store_u8(q + i, vec_mul(vec_load(x + i), vec_set(inverse)));
         }
         for (int64_t i = whole; i < cols; i++) q[i] = (uint8_t)(128 + (int)rintf(x[i] * inverse));
         for (int64_t i = cols; i < (cols + 3) / 4 * 4; i++) q[i] = 128;

@@ -24,9 +24,9 @@ static inline vec vec_load_some(const float *p, int64_t n) { return _mm256_maskl
 static inline void vec_store_some(float *p, vec v, int64_t n) { _mm256_maskstore_ps(p, vec_mask(n), v); }
 /* The first n lanes of v, and of `rest` those after them. */
 static inline vec vec_first(int64_t n, vec v, vec rest) { return _mm256_blendv_ps(rest, v, _mm256_castsi256_ps(vec_mask(n))); }
-/* Whole numbers from 0 to 255. */
-static inline void vec_store_u8(uint8_t *p, vec whole) {
-    const __m256i wide = _mm256_cvtps_epi32(whole);
+/* 128 + v as bytes, rounded to nearest, ties to even. */
+static inline void vec_store_u8(uint8_t *p, vec v) {
+    const __m256i wide = _mm256_add_epi32(_mm256_cvtps_epi32(v), _mm256_set1_epi32(128));
     const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
     _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(words, words));
 }

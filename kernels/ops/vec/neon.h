@@ -30,11 +30,11 @@ static inline vec vec_first(int64_t n, vec v, vec rest) {
     const uint32x4_t lane = {0, 1, 2, 3};
     return vbslq_f32(vcltq_u32(lane, vdupq_n_u32((uint32_t)n)), v, rest);
 }
-/* Whole numbers from 0 to 255. */
-static inline void vec_store_u8(uint8_t *p, vec whole) {
-    uint32_t lanes[4];
-    vst1q_u32(lanes, vcvtq_u32_f32(whole));
-    for (int i = 0; i < 4; i++) p[i] = (uint8_t)lanes[i];
+/* 128 + v as bytes, rounded to nearest, ties to even. */
+static inline void vec_store_u8(uint8_t *p, vec v) {
+    int32_t lanes[4];
+    vst1q_s32(lanes, vcvtnq_s32_f32(v));
+    for (int i = 0; i < 4; i++) p[i] = (uint8_t)(128 + lanes[i]);
 }
 static inline vec vec_add(vec a, vec b) { return vaddq_f32(a, b); }
 static inline vec vec_sub(vec a, vec b) { return vsubq_f32(a, b); }
