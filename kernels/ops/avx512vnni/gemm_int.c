@@ -41,7 +41,7 @@ static inline __attribute__((always_inline)) void tile(int wide, int rows, int p
         for (int p = 0; p < panels; p++) {
             const uint8_t *line = panel + (p * steps + l) * 64;
             b[p] = _mm512_loadu_si512(line);
-            _mm_prefetch((const char *)line + panels * steps * 64, _MM_HINT_T1); /* the same of the tile to the right */
+            _mm_prefetch((const char *)line + panels * steps * 64, _MM_HINT_T1); /* for the tile to the right */
         }
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {

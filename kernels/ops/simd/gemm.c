@@ -26,7 +26,9 @@ UFFB_INLINE void gemm_tile(int rows, int panels, int64_t cols, int64_t k, const 
         vec b[VEC_TILE_PANELS * PANEL_VECS];
 #pragma GCC unroll 8
         for (int v = 0; v < panels * PANEL_VECS; v++) {
-            b[v] = vec_load(w + v / PANEL_VECS * k * UFFB_PANEL + l * UFFB_PANEL + v % PANEL_VECS * VEC_LANES);
+            const float *at = w + v / PANEL_VECS * k * UFFB_PANEL + l * UFFB_PANEL + v % PANEL_VECS * VEC_LANES;
+            b[v] = vec_load(at);
+            if (v % PANEL_VECS == 0) __builtin_prefetch(at + panels * k * UFFB_PANEL, 0, 2); /* for the tile to the right */
         }
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
