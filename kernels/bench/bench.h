@@ -72,7 +72,7 @@ UFFB_API int64_t uffb_contender_count(void);
 UFFB_API int32_t uffb_contender_info(int64_t index, uffb_contender *info);
 
 /* What is in the caches before a call that is timed: the same for every contender, whichever ran before. */
-#define UFFB_CACHE_WARM 0 /* the layer's weights were read once, so they are there as far as they fit */
+#define UFFB_CACHE_WARM 0 /* the layer's weights were just read, so they are there as far as they fit */
 #define UFFB_CACHE_COLD 1 /* `evict` bytes were read from elsewhere, so that no weight is there, nor the way to it */
 /* What is left when calls take turns with the copies of the weights, as a model's layers do, and have done so for a while. */
 #define UFFB_CACHE_ROTATED 2
