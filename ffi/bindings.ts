@@ -100,7 +100,7 @@ export const UFFB_FILL_SKEWED = 1;
 export const UFFB_FILL_ZERO = 2;
 
 // What is in the caches before a call that is timed: the same for every contender, whichever ran before.
-/** the layer's weights were read once, so they are there as far as they fit */
+/** the layer's weights were just read, so they are there as far as they fit */
 export const UFFB_CACHE_WARM = 0;
 /** `evict` bytes were read from elsewhere, so that no weight is there, nor the way to it */
 export const UFFB_CACHE_COLD = 1;

@@ -5,6 +5,10 @@
 
 #define PANEL_VECS (UFFB_PANEL / VEC_LANES)
 
+/* Tiles of more rows ask for the panels of the tile to their right. Few do little with a panel, and nothing but wait for the
+ * next; then the hardware does best that sees a single stream. */
+#define FEW_ROWS 4
+
 UFFB_INLINE void store_tile_vec(float *c, vec value, int64_t cols, int32_t accumulate) {
     if (cols >= VEC_LANES) {
         vec_store(c, accumulate ? vec_add(vec_load(c), value) : value);
@@ -28,7 +32,7 @@ UFFB_INLINE void gemm_tile(int rows, int panels, int64_t cols, int64_t k, const 
         for (int v = 0; v < panels * PANEL_VECS; v++) {
             const float *at = w + v / PANEL_VECS * k * UFFB_PANEL + l * UFFB_PANEL + v % PANEL_VECS * VEC_LANES;
             b[v] = vec_load(at);
-            if (v % PANEL_VECS == 0) __builtin_prefetch(at + panels * k * UFFB_PANEL, 0, 2); /* for the tile to the right */
+            if (rows > FEW_ROWS && v % PANEL_VECS == 0) __builtin_prefetch(at + panels * k * UFFB_PANEL, 0, 2);
         }
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
