@@ -3,7 +3,7 @@
 UFFB_INLINE vec apply(int32_t activation, vec x) {
     vec half = vec_mul(x, vec_set(0.5f));
     switch (activation) {
-    case UFFB_GELU: return vec_fma(half, vec_erf(vec_mul(x, vec_set(0.70710678f))), half);
+    case UFFB_GELU: return vec_gelu(x);
     case UFFB_GELU_TANH: {
         vec cube = vec_mul(vec_mul(x, x), vec_mul(x, vec_set(0.044715f)));
         return vec_fma(half, vec_tanh(vec_mul(vec_set(0.79788456f), vec_add(x, cube))), half);

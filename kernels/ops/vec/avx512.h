@@ -30,10 +30,10 @@ static inline void vec_store_u8(uint8_t *p, vec v) {
 static inline vec vec_add(vec a, vec b) { return _mm512_add_ps(a, b); }
 static inline vec vec_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
 static inline vec vec_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
-/* a / b to 2 units in the last place: an estimate of 1 / b and a Newton step take a third of a division's time. */
-static inline vec vec_div(vec a, vec b) {
-    const vec near = _mm512_rcp14_ps(b), error = _mm512_fnmadd_ps(b, near, _mm512_set1_ps(1.0f));
-    return _mm512_mul_ps(a, _mm512_fmadd_ps(near, error, near));
+/* To 2 units in the last place: an estimate and a Newton step take a third of a division's time. */
+static inline vec vec_inverse(vec a) {
+    const vec near = _mm512_rcp14_ps(a), error = _mm512_fnmadd_ps(a, near, _mm512_set1_ps(1.0f));
+    return _mm512_fmadd_ps(near, error, near);
 }
 static inline vec vec_abs(vec a) { return _mm512_abs_ps(a); }
 static inline vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
