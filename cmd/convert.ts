@@ -47,7 +47,7 @@ export default command({
       type: "enum",
       options: ["f32", "f16", "bf16", "int8"],
       description:
-        "How matrices are stored; default: f32, which is exact and opens fastest. int8 runs faster, too: it keeps trees in f32, small heads and, in pre-norm models, the first two layers' attention in 16 bits, and a decoder's rows in f16, too, to choose among its best tokens",
+        "How matrices are stored; default: f32, which is exact and opens fastest. int8 runs faster, too: it keeps trees in bf16, small heads and, in pre-norm models, the first two layers' attention in 16 bits, and a decoder's rows in f16, too, to choose among its best tokens",
     },
     ignoreUnknown: {
       type: "boolean",

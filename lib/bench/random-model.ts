@@ -1,5 +1,6 @@
 import {
   type Arch,
+  UFFB_BF16,
   UFFB_F16,
   UFFB_F32,
   UFFB_FFN_DENSE,
@@ -15,7 +16,7 @@ import {
 } from "../../ffi/bindings.ts";
 import { convertMatrix, INTEGERS, matrixBytes, quantiseMatrix } from "../../ffi/matrix.ts";
 import { NativeModel } from "../../ffi/model.ts";
-import { hasRows, integersFor } from "../convert/weights.ts";
+import { hasRows, integersFor, isTree } from "../convert/weights.ts";
 import type { LayerShape } from "./presets.ts";
 
 /** UltraFastBERT's encoder around a feedforward layer: 16 layers, heads of 64, 32,768 words, 128 positions. */
@@ -68,7 +69,7 @@ export function modelBytes(arch: Arch): number {
 
 /**
  * A model with random weights, of a size that keeps activations near 1: norms are 1, biases absent, a row of `cols` weights has variance
- * 1/cols. `dtype`: "int8" stores what the engine wants in panels as integers, as `convert --dtype int8` does. Optional tensors
+ * 1/cols. `dtype`: "int8" stores weights as `convert --dtype int8` does. Optional tensors
  * (biases) are those that the model `like` has, all zero.
  */
 export function randomModel(arch: Arch, dtype: "f32" | "int8", like?: NativeModel): NativeModel {
@@ -91,8 +92,8 @@ export function randomModel(arch: Arch, dtype: "f32" | "int8", like?: NativeMode
       for (let i = 0; i < values.length; i++) values[i] = random[(offset + i) % PERIOD]! * size;
       offset += 7919 + values.length;
     }
+    const from = { dtype: UFFB_F32, layout };
     if (dtype === "int8" && layout === UFFB_PANELS) {
-      const from = { dtype: UFFB_F32, layout };
       const integers = integersFor(name, arch);
       const to = INTEGERS[integers];
       const panels = new Uint8Array(matrixBytes(rows, cols, to));
@@ -104,6 +105,9 @@ export function randomModel(arch: Arch, dtype: "f32" | "int8", like?: NativeMode
         const half = { dtype: UFFB_F16, layout: UFFB_ROWS };
         model.set(`${name}.rows`, convertMatrix(rows, cols, values, from, half), half.dtype, half.layout);
       }
+    } else if (dtype === "int8" && isTree({ name, layout })) {
+      const half = { dtype: UFFB_BF16, layout };
+      model.set(name, convertMatrix(rows, cols, values, from, half), half.dtype, half.layout);
     } else model.set(name, values, UFFB_F32, layout);
   }
   model.ready();

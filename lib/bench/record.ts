@@ -80,7 +80,7 @@ export const COLUMNS: Readonly<
   device: ["TEXT", "where it ran, when that was not the CPU"],
   dtype: [
     "TEXT",
-    "of weights: f32; bf16 for the rows of trees, all other numbers f32; int8 for a model's projections; on a device of all numbers f32, f16, bf16, or tf32: f32 of which multiplications keep 10 bits",
+    "of weights: f32; bf16 for the rows of trees, all other numbers f32; int8 for a model's projections, whose trees are bf16 then; on a device of all numbers f32, f16, bf16, or tf32: f32 of which multiplications keep 10 bits",
   ],
   cache: [
     "TEXT",

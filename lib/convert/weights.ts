@@ -26,6 +26,8 @@ const SMALL_HEADS = /^head\.(?!mlm\.decoder)/;
 /** What is added to a stream that has hardly begun, and passes through all that follows (kernels/PERFORMANCE.md). */
 const FIRST_ATTENTION = /^layer\.[01]\.attn\./;
 
+const TREE = /^layer\.\d+\.fff\.(in|out)\.weight$/;
+
 /** How a matrix by this name is stored in a model in 8 bits. Where each block normalises its sum, the first ones are as good as others. */
 export function integersFor(name: string, { normPosition }: Pick<Arch, "normPosition">): Integers {
   const first = normPosition === UFFB_PRE_NORM && FIRST_ATTENTION.test(name);
@@ -37,9 +39,13 @@ export function hasRows({ name, layout }: Pick<Binding["wanted"], "name" | "layo
   return layout === UFFB_PANELS && (name === "embed.word" || name === "head.mlm.decoder.weight");
 }
 
+/** Whether a matrix holds the rows of trees, each read on its own: bf16 in a model in integers, which costs no answers (kernels/PERFORMANCE.md). */
+export function isTree({ name, layout }: Pick<Binding["wanted"], "name" | "layout">): boolean {
+  return layout === UFFB_ROWS && TREE.test(name);
+}
+
 /**
- * Decides how each weight is stored. Vectors, which weigh nothing, stay f32; so does in integers what the engine does not multiply as a whole:
- * the rows of a tree, which decide the way.
+ * Decides how each weight is stored. Vectors, which weigh nothing, stay f32; so do in a model in integers embeddings that are no decoder.
  * Errors: UffbError when integers are to become other weights.
  */
 export function planWeights(
@@ -69,6 +75,7 @@ function matrixDtype(
   if (dtype !== "I8") return dtype;
   if (isInteger(tensor)) return tensor.dtype;
   if (wanted.name.endsWith(".rows")) return "F16";
+  if (isTree(wanted)) return "BF16";
   const fits = wanted.layout === UFFB_PANELS && wanted.cols <= MAX_COLS_I8 && finite;
   return fits ? integersFor(wanted.name, arch) : "F32";
 }
