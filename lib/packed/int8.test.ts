@@ -29,7 +29,7 @@ async function logits(model: Model): Promise<Float32Array> {
 }
 
 test.each(["fff-1x5", "cls-2", "dense-ff", "fff-3x2"])(
-  "%s: projections are in 8 bits, the first two layers' and heads in 16, the rest in f32",
+  "%s: projections are in 8 bits, the first two layers' and heads in 16, trees in bf16, the rest in f32",
   async (name) => {
     using folder = new TemporaryFolder();
     const path = folder.file("packed");
@@ -41,7 +41,8 @@ test.each(["fff-1x5", "cls-2", "dense-ff", "fff-3x2"])(
     for (const { wanted, tensor } of bindings) {
       const isProjection = wanted.layout === UFFB_PANELS;
       const dtype = /^layer\.[01]\.attn|^head\.(pool|class)/.test(wanted.name) ? "I16" : "I8";
-      const other = wanted.name === "embed.word.rows" ? "F16" : "F32";
+      const isTree = /fff\.(in|out)\.weight$/.test(wanted.name);
+      const other = wanted.name === "embed.word.rows" ? "F16" : isTree ? "BF16" : "F32";
       expect([wanted.name, tensor.dtype]).toEqual([wanted.name, isProjection ? dtype : other]);
       if (isProjection) expect(tensors.get(`${wanted.name}.scale`)!.shape).toEqual([wanted.rows]);
       if (isProjection) expect(tensor.data.byteOffset % 64).toBe(0);
