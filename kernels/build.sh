@@ -31,11 +31,12 @@ mkdir -p "$objects"
 # No contraction: where a multiply-add is fused is decided in the source, so that every compiler gives the same bits.
 flags="-std=c11 -O3 -fPIC -pthread -fvisibility=hidden -ffp-contract=off -fno-math-errno -Wall -Wextra -Werror ${CFLAGS:-}"
 
-# simd: ISAs that ops/simd is compiled for; own: ISAs with kernels of their own, in ops/ISA.
+# A source of kernels/ops says in its name what it is compiled for: *_simd.c for each ISA of `simd`, written once over the vector
+# types; *_ISA.c for that ISA, where this architecture has it; any other for the portable baseline.
 case "$("$compiler" ${CFLAGS:-} -dumpmachine)" in
-x86_64*) simd="avx2 avx512" own="avx2 avx512vnni" ;;
-aarch64* | arm64*) simd="neon" own="neon" ;;
-*) simd="" own="" ;;
+x86_64*) simd="avx2 avx512" own="avx2 avx512vnni" foreign="neon" ;;
+aarch64* | arm64*) simd="neon" own="neon" foreign="avx2 avx512vnni" ;;
+*) simd="" own="" foreign="avx2 avx512vnni neon" ;;
 esac
 isa_flags() {
     case $1 in
@@ -53,19 +54,22 @@ compile() { # compile OBJECT SOURCE FLAGS...
     "$compiler" $flags "$@" -c "$source" -o "$objects/$object" &
     pids="$pids $!"
 }
-for source in kernels/engine/*.c kernels/bench/*.c kernels/ops/*.c; do compile "$(basename "$source" .c).o" "$source"; done
-for source in kernels/ops/generic/*.c; do compile "$(basename "$source" .c)-generic.o" "$source"; done
-for isa in $simd; do
-    for source in kernels/ops/simd/*.c; do
-        # shellcheck disable=SC2046
-        compile "$(basename "$source" .c)-$isa.o" "$source" $(isa_flags "$isa") "-DUFFB_TARGET=$isa"
-    done
-done
-for isa in $own; do
-    for source in kernels/ops/"$isa"/*.c; do
-        # shellcheck disable=SC2046
-        compile "$(basename "$source" .c)-own-$isa.o" "$source" $(isa_flags "$isa")
-    done
+compile_for() { # compile_for ISA SOURCE
+    # shellcheck disable=SC2046
+    compile "$(basename "$2" .c)-$1.o" "$2" $(isa_flags "$1") "-DUFFB_TARGET=$1"
+}
+for source in kernels/engine/*.c kernels/bench/*.c kernels/ops/*.c kernels/ops/*/*.c; do
+    name=$(basename "$source" .c) suffix=
+    case $source in kernels/ops/*) suffix=${name##*_} ;; esac
+    case " simd $own $foreign " in
+    *" $suffix "*) ;;
+    *) suffix= ;;
+    esac
+    case $suffix in
+    "") compile "$name.o" "$source" ;;
+    simd) for isa in $simd; do compile_for "$isa" "$source"; done ;;
+    *) case " $own " in *" $suffix "*) compile_for "$suffix" "$source" ;; esac ;;
+    esac
 done
 failed=0
 for pid in $pids; do wait "$pid" || failed=1; done

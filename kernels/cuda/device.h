@@ -111,7 +111,8 @@ template <class T> __device__ inline uint4 pack(const float (&in)[PACK<T>]) {
     return bits;
 }
 
-/* --- activations, as kernels/ops/generic/activate.c has them ---------------------------------------------------------------
+/* --- activations, as kernels/ops/activate/activate_generic.c has them
+ * ---------------------------------------------------------------
  */
 
 __host__ __device__ inline float activate(int32_t activation, float x) {

@@ -11,11 +11,11 @@
 #define KERNEL(op) UFFB_NAME(op, UFFB_TARGET)
 
 #if defined(__AVX512F__)
-#include "../vec/avx512.h"
+#include "avx512.h"
 #elif defined(__AVX2__)
-#include "../vec/avx2.h"
+#include "avx2.h"
 #elif defined(__aarch64__)
-#include "../vec/neon.h"
+#include "neon.h"
 #endif
 
 #define UFFB_INLINE static inline __attribute__((always_inline))

@@ -1,4 +1,4 @@
-#include "math.h"
+#include "../vec/math.h"
 
 UFFB_INLINE vec apply(int32_t activation, vec x) {
     vec half = vec_mul(x, vec_set(0.5f));

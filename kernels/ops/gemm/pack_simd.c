@@ -1,5 +1,5 @@
 /* Panels of a matrix that is itself an activation (keys and values of attention): 4 x 4 blocks transposed in registers. */
-#include "simd.h"
+#include "../vec/simd.h"
 
 typedef float quad __attribute__((vector_size(16), aligned(4)));
 

@@ -1,5 +1,5 @@
 /* LayerNorm in three passes over a row that stays in L1: sum, squares about the mean, scale. */
-#include "simd.h"
+#include "../vec/simd.h"
 
 #include <math.h>
 

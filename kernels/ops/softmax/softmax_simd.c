@@ -1,4 +1,4 @@
-#include "math.h"
+#include "../vec/math.h"
 
 #include <math.h>
 

@@ -1,5 +1,5 @@
 /* Activations in 8 bits, with the very bits of generic/gemm_i8.c. */
-#include "simd.h"
+#include "../vec/simd.h"
 
 #include <math.h>
 

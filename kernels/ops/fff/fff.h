@@ -2,7 +2,7 @@
 #ifndef UFFB_SIMD_FFF_H
 #define UFFB_SIMD_FFF_H
 
-#include "simd.h"
+#include "../vec/simd.h"
 
 #include <string.h>
 

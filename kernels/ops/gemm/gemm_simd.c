@@ -1,7 +1,7 @@
 /* GEMM over weight panels. A register tile of rows x panels runs through all of k in order, so an element is always one chain
  * of fused multiply-adds over k, whatever tile it falls in. Rows are spread evenly over the tiles: 16 rows are 8 + 8, not
  * 14 + 2, since a short tile has too few chains to hide the latency of an FMA. */
-#include "simd.h"
+#include "../vec/simd.h"
 
 #define PANEL_VECS (UFFB_PANEL / VEC_LANES)
 

@@ -3,7 +3,7 @@
 #ifndef UFFB_INT_H
 #define UFFB_INT_H
 
-#include "ops.h"
+#include "../ops.h"
 
 /* Rows of the highest tile. */
 #define UFFB_INT_ROWS 4

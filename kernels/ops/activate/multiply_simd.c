@@ -1,4 +1,4 @@
-#include "simd.h"
+#include "../vec/simd.h"
 
 void KERNEL(multiply)(int64_t rows, int64_t cols, float *x, int64_t ldx, const float *y, int64_t ldy) {
     int64_t whole = cols / VEC_LANES * VEC_LANES;
