@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { openModel } from "../lib/model.ts";
-import { openTensorFile } from "../lib/safetensors.ts";
-import { REFERENCE, reference, TemporaryFolder, writeModel } from "../lib/test/folders.ts";
+import { openTensorFile } from "../lib/files/safetensors/safetensors.ts";
+import { openModel } from "../lib/model/model.ts";
+import { REFERENCE, reference, TemporaryFolder, writeModel } from "../testing/folders.ts";
 
 const PICKLES = fileURLToPath(new URL("../fixtures/pickle/", import.meta.url));
 const BUILTIN = fileURLToPath(new URL("../fixtures/model/model-tiny.uffb.safetensors", import.meta.url));

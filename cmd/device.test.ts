@@ -1,8 +1,8 @@
 /** The commands with --device, on the simulator in place of a device; skipped where it was not built. */
 import { describe, expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
-import { hasSimulator } from "../lib/test/cuda.ts";
-import { TemporaryFolder } from "../lib/test/folders.ts";
+import { hasSimulator } from "../testing/cuda.ts";
+import { TemporaryFolder } from "../testing/folders.ts";
 
 const path = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url));
 const DENSE = path("fixtures/reference/dense-ff");
@@ -11,7 +11,7 @@ async function uffb(...line: string[]): Promise<{ code: number; out: string; err
   const program = [
     process.execPath,
     "--preload",
-    path("lib/test/cuda-preload.ts"),
+    path("testing/cuda-preload.ts"),
     path("cmd/main.ts"),
     ...line,
   ];

@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
 import { resolve } from "node:path";
-import { UsageError } from "../lib/errors.ts";
+import { UsageError } from "../lib/base/errors.ts";
 import { type DownloadOptions, download, type Plan, planDownload } from "../lib/hub/download.ts";
 import { hubEnvironment } from "../lib/hub/environment.ts";
 import { parseRepo } from "../lib/hub/names.ts";

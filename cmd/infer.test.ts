@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { TemporaryFolder } from "../lib/test/folders.ts";
-import { writeSentenceModel } from "../lib/test/sentence.ts";
+import { TemporaryFolder } from "../testing/folders.ts";
+import { writeSentenceModel } from "../testing/sentence.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const main = `${root}cmd/main.ts`;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { REFERENCE, TemporaryFolder } from "../lib/test/folders.ts";
+import { REFERENCE, TemporaryFolder } from "../testing/folders.ts";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bun
-import { UffbError, UsageError } from "../lib/errors.ts";
+import { UffbError, UsageError } from "../lib/base/errors.ts";
 import { version } from "../package.json";
 import { didYouMean } from "./cli/closest.ts";
 import type { Command } from "./cli/command.ts";

@@ -1,7 +1,7 @@
-import { UffbError } from "../lib/errors.ts";
-import { type BadItem, type Item, readItemBatches } from "../lib/input.ts";
-import { openTokenizer } from "../lib/tokenizer/open.ts";
-import type { Encoding, Tokenizer } from "../lib/tokenizer.ts";
+import { UffbError } from "../lib/base/errors.ts";
+import { openTokenizer } from "../lib/model/tokenizer.ts";
+import { type BadItem, type Item, readItemBatches } from "../lib/text/input/input.ts";
+import type { Encoding, Tokenizer } from "../lib/text/tokenizer/tokenizer.ts";
 import { command } from "./cli/command.ts";
 import { inputArgs, inputPositionals, reportBadItem } from "./cli/input.ts";
 import { messages } from "./cli/messages.ts";

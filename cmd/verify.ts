@@ -1,6 +1,6 @@
-import { openModel } from "../lib/model.ts";
-import { verificationJson, verificationText } from "../lib/verify/report.ts";
-import { TOLERANCE, verify } from "../lib/verify.ts";
+import { verificationJson, verificationText } from "../lib/eval/verify/report.ts";
+import { TOLERANCE, verify } from "../lib/eval/verify/verify.ts";
+import { openModel } from "../lib/model/model.ts";
 import { threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { interruptSignal } from "./cli/interrupt.ts";

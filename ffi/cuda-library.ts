@@ -1,4 +1,4 @@
-import { UffbError } from "../lib/errors.ts";
+import { UffbError } from "../lib/base/errors.ts";
 import { type Functions, OPAQUE, PROTOTYPES, STRUCTS, UFFB_CUDA_ABI_VERSION } from "./cuda-bindings.ts";
 import { type Bindings, native } from "./library.ts";
 import { type Koffi, openCuda } from "./open.ts";

@@ -2,11 +2,11 @@ import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { cpSync, existsSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { openDevice } from "../lib/device.ts";
-import { UsageError } from "../lib/errors.ts";
-import { openModel } from "../lib/model.ts";
-import { CudaStubs, koffi } from "../lib/test/cuda-stub.ts";
-import { TemporaryFolder } from "../lib/test/folders.ts";
+import { UsageError } from "../lib/base/errors.ts";
+import { openModel } from "../lib/model/model.ts";
+import { openDevice } from "../lib/run/device.ts";
+import { CudaStubs, koffi } from "../testing/cuda-stub.ts";
+import { TemporaryFolder } from "../testing/folders.ts";
 import { CudaEncoder, cudaDevice, cudaDevices } from "./cuda.ts";
 import { CudaBench, cudaBenchBytes, type DeviceShape } from "./cuda-bench.ts";
 import { CudaContext } from "./cuda-context.ts";
@@ -51,7 +51,7 @@ describe("the CUDA library", () => {
   test("that is missing or damaged is an error that says what to do", () => {
     using folder = new TemporaryFolder();
     const copy = folder.path;
-    for (const part of ["ffi", "lib/errors.ts", "build/libuffb.so"])
+    for (const part of ["ffi", "lib/base/errors.ts", "build/libuffb.so"])
       cpSync(join(root, part), join(copy, part), { recursive: true });
     symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
     writeFileSync(

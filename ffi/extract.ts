@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
-import { UffbError } from "../lib/errors.ts";
+import { UffbError } from "../lib/base/errors.ts";
 
 /** Native libraries inside the compiled binary, which the dynamic loader cannot read there. */
 export interface Bundle {

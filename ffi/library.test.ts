@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { UffbError } from "../lib/errors.ts";
+import { UffbError } from "../lib/base/errors.ts";
 import { UFFB_ABI_VERSION } from "./bindings.ts";
 import { compiler, cpuCount, isas } from "./engine.ts";
 import { bind, native } from "./library.ts";
@@ -54,9 +54,12 @@ describe("the library", () => {
   });
 
   test("that is missing is an error that says what to run", () => {
-    for (const part of ["ffi", "lib"]) mkdirSync(join(folder, part));
+    for (const part of ["ffi", "lib/base"]) mkdirSync(join(folder, part), { recursive: true });
     cpSync(fileURLToPath(new URL("./", import.meta.url)), join(folder, "ffi"), { recursive: true });
-    copyFileSync(fileURLToPath(new URL("../lib/errors.ts", import.meta.url)), join(folder, "lib/errors.ts"));
+    copyFileSync(
+      fileURLToPath(new URL("../lib/base/errors.ts", import.meta.url)),
+      join(folder, "lib/base/errors.ts"),
+    );
     symlinkSync(fileURLToPath(new URL("../node_modules", import.meta.url)), join(folder, "node_modules"));
     const code = `import { isas } from "./ffi/engine.ts"; try { isas() } catch (e) { console.log(e.name + ": " + e.message) }`;
     writeFileSync(join(folder, "main.ts"), code);

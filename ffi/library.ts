@@ -1,4 +1,4 @@
-import { UffbError } from "../lib/errors.ts";
+import { UffbError } from "../lib/base/errors.ts";
 import { type Functions, OPAQUE, PROTOTYPES, STRUCTS, UFFB_ABI_VERSION } from "./bindings.ts";
 import { type Koffi, openLibrary } from "./open.ts";
 import { check } from "./status.ts";

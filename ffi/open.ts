@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { UffbError } from "../lib/errors.ts";
+import { UffbError } from "../lib/base/errors.ts";
 import { type Bundle, extract } from "./extract.ts";
 
 export type Koffi = typeof import("koffi");

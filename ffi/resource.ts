@@ -1,4 +1,4 @@
-import { UffbError } from "../lib/errors.ts";
+import { UffbError } from "../lib/base/errors.ts";
 import type { Handle } from "./bindings.ts";
 
 /**

@@ -1,4 +1,4 @@
-import { UffbError } from "../lib/errors.ts";
+import { UffbError } from "../lib/base/errors.ts";
 import { UFFB_CANCELLED, UFFB_INVALID, UFFB_NO_MEMORY, UFFB_OK, UFFB_UNSUPPORTED } from "./bindings.ts";
 
 /** A call of the engine failed; the message is the engine's own line. */

@@ -1,7 +1,7 @@
 import { CUDA_DTYPES, type CudaDtype, cudaDevice } from "../../ffi/cuda.ts";
-import type { DevicePlan } from "../../lib/bench/device-cases.ts";
-import { parseDevice } from "../../lib/device.ts";
-import { UsageError } from "../../lib/errors.ts";
+import { UsageError } from "../../lib/base/errors.ts";
+import type { DevicePlan } from "../../lib/bench/device/device-cases.ts";
+import { parseDevice } from "../../lib/run/device.ts";
 
 interface Flags {
   device: string | undefined;

@@ -1,14 +1,14 @@
 import { readFileSync } from "node:fs";
 import { ROW_DTYPES, type RowDtype } from "../../ffi/bench.ts";
-import { parseGrid } from "../../lib/bench/grid.ts";
-import { type LayerShape, PAPER_SHAPES, preset, shapeName } from "../../lib/bench/presets.ts";
-import { walks } from "../../lib/bench/random-model.ts";
-import { readRealPaths } from "../../lib/bench/real-paths.ts";
+import { UffbError, UsageError } from "../../lib/base/errors.ts";
+import { walks } from "../../lib/bench/encoder/random-model.ts";
+import type { Dtype } from "../../lib/bench/encoder/runners.ts";
+import { readRealPaths } from "../../lib/bench/layer/real-paths.ts";
+import { parseGrid } from "../../lib/bench/measure/grid.ts";
+import { type LayerShape, PAPER_SHAPES, preset, shapeName } from "../../lib/bench/measure/presets.ts";
 import type { Plan } from "../../lib/bench/run.ts";
-import type { Dtype } from "../../lib/bench/runners.ts";
-import { UffbError, UsageError } from "../../lib/errors.ts";
-import { type Model, openModel } from "../../lib/model.ts";
-import { PLAIN_SENTENCES } from "../../lib/sample.ts";
+import { type Model, openModel } from "../../lib/model/model.ts";
+import { PLAIN_SENTENCES } from "../../lib/text/sample.ts";
 import { type Args, deviceArgs, type Values } from "../cli/args.ts";
 
 const grid = (description: string) => ({ type: "string", valueHint: "list", description }) as const;

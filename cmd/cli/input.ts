@@ -1,4 +1,4 @@
-import { type BadItem, placeOf } from "../../lib/input.ts";
+import { type BadItem, placeOf } from "../../lib/text/input/input.ts";
 import type { Args, Positional } from "./args.ts";
 import { messages } from "./messages.ts";
 

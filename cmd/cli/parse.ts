@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { UsageError } from "../../lib/errors.ts";
+import { UsageError } from "../../lib/base/errors.ts";
 import { type Arg, type Args, flagName, type Positional, type Values } from "./args.ts";
 import { didYouMean } from "./closest.ts";
 

@@ -1,15 +1,15 @@
 import type { Cache, Fill, RowDtype } from "../../ffi/bench.ts";
 import { cpuCount } from "../../ffi/engine.ts";
-import type { FoundBlas } from "./blas.ts";
-import { type DevicePlan, deviceCases } from "./device-cases.ts";
-import { measureEncoder } from "./encoder.ts";
-import { measureLayer } from "./layer.ts";
-import { describeMachine, measureRoofline, type Roofline, type RunFacts } from "./machine.ts";
-import { checkMemory, type LayerCase, type RealPaths } from "./parts.ts";
-import { type LayerShape, shapeName } from "./presets.ts";
-import { walks } from "./random-model.ts";
-import type { BenchRecord } from "./record.ts";
-import { checkModels, type Dtype, openRunners } from "./runners.ts";
+import { type DevicePlan, deviceCases } from "./device/device-cases.ts";
+import { measureEncoder } from "./encoder/encoder.ts";
+import { walks } from "./encoder/random-model.ts";
+import { checkModels, type Dtype, openRunners } from "./encoder/runners.ts";
+import type { FoundBlas } from "./layer/blas.ts";
+import { measureLayer } from "./layer/layer.ts";
+import { checkMemory, type LayerCase, type RealPaths } from "./layer/parts.ts";
+import { describeMachine, measureRoofline, type Roofline, type RunFacts } from "./measure/machine.ts";
+import { type LayerShape, shapeName } from "./measure/presets.ts";
+import type { BenchRecord } from "./measure/record.ts";
 
 /** What to measure; lists are crossed. */
 export interface Plan {

@@ -3,9 +3,9 @@ import { expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { NativeContext } from "../../ffi/context.ts";
-import { ragged } from "../batches.ts";
-import { openModel } from "../model.ts";
-import { pack, TemporaryFolder } from "../test/folders.ts";
+import { pack, TemporaryFolder } from "../../testing/folders.ts";
+import { openModel } from "../model/model.ts";
+import { ragged } from "../text/batches.ts";
 
 const TEXTS = fileURLToPath(new URL("../../../shared/data/glue/QNLI/dev.tsv", import.meta.url));
 const BUILTIN = fileURLToPath(new URL("../../fixtures/model/model-tiny.uffb.safetensors", import.meta.url));

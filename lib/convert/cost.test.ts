@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { openCheckpoint } from "../checkpoint.ts";
-import { openModel } from "../model.ts";
-import { MASKED_SENTENCES, PLAIN_SENTENCES } from "../sample.ts";
-import { pack, REFERENCE, TemporaryFolder } from "../test/folders.ts";
+import { pack, REFERENCE, TemporaryFolder } from "../../testing/folders.ts";
+import { openCheckpoint } from "../files/checkpoint.ts";
+import { openModel } from "../model/model.ts";
+import { MASKED_SENTENCES, PLAIN_SENTENCES } from "../text/sample.ts";
 import { type Cost, costOf } from "./cost.ts";
 import { costLines } from "./report.ts";
 

@@ -2,13 +2,13 @@ import { join } from "node:path";
 import { UFFB_FFN_FFF, UFFB_TAP_PATH } from "../../ffi/bindings.ts";
 import { NativeContext } from "../../ffi/context.ts";
 import { NativeTaps } from "../../ffi/taps.ts";
-import { ragged } from "../batches.ts";
-import { type Checkpoint, openCheckpoint } from "../checkpoint.ts";
-import { type ConvertOptions, convertModel } from "../convert.ts";
-import { type Prepared, prepare } from "../infer/prepare.ts";
-import { type Model, openModel } from "../model.ts";
-import { MASKED_SENTENCES, PLAIN_SENTENCES } from "../sample.ts";
-import { FolderBeside } from "../whole.ts";
+import { FolderBeside } from "../base/whole.ts";
+import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
+import { type Model, openModel } from "../model/model.ts";
+import { type Prepared, prepare } from "../run/prepare.ts";
+import { ragged } from "../text/batches.ts";
+import { MASKED_SENTENCES, PLAIN_SENTENCES } from "../text/sample.ts";
+import { type ConvertOptions, convertModel } from "./convert.ts";
 
 /** What a model's narrower weights change, on the built-in sentences. */
 export interface Cost {

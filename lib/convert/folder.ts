@@ -1,11 +1,11 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { ModelFile } from "../checkpoint.ts";
-import type { Config } from "../config.ts";
-import { MODEL_FILES } from "../packed/format.ts";
-import { takePart } from "../roles/interleave.ts";
-import { storedForms } from "../roles.ts";
-import { type TensorSource, writeSafetensors } from "../safetensors/write.ts";
+import type { ModelFile } from "../files/checkpoint.ts";
+import { MODEL_FILES } from "../files/packed.ts";
+import { type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
+import type { Config } from "../model/config.ts";
+import { takePart } from "../model/interleave.ts";
+import { storedForms } from "../model/roles.ts";
 import { Scratch } from "./rewrite.ts";
 import { type Weight, weightData } from "./weights.ts";
 

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { REFERENCE, reference, TemporaryFolder, type Tensors, writeModel } from "../test/folders.ts";
-import { legacyPickle, transposedPickle, zipPickle } from "../test/pickles.ts";
+import { REFERENCE, reference, TemporaryFolder, type Tensors, writeModel } from "../../testing/folders.ts";
+import { legacyPickle, transposedPickle, zipPickle } from "../../testing/pickles.ts";
 
 const MAIN = fileURLToPath(new URL("../../cmd/main.ts", import.meta.url));
 const MB = 1e6;

@@ -1,4 +1,4 @@
-import type { Converted } from "../convert.ts";
+import type { Converted } from "./convert.ts";
 import type { Cost } from "./cost.ts";
 import { hasRows } from "./weights.ts";
 

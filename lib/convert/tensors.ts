@@ -1,6 +1,6 @@
-import type { Checkpoint } from "../checkpoint.ts";
-import { UffbError } from "../errors.ts";
-import { type TensorSource, writeSafetensors } from "../safetensors/write.ts";
+import { UffbError } from "../base/errors.ts";
+import type { Checkpoint } from "../files/checkpoint.ts";
+import { type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
 
 /**
  * Writes every tensor of a checkpoint of whatever architecture as it is. Of tensors that are one and the same, the first by name is written,

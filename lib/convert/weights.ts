@@ -1,10 +1,10 @@
 import { type Arch, UFFB_F32, UFFB_PANELS, UFFB_PRE_NORM, UFFB_ROWS } from "../../ffi/bindings.ts";
 import { type Form, INTEGERS, type Integers } from "../../ffi/matrix.ts";
-import { UffbError } from "../errors.ts";
-import { allFinite } from "../finite.ts";
-import { type Binding, WEIGHT_DTYPES } from "../roles.ts";
-import type { TensorSource } from "../safetensors/write.ts";
-import { printable } from "../safetensors.ts";
+import { UffbError } from "../base/errors.ts";
+import { allFinite } from "../files/finite.ts";
+import { printable } from "../files/safetensors/safetensors.ts";
+import type { TensorSource } from "../files/safetensors/write.ts";
+import { type Binding, WEIGHT_DTYPES } from "../model/roles.ts";
 import { type Matrix, quantise, rewrite, type Scratch } from "./rewrite.ts";
 
 /** How matrices can be stored. I8, which some of them are I16 in, is for packed files. */

@@ -12,7 +12,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { UffbError } from "../errors.ts";
+import { UffbError } from "../base/errors.ts";
 import { hubEnvironment } from "./environment.ts";
 import { COMMIT, checkRevision, parseRepo, type Repo, type RepoType } from "./names.ts";
 

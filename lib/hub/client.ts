@@ -1,4 +1,4 @@
-import { UffbError } from "../errors.ts";
+import { UffbError } from "../base/errors.ts";
 import type { Repo } from "./names.ts";
 import { parseRetryAfter, type RetryPolicy, retrying, StallWatch, TryAgain } from "./retry.ts";
 

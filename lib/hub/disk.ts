@@ -1,6 +1,6 @@
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { UffbError } from "../errors.ts";
+import { UffbError } from "../base/errors.ts";
 import { formatBytes } from "./progress.ts";
 
 const REASONS: Record<string, string> = {

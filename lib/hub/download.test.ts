@@ -11,10 +11,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { COMMIT, FakeHub } from "../../testing/hub/fake-hub.ts";
+import { fetchAll, pattern, scratch, tree, wrongBlobs } from "../../testing/hub/setup.ts";
 import { cachedSnapshot, placePointer, requireSnapshot } from "./cache.ts";
 import { offlineDownload } from "./offline.ts";
-import { COMMIT, FakeHub } from "./testing/fake-hub.ts";
-import { fetchAll, pattern, scratch, tree, wrongBlobs } from "./testing/setup.ts";
 
 const weights = pattern(50_000);
 let hub: FakeHub;

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { copyFile, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { UffbError } from "../errors.ts";
+import { UffbError } from "../base/errors.ts";
 import { isFileOfSize, repoFolder } from "./cache.ts";
 import { HubClient } from "./client.ts";
 import { checkSpace, diskError } from "./disk.ts";

@@ -1,9 +1,9 @@
 import { afterAll, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { UsageError } from "../errors.ts";
+import { scratch } from "../../testing/hub/setup.ts";
+import { UsageError } from "../base/errors.ts";
 import { hubEnvironment } from "./environment.ts";
-import { scratch } from "./testing/setup.ts";
 
 const { path: home, clean } = scratch();
 afterAll(clean);

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { UffbError } from "../errors.ts";
-import { COMMIT, FakeHub, type Fault } from "./testing/fake-hub.ts";
-import { fetchAll, impatient, pattern, scratch, tree, wrongBlobs } from "./testing/setup.ts";
+import { COMMIT, FakeHub, type Fault } from "../../testing/hub/fake-hub.ts";
+import { fetchAll, impatient, pattern, scratch, tree, wrongBlobs } from "../../testing/hub/setup.ts";
+import { UffbError } from "../base/errors.ts";
 
 const SIZE = 300_000;
 const bytes = pattern(SIZE);

@@ -1,5 +1,5 @@
 import { type FileHandle, open } from "node:fs/promises";
-import { UffbError } from "../errors.ts";
+import { UffbError } from "../base/errors.ts";
 import type { Answer, HubClient } from "./client.ts";
 import { networkFailure } from "./client.ts";
 import { diskError } from "./disk.ts";

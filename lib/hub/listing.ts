@@ -1,4 +1,4 @@
-import { UffbError } from "../errors.ts";
+import { UffbError } from "../base/errors.ts";
 import type { HubClient } from "./client.ts";
 import { COMMIT, checkFileName } from "./names.ts";
 import { TryAgain } from "./retry.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { relative, resolve, win32 } from "node:path";
 import fc from "fast-check";
-import { UffbError, UsageError } from "../errors.ts";
+import { UffbError, UsageError } from "../base/errors.ts";
 import { checkFileName, checkRevision, parseRepo } from "./names.ts";
 
 test.each(["pbelcak/UltraFastBERT-1x11-long", "nyu-mll/glue", "gpt2", "a/b.c_d-e"])(

@@ -1,4 +1,4 @@
-import { UffbError, UsageError } from "../errors.ts";
+import { UffbError, UsageError } from "../base/errors.ts";
 
 export type RepoType = "model" | "dataset";
 

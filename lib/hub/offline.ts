@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
-import { UffbError } from "../errors.ts";
+import { UffbError } from "../base/errors.ts";
 import { requireSnapshot } from "./cache.ts";
 import type { DownloadOptions } from "./download.ts";
 import { selectPaths } from "./select.ts";

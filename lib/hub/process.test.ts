@@ -1,14 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { COMMIT, FakeHub } from "./testing/fake-hub.ts";
-import { fetchAll, pattern, scratch, tree, wrongBlobs } from "./testing/setup.ts";
+import { COMMIT, FakeHub } from "../../testing/hub/fake-hub.ts";
+import { fetchAll, pattern, scratch, tree, wrongBlobs } from "../../testing/hub/setup.ts";
 
 // Whole processes: killed, two at once, on a full or read-only disk, behind a proxy.
 
 const SIZE = 400_000;
 const weights = pattern(SIZE);
-const SCRIPT = join(import.meta.dir, "testing/run-download.ts");
+const SCRIPT = join(import.meta.dir, "../../testing/hub/run-download.ts");
 
 let hub: FakeHub;
 let home: string;

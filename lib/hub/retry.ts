@@ -1,4 +1,4 @@
-import { UffbError } from "../errors.ts";
+import { UffbError } from "../base/errors.ts";
 
 /** How long to wait for a bad network, and how often to try. */
 export interface RetryPolicy {

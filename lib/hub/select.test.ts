@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import type { HubFile } from "./listing.ts";
 import { selectFiles, selectPaths } from "./select.ts";
 

@@ -1,4 +1,4 @@
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import type { HubFile } from "./listing.ts";
 import type { RepoType } from "./names.ts";
 

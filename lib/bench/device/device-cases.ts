@@ -1,0 +1,54 @@
+import type { CudaDevice, CudaDtype } from "../../../ffi/cuda.ts";
+import { measureEncoder } from "../encoder/encoder.ts";
+import { checkModels, openRunners } from "../encoder/runners.ts";
+import type { DeviceFacts } from "../measure/machine.ts";
+import { shapeName } from "../measure/presets.ts";
+import type { Case, Plan } from "../run.ts";
+import { checkDeviceMemory, type DeviceLayerCase, measureDeviceLayer } from "./device-layer.ts";
+
+/** Where a plan runs, when that is not the CPU. */
+export interface DevicePlan {
+  device: CudaDevice;
+  dtypes: readonly CudaDtype[];
+}
+
+/** The cases of a plan on a device, a layer's dtypes one by one, a model's together. Errors: UffbError, UsageError. */
+export async function deviceCases(
+  plan: Plan,
+  dtypes: readonly CudaDtype[],
+  facts: DeviceFacts,
+): Promise<Case[]> {
+  return [...layers(plan, dtypes, facts), ...(await encoders(plan, dtypes, facts))];
+}
+
+function layers(plan: Plan, dtypes: readonly CudaDtype[], facts: DeviceFacts): Case[] {
+  const { paths, seconds } = plan;
+  const all: DeviceLayerCase[] = plan.shapes.flatMap((shape) =>
+    plan.batches.flatMap((batch) => {
+      const cache = plan.cache === "warm" || (plan.cache === "auto" && batch > 1) ? "warm" : "rotated";
+      return dtypes.map((dtype) => ({ shape, batch, dtype, cache, paths, seconds }));
+    }),
+  );
+  for (const one of all) checkDeviceMemory(one, facts);
+  return all.map((one) => ({
+    name: `${shapeName(one.shape)}, batch ${one.batch}, ${one.dtype}`,
+    measure: (tell) => measureDeviceLayer(one, facts, tell),
+  }));
+}
+
+async function encoders(plan: Plan, dtypes: readonly CudaDtype[], facts: DeviceFacts): Promise<Case[]> {
+  const { models, modelBatches, lengths, seconds } = plan;
+  for (const name of models) await checkModels(name, undefined, lengths);
+  return models.flatMap((name) =>
+    modelBatches.flatMap((batch) =>
+      lengths.map((length) => ({
+        name: `${name}, ${batch}x${length} tokens`,
+        async measure(tell: (share: number) => void) {
+          using opened = await openRunners(name, ["f32"]);
+          const runners = opened.runners.flatMap((runner) => dtypes.map((dtype) => ({ ...runner, dtype })));
+          return await measureEncoder({ runners, batch, length, threads: 0, seconds }, facts, tell);
+        },
+      })),
+    ),
+  );
+}

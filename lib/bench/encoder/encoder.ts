@@ -1,0 +1,203 @@
+import { UFFB_FFN_FFF, UFFB_FFN_GLU } from "../../../ffi/bindings.ts";
+import { type Batch, NativeContext } from "../../../ffi/context.ts";
+import type { NativeModel } from "../../../ffi/model.ts";
+import { deviceTimer } from "../device/device-timer.ts";
+import type { DeviceFacts, Roofline, RunFacts } from "../measure/machine.ts";
+import { shapeName } from "../measure/presets.ts";
+import type { BenchRecord } from "../measure/record.ts";
+import { median, outliers, quantile } from "../measure/statistics.ts";
+import type { Runner } from "./runners.ts";
+
+export interface EncoderCase {
+  runners: readonly Runner[];
+  batch: number;
+  length: number;
+  /** Of the CPU; on a device they have no meaning. */
+  threads: number;
+  /** Seconds to spend on the case, about. */
+  seconds: number;
+}
+
+/**
+ * Seconds of a runner's turn. Calls shorter than that follow each other, and the first, which finds the caches as another runner left
+ * them, is not counted.
+ */
+const TURN = 0.05;
+const MIN_ROUNDS = 5;
+const MAX_ROUNDS = 200;
+/** Tokens of the sequence that a device is compared with the CPU on. */
+const CHECKED = 32;
+
+/** A model that is ready to be timed. */
+export interface Timer extends Disposable {
+  readonly isa: string | null;
+  readonly threads: number | null;
+  /** Of what it computes, where that was compared. */
+  readonly error: number | null;
+  /** Seconds of one batch, from ids to final states. */
+  time(batch: Batch): Promise<number>;
+}
+
+/** One runner at one length. */
+interface Entry {
+  runner: Runner;
+  timer: Timer;
+  batch: Batch;
+  padded: boolean;
+  samples: number[];
+}
+
+/**
+ * Times the encoder, embedding to final states, the runners in turn: A B A B, or A A A B B B A A A where they are quick. Where sequences
+ * are shorter than the model's maximum, each also runs padded to it; padding is not counted as tokens. Facts of a device make it run
+ * there.
+ */
+export async function measureEncoder(
+  one: EncoderCase,
+  facts: RunFacts | DeviceFacts,
+  progress: (done: number) => void,
+): Promise<BenchRecord[]> {
+  const entries: Entry[] = [];
+  try {
+    for (const runner of one.runners) {
+      const { maxLength } = runner.model.arch;
+      const sample = randomBatch(runner.model, 1, Math.min(one.length, CHECKED));
+      for (const padded of one.length < maxLength ? [false, true] : [false]) {
+        entries.push({
+          runner,
+          timer:
+            "device" in facts
+              ? await deviceTimer(runner, facts.device, sample)
+              : cpuTimer(runner, one.threads),
+          batch: randomBatch(runner.model, one.batch, padded ? maxLength : one.length),
+          padded,
+          samples: [],
+        });
+      }
+    }
+    await takeTurns(entries, one.seconds, progress);
+    const roofline = "roofline" in facts ? facts.roofline(one.threads) : undefined;
+    return entries.map((entry) => toRecord(entry, entries, one, facts, roofline));
+  } finally {
+    for (const { timer } of entries) timer[Symbol.dispose]();
+  }
+}
+
+function cpuTimer({ model }: Runner, threads: number): Timer {
+  const context = new NativeContext(model, { threads });
+  return {
+    isa: context.isa,
+    threads: context.threads,
+    error: null,
+    async time(batch) {
+      const before = performance.now();
+      await context.encode(batch);
+      return (performance.now() - before) / 1000;
+    },
+    [Symbol.dispose]: () => context[Symbol.dispose](),
+  };
+}
+
+async function takeTurns(entries: readonly Entry[], seconds: number, progress: (done: number) => void) {
+  const start = performance.now();
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    for (const { timer, batch, samples } of entries) {
+      let seconds = await timer.time(batch);
+      if (round > 0 && seconds >= TURN) samples.push(seconds); // the first round warms up
+      for (let spent = seconds; spent < TURN; spent += seconds) {
+        seconds = await timer.time(batch);
+        if (round > 0) samples.push(seconds);
+      }
+    }
+    const spent = (performance.now() - start) / 1000;
+    progress(Math.min(1, Math.max(spent / seconds, round / MAX_ROUNDS)));
+    if (round >= MIN_ROUNDS && spent > seconds) return;
+  }
+}
+
+function randomBatch({ arch }: NativeModel, sequences: number, length: number): Batch {
+  const offsets = BigInt64Array.from({ length: sequences + 1 }, (_, s) => BigInt(s * length));
+  const ids = Int32Array.from({ length: sequences * length }, (_, t) => (t * 7919 + 101) % arch.vocab);
+  return { offsets, ids };
+}
+
+/** Multiply-adds of one token, 2 flop each: projections, attention over `length` tokens, feedforward. */
+export function flopsPerToken({ arch }: NativeModel, length: number): number {
+  const { hidden, layers, feedforward, width, trees, depth } = arch;
+  const projections = 8 * hidden * hidden;
+  const attention = 4 * length * hidden;
+  const inner = feedforward === UFFB_FFN_GLU ? 1.5 * width : 2 * width;
+  const ffn = feedforward === UFFB_FFN_FFF ? 4 * trees * (depth + 1) * hidden : 2 * inner * hidden;
+  return layers * (projections + attention + ffn);
+}
+
+function toRecord(
+  entry: Entry,
+  entries: readonly Entry[],
+  one: EncoderCase,
+  facts: RunFacts | DeviceFacts,
+  roofline: Roofline | undefined,
+): BenchRecord {
+  const { runner, timer, samples, padded } = entry;
+  const { arch } = runner.model;
+  const tokens = one.batch * one.length;
+  const middle = median(samples);
+  const dense = entries.find(
+    (other) => other.runner.dense && other.padded === padded && other.runner.dtype === runner.dtype,
+  );
+  const against = dense && dense !== entry ? median(dense.samples) / middle : null;
+  const length = padded ? arch.maxLength : one.length;
+  const flops = (flopsPerToken(runner.model, length) * one.batch * length) / middle;
+  return {
+    kind: "model",
+    case_shape: shapeName(entries[0]!.runner.model.arch),
+    shape: shapeName(arch),
+    hidden: arch.hidden,
+    trees: arch.trees,
+    depth: arch.depth,
+    width: arch.width,
+    layers: arch.layers,
+    batch: one.batch,
+    length: one.length,
+    padded,
+    contender: `${runner.name} ${runner.dtype}`,
+    level: 0,
+    published: false,
+    blas: null,
+    blas_version: null,
+    isa: timer.isa,
+    threads: timer.threads,
+    device: "device" in facts ? facts.device.name : null,
+    dtype: runner.dtype,
+    cache: "warm",
+    paths: runner.trained ? "real" : "uniform",
+    leaves: null,
+    busiest_leaf: null,
+    tokens,
+    samples,
+    seconds_per_token: middle / tokens,
+    tokens_per_s: tokens / middle,
+    latency_p50: middle,
+    latency_p90: quantile(samples, 0.9),
+    latency_p99: quantile(samples, 0.99),
+    speedup_same_level: null,
+    speedup_fastest_dense: against,
+    speedup_limit:
+      dense && dense !== entry
+        ? flopsPerToken(dense.runner.model, length) / flopsPerToken(runner.model, length)
+        : null,
+    flops,
+    bytes_per_s: null,
+    peak_flops: roofline?.flops ?? null,
+    peak_memory_bytes_per_s: roofline?.memory ?? null,
+    peak_l2_bytes_per_s: roofline?.l2 ?? null,
+    share_of_bound: roofline && runner.dtype === "f32" ? flops / roofline.flops : null,
+    error: timer.error,
+    ties: null,
+    outliers: outliers(samples),
+    machine: facts.machine,
+    version: facts.version,
+    commit: facts.commit,
+    date: facts.date,
+  };
+}

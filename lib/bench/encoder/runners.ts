@@ -1,0 +1,117 @@
+import { type Arch, UFFB_FFN_DENSE, UFFB_FFN_FFF } from "../../../ffi/bindings.ts";
+import type { CudaDtype } from "../../../ffi/cuda.ts";
+import type { NativeModel } from "../../../ffi/model.ts";
+import { UffbError, UsageError } from "../../base/errors.ts";
+import { openModel } from "../../model/model.ts";
+import { availableMemory, gigabytes } from "../measure/machine.ts";
+import { PRESET_NAMES, preset, shapeName } from "../measure/presets.ts";
+import { encoderArch, modelBytes, randomModel } from "./random-model.ts";
+
+export type Dtype = "f32" | "int8";
+
+/** A model under test; those that are `dense` are what others of their dtype are held against. */
+export interface Runner {
+  name: string;
+  model: NativeModel;
+  dtype: Dtype | CudaDtype;
+  dense: boolean;
+  /** Weights of a checkpoint, not random ones. */
+  trained: boolean;
+}
+
+export interface Runners extends Disposable {
+  runners: readonly Runner[];
+}
+
+/** The same model with dense feedforward layers, four times as wide as the hidden size. */
+const denseArch = (arch: Readonly<Arch>): Arch => ({
+  ...arch,
+  feedforward: UFFB_FFN_DENSE,
+  width: 4 * arch.hidden,
+  trees: 0,
+  depth: 0,
+});
+
+/** Shapes of the random models that stand for a preset. */
+function presetArchs(name: string): Arch[] {
+  const arch = encoderArch(preset(name));
+  return arch.feedforward === UFFB_FFN_FFF ? [arch, denseArch(arch)] : [arch];
+}
+
+/**
+ * Checks a model before anything is measured. Errors: UffbError when it cannot be opened, or needs more memory than is free; UsageError
+ * when it is too short for a length, or its numbers cannot be chosen.
+ */
+export async function checkModels(
+  name: string,
+  dtypes: readonly Dtype[] | undefined,
+  lengths: readonly number[],
+): Promise<void> {
+  let longest: number;
+  let bytes = 0;
+  if (PRESET_NAMES.includes(name)) {
+    const archs = presetArchs(name);
+    longest = archs[0]!.maxLength;
+    bytes = archs.reduce((sum, arch) => sum + modelBytes(arch), 0) * (dtypes?.length ?? 1);
+  } else {
+    using model = await openModel(name);
+    const { arch } = model.native;
+    if (dtypes !== undefined) throw new UsageError(`--dtype is for presets; ${name} has its own`);
+    longest = arch.maxLength;
+    if (arch.feedforward === UFFB_FFN_FFF) bytes = modelBytes(denseArch(arch));
+  }
+  const tooLong = lengths.find((length) => length > longest);
+  if (tooLong !== undefined) {
+    throw new UsageError(`--length ${tooLong}: ${name} takes ${longest} tokens; choose 1 to ${longest}`);
+  }
+  if (bytes > availableMemory()) {
+    throw new UffbError(
+      `the models of ${name} need ${gigabytes(bytes)}, and ${gigabytes(availableMemory())} are free; choose a smaller one`,
+    );
+  }
+}
+
+/**
+ * A preset becomes random models of its shape, a path the checkpoint there; either gets a dense model beside it that is the same in all
+ * but its feedforward layers.
+ */
+export async function openRunners(name: string, dtypes: readonly Dtype[]): Promise<Runners> {
+  const opened: Disposable[] = [];
+  const runners: Runner[] = [];
+  const random = (arch: Arch, dtype: Dtype, like?: NativeModel) => {
+    const model = randomModel(arch, dtype, like);
+    opened.push(model);
+    runners.push({
+      name: shapeName(arch),
+      model,
+      dtype,
+      dense: arch.feedforward === UFFB_FFN_DENSE,
+      trained: false,
+    });
+  };
+  const runnersOf: Runners = {
+    runners,
+    [Symbol.dispose]() {
+      for (const one of opened) one[Symbol.dispose]();
+    },
+  };
+  try {
+    if (PRESET_NAMES.includes(name)) {
+      for (const dtype of dtypes) for (const arch of presetArchs(name)) random(arch, dtype);
+    } else {
+      const model = await openModel(name);
+      opened.push(model);
+      const dtype = hasIntegers(model.native) ? "int8" : "f32";
+      const { arch } = model.native;
+      runners.push({ name, model: model.native, dtype, dense: false, trained: true });
+      if (arch.feedforward === UFFB_FFN_FFF) random(denseArch(arch), dtype, model.native);
+    }
+    return runnersOf;
+  } catch (error) {
+    runnersOf[Symbol.dispose]();
+    throw error;
+  }
+}
+
+const hasIntegers = (model: NativeModel) =>
+  model.tensors().some(({ name, present }) => present && name.endsWith(".weight.scale"));

@@ -1,0 +1,62 @@
+import { UsageError } from "../../base/errors.ts";
+
+/** A feedforward layer's shape: `trees` trees of `depth`, or a dense layer of `width` when there are none. */
+export interface LayerShape {
+  hidden: number;
+  trees: number;
+  depth: number;
+  width: number;
+}
+
+const fff = (trees: number, depth: number, hidden = 768): LayerShape => ({ hidden, trees, depth, width: 0 });
+const dense = (width: number, hidden = 768): LayerShape => ({ hidden, trees: 0, depth: 0, width });
+
+/** UltraFastBERT's architectures (arXiv 2311.10770, table 1), trees x depth, at BERT-base's hidden size. */
+export const PAPER = [
+  [3072, 0],
+  [1536, 1],
+  [512, 2],
+  [256, 3],
+  [128, 4],
+  [64, 5],
+  [32, 6],
+  [16, 7],
+  [8, 8],
+  [4, 9],
+  [2, 10],
+  [1, 11],
+] as const;
+
+const PRESETS: Readonly<Record<string, LayerShape>> = {
+  ...Object.fromEntries(PAPER.map(([trees, depth]) => [`${trees}x${depth}`, fff(trees, depth)])),
+  "bert-base": dense(3072),
+  "bert-base-4095": dense(4095),
+  // The paper's outlook: GPT-3's feedforward layers as one tree.
+  gpt3: fff(1, 15, 12_288),
+  "gpt3-dense": dense(49_152, 12_288),
+};
+
+export const PRESET_NAMES: readonly string[] = Object.keys(PRESETS);
+
+/** Errors: UsageError listing the names. */
+export function preset(name: string): LayerShape {
+  const shape = PRESETS[name];
+  if (!Object.hasOwn(PRESETS, name) || shape === undefined) {
+    throw new UsageError(`unknown preset ${name}; there are ${PRESET_NAMES.join(", ")}, and all`);
+  }
+  return shape;
+}
+
+/** The paper's twelve, in its order. */
+export const PAPER_SHAPES: readonly LayerShape[] = PAPER.map(([trees, depth]) => fff(trees, depth));
+
+export function shapeName({ trees, depth, width }: LayerShape): string {
+  return trees > 0 ? `${trees}x${depth}` : `dense ${width}`;
+}
+
+/** Neurons of the layer, and how many of them a token uses. */
+export function neurons({ trees, depth, width }: LayerShape): { all: number; used: number } {
+  return trees > 0
+    ? { all: trees * (2 ** (depth + 1) - 1), used: trees * (depth + 1) }
+    : { all: width, used: width };
+}

@@ -1,0 +1,135 @@
+import type { Cache } from "../../../ffi/bench.ts";
+import type { Machine } from "./machine.ts";
+
+/**
+ * One contender in one case: what every export writes, one JSON object or row each. COLUMNS says what the fields mean. Those that do not
+ * apply to a kind of case are null, so that every record has the same ones.
+ */
+export interface BenchRecord {
+  kind: "layer" | "model";
+  case_shape: string;
+  shape: string;
+  hidden: number;
+  trees: number;
+  depth: number;
+  width: number;
+  layers: number | null;
+  batch: number;
+  length: number | null;
+  padded: boolean;
+  contender: string;
+  level: number;
+  published: boolean;
+  blas: string | null;
+  blas_version: string | null;
+  isa: string | null;
+  threads: number | null;
+  device: string | null;
+  dtype: "f32" | "tf32" | "f16" | "bf16" | "int8";
+  cache: Cache;
+  paths: string;
+  leaves: number | null;
+  busiest_leaf: number | null;
+  tokens: number;
+  samples: number[];
+  seconds_per_token: number;
+  tokens_per_s: number;
+  latency_p50: number;
+  latency_p90: number;
+  latency_p99: number;
+  speedup_same_level: number | null;
+  speedup_fastest_dense: number | null;
+  speedup_limit: number | null;
+  flops: number;
+  bytes_per_s: number | null;
+  peak_flops: number | null;
+  peak_memory_bytes_per_s: number | null;
+  peak_l2_bytes_per_s: number | null;
+  share_of_bound: number | null;
+  error: number | null;
+  ties: number | null;
+  outliers: number;
+  machine: Machine;
+  version: string;
+  commit: string | null;
+  date: string;
+}
+
+/** The fields in the order of columns: the type that SQLite stores, and the meaning. Times are seconds, rates per second. */
+export const COLUMNS: Readonly<
+  Record<keyof BenchRecord, readonly [type: "TEXT" | "INTEGER" | "REAL", meaning: string]>
+> = {
+  kind: ["TEXT", "layer or model: one feedforward layer, or a whole encoder"],
+  case_shape: ["TEXT", "the shape that the case is about: dense rows stand beside it"],
+  shape: ["TEXT", "trees x depth, or dense and its width"],
+  hidden: ["INTEGER", "hidden size"],
+  trees: ["INTEGER", "trees of the layer; 0: dense"],
+  depth: ["INTEGER", "depth of its trees, whose paths have depth + 1 neurons"],
+  width: ["INTEGER", "neurons of a dense layer"],
+  layers: ["INTEGER", "layers of a model"],
+  batch: ["INTEGER", "tokens of a layer's batch, or sequences of a model's"],
+  length: ["INTEGER", "tokens of a model's sequence"],
+  padded: ["INTEGER", "1: sequences are padded to the model's maximum; padding does not count as tokens"],
+  contender: ["TEXT", "who computes it; cublaslt fuses GELU, in the tanh approximation that is all it has"],
+  level: ["INTEGER", "its BLAS level; 0: our own kernels; on a device 3 is cuBLAS"],
+  published: ["INTEGER", "1: the published benchmark's arithmetic, whose result is not the layer's"],
+  blas: ["TEXT", "the BLAS it calls"],
+  blas_version: ["TEXT", "what that library says of itself"],
+  isa: ["TEXT", "the instruction set of our own kernels"],
+  threads: ["INTEGER", "CPU threads; none on a device"],
+  device: ["TEXT", "where it ran, when that was not the CPU"],
+  dtype: [
+    "TEXT",
+    "of weights: f32; bf16 for the rows of trees, all other numbers f32; int8 for a model's projections, whose trees are bf16 then; on a device of all numbers f32, f16, bf16, or tf32: f32 of which multiplications keep 10 bits",
+  ],
+  cache: [
+    "TEXT",
+    "what holds the layer's weights before a call; warm: they were just read; cold: no cache holds them, nor the page tables to them; rotated: calls take turns with copies that together exceed the caches, which hold what such turns leave there; on a device, whose L2 is emptied before each has had its turn, it holds none of them",
+  ],
+  paths: ["TEXT", "how tokens fall: uniform, skewed, real, or zero as published"],
+  leaves: ["INTEGER", "leaves of the first tree that the inputs reach"],
+  busiest_leaf: ["REAL", "share of the inputs at the busiest of them"],
+  tokens: ["INTEGER", "tokens timed in a call; fewer than the batch where tokens share nothing"],
+  samples: [
+    "TEXT",
+    "seconds of each call, as JSON, or of the mean of a turn of calls when rotated; on a device by its own clock, and for a layer of the mean call of a graph of them",
+  ],
+  seconds_per_token: ["REAL", "the median call, over its tokens"],
+  tokens_per_s: ["REAL", "its inverse"],
+  latency_p50: ["REAL", "quantiles of the calls"],
+  latency_p90: ["REAL", ""],
+  latency_p99: ["REAL", ""],
+  speedup_same_level: ["REAL", "against the fastest dense contender of the same BLAS level (0: our own)"],
+  speedup_fastest_dense: [
+    "REAL",
+    "against the fastest dense contender of all, in f32; on a device, and of a model, in the same dtype",
+  ],
+  speedup_limit: ["REAL", "what that would be if only arithmetic counted"],
+  flops: ["REAL", "arithmetic done, 2 a multiply-add, a second"],
+  bytes_per_s: ["REAL", "weights read once a call or block, and activations, a second"],
+  peak_flops: [
+    "REAL",
+    "the roofline: f32 arithmetic from registers with as many threads; not measured on a device",
+  ],
+  peak_memory_bytes_per_s: ["REAL", "the roofline: reading memory"],
+  peak_l2_bytes_per_s: ["REAL", "the roofline: reading L2"],
+  share_of_bound: [
+    "REAL",
+    "of the roofline: of its arithmetic, or of memory (cold, rotated) or L2 (warm), whichever binds",
+  ],
+  error: [
+    "REAL",
+    "largest difference from a double-precision evaluation with the same, rounded weights, relative to its largest value; of a model on a device, the median token's difference from the CPU's state, relative",
+  ],
+  ties: ["INTEGER", "tokens left out of that, a logit being too close to 0 to call"],
+  outliers: ["INTEGER", "samples far from the median"],
+  machine: [
+    "TEXT",
+    "CPU, caches, best instruction set, compiler, free memory, load, and what the device is, as JSON",
+  ],
+  version: ["TEXT", "of uffb"],
+  commit: ["TEXT", "of uffb, for compiled binaries"],
+  date: ["TEXT", "when the run began, the same in all of its records"],
+};
+
+export const COLUMN_NAMES = Object.keys(COLUMNS) as (keyof BenchRecord)[];

@@ -1,0 +1,102 @@
+import { Database } from "bun:sqlite";
+import { existsSync } from "node:fs";
+import { UffbError } from "../../base/errors.ts";
+import { type BenchRecord, COLUMN_NAMES } from "../measure/record.ts";
+import { median, rankTest } from "../measure/statistics.ts";
+import { QUOTED, SCHEMA, TABLE, values } from "./formats.ts";
+
+/** Opens or makes a database of records. Errors: UffbError when the file is something else. */
+export function openDatabase(path: string): Database {
+  let database: Database | undefined;
+  try {
+    database = new Database(path, { create: true, readwrite: true });
+    database.run(SCHEMA);
+    const columns = database.query(`PRAGMA table_info(${TABLE})`).all() as { name: string }[];
+    const missing = COLUMN_NAMES.filter((column) => !columns.some(({ name }) => name === column));
+    if (missing.length > 0) throw new Error(`its table ${TABLE} lacks ${missing.join(", ")}`);
+    return database;
+  } catch (error) {
+    database?.close();
+    throw new UffbError(
+      `${path}: no database of benchmark records (${(error as Error).message}); name another file`,
+    );
+  }
+}
+
+/** Appends all of the records or none. */
+export function append(database: Database, records: readonly BenchRecord[]): void {
+  const insert = database.prepare(
+    `INSERT INTO ${TABLE} (${QUOTED}) VALUES (${COLUMN_NAMES.map(() => "?").join(", ")})`,
+  );
+  database.transaction(() => {
+    for (const record of records) insert.run(...values(record));
+  })();
+}
+
+/** A case and contender that was measured at two dates. */
+export interface Comparison {
+  name: string;
+  before: string;
+  after: string;
+  /** Seconds a token, before and after. */
+  times: readonly [number, number];
+  /** How likely such a difference is by chance. */
+  p: number;
+  verdict: "slower" | "faster" | "same";
+}
+
+interface Row {
+  name: string;
+  date: string;
+  tokens: number;
+  samples: string;
+}
+
+/** Differences smaller than this are not called any, however certain. */
+const LEAST = 0.03;
+const SIGNIFICANT = 0.01;
+
+/**
+ * Compares the newest run of each case with the one before it on the same machine, by a rank test over the raw samples.
+ * Errors: UffbError when the file is missing or holds no two runs of anything.
+ */
+export function compareRuns(path: string): Comparison[] {
+  if (!existsSync(path)) throw new UffbError(`${path} does not exist; uffb bench --db ${path} makes it`);
+  using database = openDatabase(path);
+  const rows = database
+    .query(
+      `SELECT concat_ws(' ', kind, case_shape, iif(shape = case_shape, NULL, shape), contender, coalesce(blas, isa),
+       'hidden', hidden, 'batch', batch || coalesce('x' || length, ''), cache, paths, dtype, iif(threads, 'threads ' || threads, NULL), device,
+       iif(padded, 'padded', NULL)) AS name,
+       date, tokens, samples, json_extract(machine, '$.cpu') AS cpu FROM ${TABLE} ORDER BY date`,
+    )
+    .all() as (Row & { cpu: string })[];
+  const groups = Map.groupBy(rows, ({ name, cpu }) => `${cpu}\n${name}`);
+  const comparisons: Comparison[] = [];
+  for (const runs of groups.values()) {
+    const after = runs.at(-1)!;
+    const before = runs.findLast(({ date }) => date < after.date);
+    if (before !== undefined) comparisons.push(compare(before, after));
+  }
+  if (comparisons.length === 0)
+    throw new UffbError(`${path} holds no case that was measured twice; run uffb bench --db ${path} again`);
+  return comparisons;
+}
+
+function compare(before: Row, after: Row): Comparison {
+  const samples = [before, after].map((row) =>
+    (JSON.parse(row.samples) as number[]).map((value) => value / row.tokens),
+  );
+  const times = [median(samples[0]!), median(samples[1]!)] as const;
+  const p = rankTest(samples[0]!, samples[1]!);
+  const change = times[1] / times[0] - 1;
+  const certain = p < SIGNIFICANT && Math.abs(change) > LEAST;
+  return {
+    name: after.name,
+    before: before.date,
+    after: after.date,
+    times,
+    p,
+    verdict: certain ? (change > 0 ? "slower" : "faster") : "same",
+  };
+}

@@ -1,0 +1,62 @@
+import { makeWhole } from "../base/whole.ts";
+import type { Checkpoint } from "../files/checkpoint.ts";
+import { loadConfig } from "../model/config.ts";
+import { bindTensors, type Unused } from "../model/roles.ts";
+import { writeFolder } from "./folder.ts";
+import { writePacked } from "./packed.ts";
+import { writeTensors } from "./tensors.ts";
+import { planWeights, type Weight, type WeightDtype } from "./weights.ts";
+
+export type { WeightDtype } from "./weights.ts";
+
+export interface ConvertOptions {
+  /** A packed file, or a folder that the model's own code loads. */
+  to: "packed" | "hf";
+  /** Of the matrices; I8 is for packed files. */
+  dtype: WeightDtype;
+  /** Leave tensors out that the model does not have. */
+  ignoreUnknown?: boolean;
+  /** Called with the finished result before it gets its name; what it throws undoes everything. */
+  check?(temporary: string): Promise<void>;
+}
+
+export interface Converted {
+  /** Of the file, or of the folder's tensors. */
+  bytes: number;
+  weights: Weight[];
+  unused: Unused[];
+}
+
+/**
+ * Writes a model in another form. Memory beyond the mapped source is that of a part of a tensor, for tensors that lie scattered in a pickle
+ * that of the largest. The result appears under its name when it is complete.
+ * Errors: UffbError when the checkpoint does not fit its config, a finite weight is out of the dtype's range, or `output` cannot be written.
+ */
+export function convertModel(
+  checkpoint: Checkpoint,
+  output: string,
+  { to, dtype, ignoreUnknown = false, check }: ConvertOptions,
+): Promise<Converted> {
+  return makeWhole(output, async (temporary) => {
+    const bound = bindTensors(loadConfig(checkpoint), checkpoint, { ignoreUnknown });
+    bound.native[Symbol.dispose]();
+    const weights = planWeights(bound.bindings, dtype, bound.config.arch);
+    const bytes =
+      to === "packed"
+        ? await writePacked(temporary, weights, checkpoint.file)
+        : await writeFolder(temporary, weights, bound.config, checkpoint.file);
+    await check?.(temporary);
+    return { bytes, weights, unused: bound.unused };
+  });
+}
+
+/**
+ * Writes the tensors of a file of any architecture to a safetensors file, bit by bit; `shared` maps names to the one that they are the same
+ * as.
+ */
+export function convertTensors(
+  checkpoint: Checkpoint,
+  output: string,
+): Promise<{ bytes: number; shared: Map<string, string> }> {
+  return makeWhole(output, (temporary) => writeTensors(temporary, checkpoint));
+}

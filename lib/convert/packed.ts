@@ -1,0 +1,35 @@
+import type { ModelFile } from "../files/checkpoint.ts";
+import { MODEL_FILES, PACKED_METADATA, packedForm } from "../files/packed.ts";
+import { type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
+import { Scratch } from "./rewrite.ts";
+import { quantised, type Weight, weightData } from "./weights.ts";
+
+/**
+ * Writes a packed file and returns its size. `file` gives the model's files by name. Memory beyond the mapped source is that of a small
+ * part of a tensor.
+ * Errors: those of weightData.
+ */
+export function writePacked(
+  path: string,
+  weights: readonly Weight[],
+  file: (name: string) => ModelFile | undefined,
+): Promise<number> {
+  const broken = weights.filter(({ finite }) => !finite).map(({ binding }) => binding.wanted.name);
+  const metadata: Record<string, string> = { ...PACKED_METADATA };
+  if (broken.length > 0) metadata.not_finite = broken.join(" ");
+  const scratch = new Scratch();
+  const tensors = weights.flatMap((weight): TensorSource[] => {
+    const { binding, dtype } = weight;
+    const { name } = binding.wanted;
+    const { shape, layout } = packedForm(binding.wanted, dtype);
+    const integers = quantised(weight, shape, scratch);
+    return integers ?? [{ name, dtype, shape, data: () => weightData(weight, layout, scratch) }];
+  });
+  for (const name of MODEL_FILES) {
+    const text = file(name)?.text;
+    if (text === undefined) continue;
+    const data = new TextEncoder().encode(text);
+    tensors.push({ name, dtype: "U8", shape: [data.length], data: () => [data] });
+  }
+  return writeSafetensors(path, metadata, tensors, { aligned: true });
+}

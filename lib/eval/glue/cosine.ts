@@ -1,0 +1,57 @@
+import { UffbError } from "../../base/errors.ts";
+import type { Dataset } from "../../data/data.ts";
+import type { Task } from "../../data/tasks.ts";
+import type { Model } from "../../model/model.ts";
+import { sentenceText } from "../../model/sentence.ts";
+import { dot, normaliseRows } from "../../run/normalise.ts";
+import { longest } from "../../run/prepare.ts";
+import { type EvaluateOptions, type Evaluation, scored } from "./evaluate.ts";
+import type { Prediction } from "./predictions.ts";
+import { run } from "./run.ts";
+
+/** Whether a task's label is a score of two texts, which the cosine of their vectors can stand for. */
+export function takesCosine({ labels, texts }: Task): boolean {
+  return labels.length === 0 && texts.length === 2;
+}
+
+/**
+ * Scores an embedding model without fine-tuning: the prediction for two texts is the cosine of their vectors. These are made as `infer` with
+ * `embed` makes them.
+ * @throws UffbError when the task is no score of two texts
+ */
+export async function evaluateCosine(
+  model: Model,
+  dataset: Dataset,
+  options: EvaluateOptions = {},
+): Promise<Evaluation> {
+  const { task, examples } = dataset;
+  if (!takesCosine(task)) throw new UffbError(`${task.title} is no score of two texts, as --cosine needs`);
+  const { hidden, tokenTypes } = model.config.arch;
+  const sentence = model.sentence();
+  const maxLength = longest(model, sentence);
+  const tokenizer = model.tokenizer();
+  const encodings = examples.flatMap(({ texts }) =>
+    texts.map((text) => tokenizer.encode(sentence ? sentenceText(text, sentence) : text, { maxLength })),
+  );
+  const inputs = encodings.map(({ ids, types }) => (tokenTypes > 1 ? { ids, types } : { ids }));
+  const { fixedLength: _, onProgress, ...running } = options;
+  const { logits: vectors, ...rest } = await run(model, inputs, {
+    ...running,
+    onProgress: onProgress && ((done) => onProgress(Math.floor(done / 2))),
+    head: { width: hidden, read: (context) => context.pool(sentence?.pooling ?? "mean") },
+  });
+  normaliseRows(vectors, hidden);
+  const vector = (i: number) => vectors.subarray(i * hidden, (i + 1) * hidden);
+  const predictions = examples.map(({ index, label }, i): Prediction => {
+    const cosine = dot(vector(2 * i), vector(2 * i + 1));
+    return { index, ...(label !== undefined && { label }), prediction: cosine, logits: [cosine] };
+  });
+  return scored(model, dataset, predictions, {
+    run: { ...rest, fixedLength: false },
+    longest: encodings.reduce((most, { ids }) => Math.max(most, ids.length), 0),
+    truncated: examples.filter((_, i) => encodings[2 * i]!.dropped + encodings[2 * i + 1]!.dropped > 0)
+      .length,
+    cosine: true,
+    warnings: [...model.warnings, ...dataset.warnings],
+  });
+}

@@ -1,0 +1,38 @@
+import { UffbError } from "../../base/errors.ts";
+import type { Task } from "../../data/tasks.ts";
+import type { Model } from "../../model/model.ts";
+
+/**
+ * Checks that a model has the head a task needs, and finds which of its labels is which class.
+ * @returns order[class]: the model's label of that class; and a warning where only the position says so
+ * @throws UffbError saying what the model has and what the task needs
+ */
+export function matchLabels(
+  task: Task,
+  { config, source }: Pick<Model, "config" | "source">,
+): { order: number[]; warning?: string } {
+  const needed = task.labels.length || 1;
+  const needs = `${task.title} needs ${task.labels.length === 0 ? "one score" : `${needed} labels (${task.labels.join(", ")})`}`;
+  if (config.task === "mlm" || config.task === "embedding") {
+    const kind = config.task === "mlm" ? "a masked language model" : "an encoder";
+    throw new UffbError(
+      `${source} is ${kind} without a classification head; ${needs}: give --model one fine-tuned for it${needed === 1 ? ", or add --cosine" : ""}`,
+    );
+  }
+  const has = config.arch.labels;
+  if (has !== needed) {
+    const what = has === 1 ? "one score" : `${has} labels (${config.labels.join(", ")})`;
+    throw new UffbError(`${source} has ${what}; ${needs}: give --model one fine-tuned for it`);
+  }
+  const plain = (name: string) => name.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
+  const names = config.labels.map(plain);
+  const order = task.labels.map((label) => names.indexOf(plain(label)));
+  if (needed === 1) return { order: [0] };
+  if (new Set(order).size === needed && !order.includes(-1)) return { order };
+  const inOrder = task.labels.map((_, c) => c);
+  if (names.every((name) => /^(label)?\d+$/.test(name))) return { order: inOrder };
+  return {
+    order: inOrder,
+    warning: `${source} calls its labels ${config.labels.join(", ")}, ${task.title} ${task.labels.join(", ")}; they are taken in this order`,
+  };
+}

@@ -1,0 +1,38 @@
+import { METRICS } from "../../metrics.ts";
+import type { Comparison } from "../compare.ts";
+import { align, percent, signed, whole } from "./table.ts";
+
+/** What `uffb glue compare` prints for people. */
+export function comparisonText(
+  { examples, metrics, mcnemar }: Comparison,
+  [a, b]: readonly [string, string],
+): string {
+  const rows = metrics.map(({ metric, ...m }) => [
+    METRICS[metric].title,
+    percent(m.a),
+    percent(m.b),
+    signed(m.difference),
+    Number.isNaN(m.interval[0]) ? "–" : `${signed(m.interval[0])} to ${signed(m.interval[1])}`,
+    probability(m.p),
+  ]);
+  const table = align(["metric", "A", "B", "B - A", "95% interval", "p"], rows);
+  const lines = [
+    `A: ${a}`,
+    `B: ${b}`,
+    `${whole(examples)} examples; intervals and p from a paired bootstrap`,
+    "",
+    table.trimEnd(),
+  ];
+  if (mcnemar) {
+    const { onlyA, onlyB, p } = mcnemar;
+    lines.push(
+      "",
+      `right in A alone: ${onlyA}, in B alone: ${onlyB}; McNemar's exact test: p = ${probability(p)}`,
+    );
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function probability(p: number): string {
+  return Number.isNaN(p) ? "–" : p < 0.001 ? p.toExponential(1) : p.toFixed(3);
+}

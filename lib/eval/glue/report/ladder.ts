@@ -1,0 +1,58 @@
+import type { Task } from "../../../data/tasks.ts";
+import { METRICS } from "../../metrics.ts";
+import type { Ladder } from "../ladder.ts";
+import { align, engine, percent, whole } from "./table.ts";
+
+/** The steps of one task. */
+export interface LadderReport {
+  task: Task;
+  model: string;
+  ladder: Ladder;
+}
+
+/** What `uffb glue --ladder` prints for people: a table a task. */
+export function ladderText(reports: readonly LadderReport[]): string {
+  return reports.map(ladderTable).join("\n");
+}
+
+function ladderTable({ task, ladder: { rungs, examples } }: LadderReport): string {
+  const slowest = rungs[0]!.run.seconds;
+  const rows = rungs.map(({ name, run, score, logitError }) => [
+    name,
+    engine(run),
+    (examples / run.seconds).toFixed(1),
+    whole(run.tokens / run.seconds),
+    `${(slowest / run.seconds).toFixed(2)}x`,
+    percent(score),
+    logitError === 0 ? "0" : logitError.toPrecision(2),
+    run.isa,
+  ]);
+  const metric = METRICS[task.metrics[0]!].title;
+  const title = `${task.title}, ${whole(examples)} examples`;
+  return align([title, "engine", "examples/s", "tokens/s", "speed-up", metric, "logit error", "ISA"], rows);
+}
+
+/** What `uffb glue --ladder --json` prints: the same numbers; padding does not count as tokens. */
+export function ladderJson(reports: readonly LadderReport[]): string {
+  const ladders = reports.map(({ task, model, ladder: { rungs, examples, fixedLength, warnings } }) => ({
+    task: task.name,
+    model,
+    examples,
+    fixed_length: fixedLength,
+    rungs: rungs.map(({ name, run, score, logitError }) => ({
+      name,
+      seconds: run.seconds,
+      tokens: run.tokens,
+      threads: run.threads,
+      instances: run.instances,
+      isa: run.isa,
+      score,
+      logit_error: logitError,
+      examples_per_second: examples / run.seconds,
+      tokens_per_second: run.tokens / run.seconds,
+      speed_up: rungs[0]!.run.seconds / run.seconds,
+    })),
+    warnings,
+  }));
+  return `${JSON.stringify({ ladders }, null, 2)}\n`;
+}

@@ -1,0 +1,157 @@
+import { METRICS } from "../../metrics.ts";
+import type { Evaluation } from "../evaluate.ts";
+import { AVERAGED, average, PUBLISHED } from "../published.ts";
+import type { WorstExample } from "../worst.ts";
+import { align, engine, percent, printable, whole } from "./table.ts";
+
+/** What one task gave, and the examples to show of it. */
+export interface TaskReport {
+  evaluation: Evaluation;
+  worst: WorstExample[];
+}
+
+/**
+ * What `uffb glue --json` prints:
+ *
+ *     tasks      array    one object a task:
+ *       task, split, model, files
+ *       examples                     number   rows that were read
+ *       unreadable                   array    { line, error, file } of each row that was not
+ *       metrics                      array    { metric, value, interval }, the task's score first; value and the 95% bounds are null
+ *                                             where they are not defined
+ *       score                        number   value of the first
+ *       seconds, tokens              number   of the engine's work; padding is not counted
+ *       examples_per_second, tokens_per_second
+ *       longest, truncated           number   tokens of the longest input; inputs that were cut
+ *       fixed_length                 boolean
+ *       cosine                       boolean  scores are cosines of vectors, not a head's
+ *       threads, instances, isa
+ *       device                       string   where the encoder ran, when that was not the CPU; absent else
+ *       dtype                        string   what it computed with there
+ *       errors                       array    { index, label, prediction, loss, texts }, worst first; absent without --errors
+ *       warnings                     array
+ *     average    number   over the tasks of the paper's average, as there; null unless all are there
+ *     published  array    { model, scores, average }, in percent
+ */
+export function toJson(reports: readonly TaskReport[]): string {
+  const tasks = reports.map(({ evaluation, worst }) => {
+    const { dataset, run, metrics, predictions } = evaluation;
+    const { seconds, tokens, threads, instances, isa, device, fixedLength } = run;
+    return {
+      task: dataset.task.name,
+      split: dataset.split,
+      model: evaluation.model,
+      files: dataset.files,
+      examples: predictions.length,
+      unreadable: dataset.bad,
+      metrics,
+      score: metrics[0]!.value,
+      seconds,
+      tokens,
+      examples_per_second: predictions.length / seconds,
+      tokens_per_second: tokens / seconds,
+      longest: evaluation.longest,
+      truncated: evaluation.truncated,
+      fixed_length: fixedLength,
+      cosine: evaluation.cosine,
+      threads,
+      instances,
+      isa,
+      ...(device && { device: device.name, dtype: device.dtype }),
+      ...(worst.length > 0 && { errors: worst }),
+      warnings: evaluation.warnings,
+    };
+  });
+  return `${JSON.stringify({ tasks, average: average(scoresOf(reports)) ?? null, published: PUBLISHED }, null, 2)}\n`;
+}
+
+function scoresOf(reports: readonly TaskReport[]): Map<string, number> {
+  return new Map(
+    reports.map(({ evaluation }) => [evaluation.dataset.task.name, evaluation.metrics[0]!.value]),
+  );
+}
+
+/** Each task's metrics and speed, then its scores in the paper's table, then the worst examples that were asked for. */
+export function toText(reports: readonly TaskReport[]): string {
+  const parts = [
+    metricTable(reports),
+    paperTable(reports),
+    ...reports.flatMap(({ evaluation, worst }) => worstTable(evaluation, worst)),
+  ];
+  return parts.filter((part) => part !== "").join("\n");
+}
+
+function metricTable(reports: readonly TaskReport[]): string {
+  const rows = reports.flatMap(({ evaluation }) => {
+    const { dataset, run, metrics, predictions } = evaluation;
+    const speed = [
+      whole(predictions.length),
+      whole(predictions.length / run.seconds),
+      whole(run.tokens / run.seconds),
+      engine(run),
+      run.fixedLength ? "fixed" : "dynamic",
+      run.isa,
+    ];
+    return metrics.map(({ metric, value, interval: [low, high] }, m) => {
+      const bounds = Number.isNaN(low) ? "–" : `${percent(low)} to ${percent(high)}`;
+      const scores = [METRICS[metric].title, percent(value), bounds];
+      return m === 0 ? [dataset.task.title, ...scores, ...speed] : ["", ...scores];
+    });
+  });
+  return align(
+    [
+      "task",
+      "metric",
+      "score",
+      "95% interval",
+      "examples",
+      "examples/s",
+      "tokens/s",
+      "engine",
+      "length",
+      "ISA",
+    ],
+    rows,
+  );
+}
+
+/** This run's row among the published ones; empty when no task of the table was run. */
+function paperTable(reports: readonly TaskReport[]): string {
+  const scores = scoresOf(reports);
+  const titles = new Map(
+    reports.map(({ evaluation: { dataset } }) => [dataset.task.name, dataset.task.title]),
+  );
+  const columns = [...titles.keys()].filter((task) => AVERAGED.includes(task) || task === "cola");
+  if (columns.length === 0) return "";
+  const row = (name: string, score: (task: string) => number | undefined, mean: number | undefined) => [
+    name,
+    ...[...columns.map(score), mean].map((value) =>
+      value === undefined || Number.isNaN(value) ? "–" : value.toFixed(1),
+    ),
+  ];
+  const mean = average(scores);
+  const models = new Set(reports.map(({ evaluation }) => evaluation.model));
+  const rows = [
+    row(
+      models.size === 1 ? [...models][0]! : "this run",
+      (task) => 100 * scores.get(task)!,
+      mean === undefined ? undefined : 100 * mean,
+    ),
+    ...PUBLISHED.map((published) =>
+      row(published.model, (task) => published.scores[task], published.average),
+    ),
+  ];
+  return align(["", ...columns.map((task) => titles.get(task)!), "average"], rows);
+}
+
+function worstTable({ dataset }: Evaluation, worst: readonly WorstExample[]): string[] {
+  if (worst.length === 0) return [];
+  const rows = worst.map(({ index, label, prediction, loss, texts }) => [
+    String(index),
+    label,
+    prediction,
+    loss.toFixed(3),
+    texts.map(printable).join(" | "),
+  ]);
+  return [align([dataset.task.title, "label", "prediction", "loss", "text"], rows)];
+}

@@ -1,0 +1,164 @@
+/** How texts fall through a model's trees: which nodes their tokens visit, layer by layer. */
+import { UFFB_FFN_FFF, UFFB_TAP_PATH } from "../../../ffi/bindings.ts";
+import { NativeContext } from "../../../ffi/context.ts";
+import { CancelledError } from "../../../ffi/status.ts";
+import { NativeTaps } from "../../../ffi/taps.ts";
+import { UffbError } from "../../base/errors.ts";
+import type { Model } from "../../model/model.ts";
+import { type Prepared, prepare } from "../../run/prepare.ts";
+import { BATCH_TOKENS, batches, ragged } from "../../text/batches.ts";
+import type { BadItem, Item } from "../../text/input/input.ts";
+
+export interface PathOptions {
+  /** CPU threads; 0 for all that this process may use. */
+  threads?: number;
+  /** Stops the running batch, and then throws CancelledError. */
+  signal?: AbortSignal;
+  /** Called for each input that cannot be used. */
+  onBad?(item: BadItem): void;
+}
+
+export interface PathUsage {
+  texts: number;
+  tokens: number;
+  /** Texts that were cut to what the model takes. */
+  cut: number;
+  depth: number;
+  layers: LayerUsage[];
+}
+
+/** A layer's trees together; a mean over the trees where there are several. */
+export interface LayerUsage {
+  layer: number;
+  /** How often each node was visited, [trees][2^(depth+1) - 1]: node 0 is the root, node n has the children 2n+1 and 2n+2. */
+  visits: Float64Array[];
+  /** Entropy of the leaf that a token ends in, in bits: 0 when all end in one, `depth` when all leaves are alike. */
+  entropy: number;
+  /** Leaves in which no token ended, of all trees. */
+  deadLeaves: number;
+  /** Of all trees: trees * 2^depth. */
+  leaves: number;
+  /** Nodes from the root on that a token shares with the next one of its text, at most depth + 1. */
+  sharedNext: number;
+  /** The same for two tokens picked at random. */
+  sharedRandom: number;
+}
+
+/** Most bytes of paths held at once. */
+const TAP_BYTES = 32 * 2 ** 20;
+
+/**
+ * Runs texts through a model and counts the nodes that their tokens, special ones included, visit. Memory does not grow with the stream.
+ * Errors: UffbError when the model has no trees, or no input could be used; CancelledError.
+ */
+export async function measurePaths(
+  model: Model,
+  items: AsyncIterable<Item | BadItem>,
+  { threads = 0, signal, onBad }: PathOptions = {},
+): Promise<PathUsage> {
+  const { feedforward, layers, trees, depth } = model.config.arch;
+  if (feedforward !== UFFB_FFN_FFF) {
+    throw new UffbError(
+      `${model.source}: its feedforward layers are dense; there is no tree for a text to fall through`,
+    );
+  }
+  const perToken = 4 * layers * trees * (depth + 1);
+  const budget = Math.max(1, Math.min(BATCH_TOKENS, Math.floor(TAP_BYTES / perToken)));
+  const counters = Array.from({ length: layers }, () => new Counter(trees, depth));
+  const usage = { texts: 0, tokens: 0, cut: 0 };
+  using context = new NativeContext(model.native, { threads });
+  const stop = () => context.cancel();
+  signal?.addEventListener("abort", stop);
+  try {
+    const prepared = prepare(model, items, { fill: false, truncate: true, maskId: undefined });
+    const weight = (entry: Prepared | BadItem) => ("ids" in entry ? entry.ids.length : 1);
+    for await (const group of batches(prepared, { weight, budget })) {
+      const texts: Prepared[] = [];
+      for (const entry of group) {
+        if ("ids" in entry) texts.push(entry);
+        else onBad?.(entry);
+      }
+      if (texts.length === 0) continue;
+      const batch = ragged(texts);
+      using taps = new NativeTaps();
+      const paths = counters.map((_, layer) => {
+        const buffer = new Int32Array(batch.ids.length * trees * (depth + 1));
+        taps.add(UFFB_TAP_PATH, layer, buffer);
+        return buffer;
+      });
+      await context.encode(batch, taps);
+      if (signal?.aborted) throw new CancelledError("cancelled");
+      counters.forEach((counter, layer) => void counter.add(paths[layer]!, batch.offsets));
+      usage.texts += texts.length;
+      usage.tokens += batch.ids.length;
+      usage.cut += texts.filter(({ dropped }) => dropped > 0).length;
+    }
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
+  if (usage.tokens === 0) throw new UffbError("no text could be used");
+  return { ...usage, depth, layers: counters.map((counter, layer) => counter.usage(layer)) };
+}
+
+/** Counts what the tokens of one layer visit. */
+export class Counter {
+  readonly #visits: Float64Array[];
+  /** Pairs of neighbouring tokens, and the nodes that they share, over all trees. */
+  #pairs = 0;
+  #shared = 0;
+  #tokens = 0;
+
+  constructor(
+    readonly trees: number,
+    readonly depth: number,
+  ) {
+    this.#visits = Array.from({ length: trees }, () => new Float64Array(2 ** (depth + 1) - 1));
+  }
+
+  /** @param paths [tokens, trees, depth + 1] @param offsets [sequences + 1], the first token of each */
+  add(paths: Int32Array, offsets: BigInt64Array): void {
+    const { trees } = this;
+    const levels = this.depth + 1;
+    const row = trees * levels;
+    for (let at = 0; at < paths.length; at++)
+      this.#visits[Math.floor(at / levels) % trees]![paths[at]!]! += 1;
+    this.#tokens += paths.length / row;
+    for (let s = 0; s + 1 < offsets.length; s++) {
+      for (let token = Number(offsets[s]) + 1; token < Number(offsets[s + 1]); token++) {
+        this.#pairs++;
+        for (let tree = 0; tree < trees; tree++) {
+          const here = token * row + tree * levels;
+          let level = 0;
+          while (level < levels && paths[here + level] === paths[here - row + level]) level++;
+          this.#shared += level;
+        }
+      }
+    }
+  }
+
+  usage(layer: number): LayerUsage {
+    const { trees, depth } = this;
+    const leaves = 2 ** depth;
+    let entropy = 0;
+    let deadLeaves = 0;
+    let sharedRandom = 0;
+    for (const visits of this.#visits) {
+      // Two tokens share a node when both visit it: with the probability of one, squared.
+      for (const count of visits) sharedRandom += (count / this.#tokens) ** 2;
+      for (const count of visits.subarray(leaves - 1)) {
+        const share = count / this.#tokens;
+        if (count === 0) deadLeaves++;
+        else entropy -= share * Math.log2(share);
+      }
+    }
+    return {
+      layer,
+      visits: this.#visits,
+      entropy: Math.abs(entropy) / trees,
+      deadLeaves,
+      leaves: trees * leaves,
+      sharedNext: this.#pairs === 0 ? Number.NaN : this.#shared / this.#pairs / trees,
+      sharedRandom: sharedRandom / trees,
+    };
+  }
+}

@@ -1,0 +1,140 @@
+/** What a model is, in numbers: from its config and the shapes of its tensors, none of which is read. */
+import { UFFB_FFN_DENSE, UFFB_FFN_FFF, UFFB_FFN_GLU } from "../../../ffi/bindings.ts";
+import { type Checkpoint, openCheckpoint } from "../../files/checkpoint.ts";
+import { byteCount } from "../../files/safetensors/safetensors.ts";
+import { loadConfig } from "../../model/config.ts";
+import { loadTokenizer } from "../../model/model.ts";
+import { type Binding, bindTensors } from "../../model/roles.ts";
+import { readSentenceSettings, type SentenceSettings } from "../../model/sentence.ts";
+import type { Specials } from "../../text/tokenizer/tokenizer.ts";
+
+export interface Summary {
+  source: string;
+  packed: boolean;
+  /** `model_type` of config.json. */
+  family: string;
+  task: string;
+  labels: readonly string[];
+  layers: number;
+  hidden: number;
+  heads: number;
+  vocab: number;
+  maxLength: number;
+  /** How it makes vectors of texts, where it says so. */
+  sentence: SentenceSettings | undefined;
+  /** Whether the decoder is the word embedding. */
+  tied: boolean;
+  feedforward: Feedforward;
+  parameters: { total: number; parts: Record<Part, number> };
+  /** In the file. */
+  bytes: number;
+  tensors: TensorSummary[];
+  tokenizer: { vocabSize: number; specials: Specials } | undefined;
+}
+
+export interface Feedforward {
+  kind: "dense" | "gated" | "trees";
+  /** Neurons of a layer, and how many of them a token uses. */
+  neurons: number;
+  used: number;
+  /** Of a layer of trees; 0 for others. Leaves are a tree's. */
+  trees: number;
+  depth: number;
+  leaves: number;
+  /** How much less arithmetic a layer needs than with all its neurons: on paper. */
+  speedup: number;
+  /** Multiply-adds per token and layer: of the feedforward part, with all neurons, and of the attention's projections. */
+  macs: { used: number; all: number; projections: number };
+}
+
+export interface TensorSummary {
+  /** In the file. */
+  name: string;
+  /** In the engine. */
+  role: string;
+  dtype: string;
+  shape: readonly number[];
+  bytes: number;
+}
+
+const PARTS = ["embedding", "attention", "feedforward", "norms", "head"] as const;
+export type Part = (typeof PARTS)[number];
+
+const KINDS = { [UFFB_FFN_DENSE]: "dense", [UFFB_FFN_GLU]: "gated", [UFFB_FFN_FFF]: "trees" } as const;
+
+/** The part of a model that one of the engine's tensors belongs to. */
+export function partOf(name: string): Part {
+  if (name.startsWith("head.")) return "head";
+  if (/(^|\.)(final_)?norm\d?\./.test(name)) return "norms";
+  if (name.startsWith("embed.")) return "embedding";
+  return name.includes(".attn.") ? "attention" : "feedforward";
+}
+
+/** Errors: those of opening a model and its tokenizer. */
+export async function summarize(path?: string): Promise<Summary> {
+  const checkpoint: Checkpoint =
+    path === undefined ? (await import("../../files/builtin.ts")).openBuiltin() : openCheckpoint(path);
+  const { config, native, bindings } = bindTensors(loadConfig(checkpoint), checkpoint);
+  native[Symbol.dispose]();
+  const { arch, family, task, labels } = config;
+  const parts = Object.fromEntries(PARTS.map((part) => [part, 0])) as Record<Part, number>;
+  for (const { wanted } of parametersOf(bindings)) parts[partOf(wanted.name)] += wanted.rows * wanted.cols;
+  const tensors = bindings.map(({ name, wanted, tensor: { dtype, shape } }) => {
+    return { name, role: wanted.name, dtype, shape, bytes: byteCount(dtype, shape) };
+  });
+  const tokenizer = loadTokenizer(checkpoint);
+  return {
+    source: checkpoint.source,
+    packed: checkpoint.packed !== undefined,
+    family: family.modelType,
+    task,
+    labels,
+    ...pick(arch, ["layers", "hidden", "heads", "vocab", "maxLength"]),
+    sentence: readSentenceSettings(checkpoint, arch.hidden),
+    tied: arch.tied === 1,
+    feedforward: feedforwardOf(arch),
+    parameters: { total: Object.values(parts).reduce((sum, count) => sum + count, 0), parts },
+    bytes: tensors.reduce((sum, { bytes }) => sum + bytes, 0),
+    tensors,
+    tokenizer: tokenizer && { vocabSize: tokenizer.vocabSize, specials: tokenizer.specials },
+  };
+}
+
+/** Without what is no parameter: scales and second copies of weights in integers, and attention's factor, which follows from its width. */
+function parametersOf(bindings: readonly Binding[]): Binding[] {
+  const names = new Set(bindings.map(({ wanted }) => wanted.name));
+  return bindings.filter(({ wanted: { name } }) => {
+    const beside = /\.(scale|rows)$/.test(name) && names.has(name.replace(/\.\w+$/, ""));
+    return !beside && !name.endsWith(".attn.scale");
+  });
+}
+
+function pick<T, K extends keyof T>(value: T, keys: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(keys.map((key) => [key, value[key]])) as Pick<T, K>;
+}
+
+export function feedforwardOf(arch: {
+  feedforward: number;
+  hidden: number;
+  width: number;
+  trees: number;
+  depth: number;
+}): Feedforward {
+  const { hidden, width } = arch;
+  const kind = KINDS[arch.feedforward as keyof typeof KINDS];
+  const projections = 4 * hidden * hidden;
+  if (kind !== "trees") {
+    // Gated: both halves of `width` are computed, one half goes on.
+    const macs = hidden * (kind === "gated" ? width * 1.5 : width * 2);
+    const neurons = kind === "gated" ? width / 2 : width;
+    const none = { trees: 0, depth: 0, leaves: 0, speedup: 1 };
+    return { kind, neurons, used: neurons, ...none, macs: { used: macs, all: macs, projections } };
+  }
+  const { trees, depth } = arch;
+  const neurons = trees * (2 ** (depth + 1) - 1);
+  const used = trees * (depth + 1);
+  return {
+    ...{ kind, neurons, used, trees, depth, leaves: 2 ** depth, speedup: neurons / used },
+    macs: { used: 2 * hidden * used, all: 2 * hidden * neurons, projections },
+  };
+}

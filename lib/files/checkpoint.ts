@@ -1,0 +1,198 @@
+/** A model's files as they come: a folder, a file with config.json beside it, or a packed file that holds everything. */
+import { existsSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { UffbError } from "../base/errors.ts";
+import { requireSnapshot } from "../hub/cache.ts";
+import { isPacked, type PackedFile, packedFiles } from "./packed.ts";
+import { openPickle } from "./pickle/pickle.ts";
+import {
+  mapFile,
+  namedTensors,
+  openSafetensors,
+  parseTensorFile,
+  printable,
+  type StoredTensor,
+} from "./safetensors/safetensors.ts";
+
+export interface Checkpoint {
+  /** Its path, for messages. */
+  source: string;
+  /** Of a packed file; undefined for others. */
+  packed: PackedFile | undefined;
+  /** By the file's own names: the engine's in a packed file, else those of the model's code. */
+  tensors: Map<string, StoredTensor>;
+  /** What a training run left beside the model in a pickle, by key. */
+  skipped: readonly string[];
+  /** A file that belongs to the model (config.json, tokenizer.json, ...), or undefined when it has none of this name. */
+  file(name: string): ModelFile | undefined;
+}
+
+export interface ModelFile {
+  text: string;
+  /** Its name in messages. */
+  source: string;
+}
+
+/** Largest text file read, in bytes; a large vocabulary's tokenizer.json has some 35 million. */
+const MAX_TEXT = 128 * 2 ** 20;
+const MAX_SHARDS = 1000;
+
+interface Format {
+  file: string;
+  index: string;
+  /** What a shard can be called. */
+  shard: RegExp;
+  open(path: string, onSkip: (key: string) => void): Map<string, StoredTensor>;
+}
+
+/** How checkpoints are stored in a folder, the best first. A large one is in shards that an index names. */
+const FORMATS: readonly Format[] = [
+  {
+    file: "model.safetensors",
+    index: "model.safetensors.index.json",
+    shard: /^[\w-][\w.-]*\.safetensors$/,
+    open: openSafetensors,
+  },
+  {
+    file: "pytorch_model.bin",
+    index: "pytorch_model.bin.index.json",
+    shard: /^[\w-][\w.-]*\.bin$/,
+    open: openPickle,
+  },
+];
+
+/**
+ * Opens a folder, a file, or, where there is neither, the cached snapshot of the hub's repository `path` ("organisation/name").
+ * Errors: UffbError when there is no model at `path` or a file of it is not sound.
+ */
+export function openCheckpoint(path: string): Checkpoint {
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status === undefined) return openCheckpoint(findSnapshot(path));
+  if (!status.isDirectory()) return openFile(path);
+  for (const format of FORMATS) {
+    const file = join(path, format.file);
+    const index = join(path, format.index);
+    if (!existsSync(file) && !existsSync(index)) continue;
+    return plain(path, path, (skip) =>
+      existsSync(file) ? format.open(file, skip) : openShards(index, format, skip),
+    );
+  }
+  throw new UffbError(
+    `${path}: holds no ${FORMATS.map(({ file }) => file).join(" or ")}; is it a model's folder?`,
+  );
+}
+
+/** A name that can only be a path: with more or less than one slash, or ending as files do. */
+const PATH_ONLY = /^[^/]*$|\/.*\/|\/$|^\.|\.(safetensors|bin|pth?|ckpt)$/;
+
+function findSnapshot(path: string): string {
+  const missing = `${path}: no such file or folder`;
+  if (PATH_ONLY.test(path)) throw new UffbError(missing);
+  try {
+    return requireSnapshot(path);
+  } catch (error) {
+    if (error instanceof UffbError) throw new UffbError(`${missing}; ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+function openFile(path: string): Checkpoint {
+  const bytes = mapFile(path);
+  if (isPickle(bytes)) return plain(path, dirname(path), (skip) => openPickle(path, skip));
+  const file = parseTensorFile(bytes, path);
+  if (isPacked(file)) return openPacked(packedFiles(file, path), path);
+  return plain(path, dirname(path), () => namedTensors(file));
+}
+
+/** By what it starts with: a ZIP file or a pickle, where safetensors would have a length and an opening brace. */
+function isPickle(bytes: Uint8Array): boolean {
+  return bytes[8] !== 0x7b && (bytes[0] === 0x80 || (bytes[0] === 0x50 && bytes[1] === 0x4b));
+}
+
+function plain(
+  source: string,
+  folder: string,
+  open: (onSkip: (key: string) => void) => Map<string, StoredTensor>,
+): Checkpoint {
+  const skipped: string[] = [];
+  const tensors = open((key) => skipped.push(key));
+  return { source, packed: undefined, tensors, skipped, file: readBeside(folder) };
+}
+
+export function openPacked(packed: PackedFile, source: string): Checkpoint {
+  const file = (name: string) => {
+    const bytes = packed.files.get(name);
+    return bytes && { text: decode(bytes, `${source}, ${name}`), source: `${source}, ${name}` };
+  };
+  return { source, packed, tensors: packed.tensors, skipped: [], file };
+}
+
+function readBeside(folder: string): Checkpoint["file"] {
+  return (name) => {
+    const path = join(folder, name);
+    if (!existsSync(path)) return undefined;
+    return { text: readText(path), source: path };
+  };
+}
+
+function readText(path: string): string {
+  const bytes = mapFile(path);
+  if (bytes.length > MAX_TEXT)
+    throw new UffbError(`${path}: has ${bytes.length} bytes; at most ${MAX_TEXT} are read`);
+  return decode(bytes, path);
+}
+
+function decode(bytes: Uint8Array, source: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new UffbError(`${source}: is not UTF-8 text; get the file again`, { cause: error });
+  }
+}
+
+/** The tensors of all shards that an index names. Index and shards must agree on what lies where. */
+function openShards(index: string, format: Format, onSkip: (key: string) => void): Map<string, StoredTensor> {
+  const places = readIndex(index);
+  const shards = new Set(places.values());
+  if (shards.size > MAX_SHARDS) throw new UffbError(`${index}: names more than ${MAX_SHARDS} files`);
+  const tensors = new Map<string, StoredTensor>();
+  for (const shard of shards) {
+    // A name with a folder in it could lead anywhere.
+    if (!format.shard.test(shard))
+      throw new UffbError(`${index}: ${printable(shard)} is not the name of a file beside it`);
+    for (const [name, tensor] of format.open(join(dirname(index), shard), onSkip)) {
+      const place = places.get(name);
+      if (place !== shard) {
+        const expected = place === undefined ? "nowhere" : `in ${place}`;
+        throw new UffbError(`${index}: tensor ${printable(name)} is in ${shard}, but should be ${expected}`);
+      }
+      tensors.set(name, tensor);
+    }
+  }
+  for (const [name, shard] of places) {
+    if (!tensors.has(name)) throw new UffbError(`${index}: tensor ${printable(name)} is not in ${shard}`);
+  }
+  return tensors;
+}
+
+/** Tensor name -> file name. */
+function readIndex(path: string): Map<string, string> {
+  let index: unknown;
+  try {
+    index = JSON.parse(readText(path));
+  } catch (error) {
+    if (error instanceof UffbError) throw error;
+    throw new UffbError(`${path}: is not JSON: ${(error as Error).message}`, { cause: error });
+  }
+  const map = (index as { weight_map?: unknown } | null)?.weight_map;
+  if (typeof map !== "object" || map === null || Array.isArray(map)) {
+    throw new UffbError(`${path}: has no weight_map; get the file again`);
+  }
+  const places = new Map<string, string>();
+  for (const [name, file] of Object.entries(map)) {
+    if (typeof file !== "string")
+      throw new UffbError(`${path}: weight_map of ${printable(name)} is not a file's name`);
+    places.set(name, file);
+  }
+  return places;
+}

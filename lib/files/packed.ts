@@ -1,0 +1,68 @@
+/**
+ * The packed format: one safetensors file with everything a model needs. Its tensors have the engine's names and layouts, so that f32
+ * and integers are used in place: matrices in panels are [ceil(rows/16), cols, 16] or, in 8 bits, [ceil(rows/16), ceil(cols/4), 16, 4], in
+ * 16 bits [ceil(rows/16), ceil(cols/2), 16, 2], with their scales in NAME.scale, and a decoder's rows once more in NAME.rows, f16
+ * (kernels/uffb.h); others and vectors are as they are.
+ * config.json and the tokenizer's files are U8 tensors under their own names.
+ */
+
+import { UFFB_PANELS } from "../../ffi/bindings.ts";
+import { INTEGERS } from "../../ffi/matrix.ts";
+import type { Tensor } from "../../ffi/model.ts";
+import { UffbError } from "../base/errors.ts";
+import { printable, type StoredTensor, type TensorFile } from "./safetensors/safetensors.ts";
+import { SENTENCE_FILES } from "./sentence.ts";
+
+export const PACKED_METADATA = { format: "uffb", version: "1", layout: "panels16" } as const;
+
+/** Text files that a packed file carries, where the model has them. */
+export const MODEL_FILES = [
+  "config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  ...SENTENCE_FILES,
+];
+
+export interface PackedFile {
+  tensors: Map<string, StoredTensor>;
+  files: Map<string, Uint8Array>;
+  /** Tensors with NaNs or infinities, found when the file was written: looking now would read every page of the file. */
+  notFinite: string[];
+}
+
+export function isPacked({ metadata }: TensorFile): boolean {
+  return metadata.format === PACKED_METADATA.format;
+}
+
+/** Takes a packed file apart. Errors: UffbError when it is of another version or layout, or has no config.json. */
+export function packedFiles({ metadata, tensors: all }: TensorFile, source: string): PackedFile {
+  for (const [key, value] of Object.entries(PACKED_METADATA)) {
+    if (metadata[key] === value) continue;
+    const found = printable(metadata[key] ?? "missing");
+    throw new UffbError(
+      `${source}: its ${key} is ${found}, and this uffb reads ${value}; run uffb convert again`,
+    );
+  }
+  const tensors = new Map<string, StoredTensor>();
+  const files = new Map<string, Uint8Array>();
+  for (const [name, tensor] of all) {
+    if (/^pad\.\d+$/.test(name)) continue;
+    if (!MODEL_FILES.includes(name)) tensors.set(name, tensor);
+    else if (tensor.dtype === "U8") files.set(name, tensor.data);
+    else throw new UffbError(`${source}: ${name} is ${tensor.dtype} instead of U8; run uffb convert again`);
+  }
+  return { tensors, files, notFinite: metadata.not_finite?.split(" ") ?? [] };
+}
+
+/** A tensor's shape and layout in a packed file, with elements of `dtype`; I8 and I16 are for what is wanted in panels alone. */
+export function packedForm(
+  { rows, cols, layout }: Tensor,
+  dtype: string,
+): { shape: number[]; layout: number } {
+  const panels = Math.ceil(rows / 16);
+  if (layout !== UFFB_PANELS) return { shape: rows === 1 ? [cols] : [rows, cols], layout };
+  if (dtype === "I8") return { shape: [panels, Math.ceil(cols / 4), 16, 4], layout: INTEGERS.I8.layout };
+  if (dtype === "I16") return { shape: [panels, Math.ceil(cols / 2), 16, 2], layout: INTEGERS.I16.layout };
+  return { shape: [panels, cols, 16], layout };
+}

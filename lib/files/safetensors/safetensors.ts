@@ -1,0 +1,230 @@
+/**
+ * The safetensors format: u64 length of the header, the header (JSON: tensor name -> dtype, shape, offsets), the tensors' bytes. Files
+ * come from strangers: everything is checked before use, and an error names file and tensor.
+ */
+import { statSync } from "node:fs";
+import { SafeTensor } from "safetensors";
+import { UffbError } from "../../base/errors.ts";
+
+/** A tensor as a file holds it, whatever the file's format. */
+export interface StoredTensor {
+  /** An element type's name in safetensors: F32, F16, BF16, I64, ... */
+  readonly dtype: string;
+  /** [] for a scalar. */
+  readonly shape: readonly number[];
+  /** The elements, row-major, little-endian: where possible a view of the mapped file, at any alignment. Read it once per use. */
+  readonly data: Uint8Array;
+  /** Where it came from, for messages. */
+  readonly file: string;
+  /** Equal for tensors that are one and the same piece of a file (tied weights), where the format can tell. */
+  readonly identity?: string;
+  /** Each reading of `data` makes a copy. */
+  readonly copied?: boolean;
+}
+
+export interface TensorFile {
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly tensors: Map<string, StoredTensor>;
+}
+
+/** Bytes of an element. */
+export const DTYPE_BYTES: Readonly<Record<string, number>> = {
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  F8_E5M2: 1,
+  F8_E4M3: 1,
+  U16: 2,
+  I16: 2,
+  F16: 2,
+  BF16: 2,
+  U32: 4,
+  I32: 4,
+  F32: 4,
+  U64: 8,
+  I64: 8,
+  F64: 8,
+};
+
+/** The format's own limit on a header. */
+const MAX_HEADER = 100_000_000;
+/** Values and keys in a header: some 100,000 tensors. Bounds what parsing it may allocate. */
+const MAX_PARTS = 1_000_000;
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** A name from a file, fit for a message. */
+export function printable(name: string): string {
+  const short = name.length > 100 ? `${name.slice(0, 100)}...` : name;
+  return /^[\x21-\x7e]+$/.test(short) ? short : JSON.stringify(short);
+}
+
+/** Maps a file of at least one byte, read-only. The mapping lives as long as any view of it; the file must not shrink meanwhile. */
+export function mapFile(path: string): Uint8Array {
+  try {
+    const status = statSync(path);
+    if (!status.isFile()) throw new UffbError(`${path}: is not a file`);
+    if (status.size === 0) throw new UffbError(`${path}: is empty; download it again`);
+    return Bun.mmap(path, { shared: false });
+  } catch (error) {
+    if (error instanceof UffbError) throw error;
+    if ((error as { code?: string }).code === "ENOENT") throw new UffbError(`${path}: no such file`);
+    throw new UffbError(`${path}: cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Opens a file by mapping it. Throws UffbError when it is missing or not sound. */
+export function openTensorFile(path: string): TensorFile {
+  return parseTensorFile(mapFile(path), path);
+}
+
+/** The tensors of a file, by name. */
+export function openSafetensors(path: string): Map<string, StoredTensor> {
+  return namedTensors(openTensorFile(path));
+}
+
+/**
+ * A file's tensors by all their names: one that goes by several is there once, and the metadata map its other names to that one
+ * (Python's safetensors.torch.save_model does it so).
+ */
+export function namedTensors({ metadata, tensors }: TensorFile): Map<string, StoredTensor> {
+  const all = new Map(tensors);
+  for (const [name, first] of Object.entries(metadata)) {
+    const tensor = tensors.get(first);
+    if (tensor && name !== "format" && !tensors.has(name)) all.set(name, tensor);
+  }
+  return all;
+}
+
+/** Reads a whole file's bytes; the tensors are views of them. `source` is its name in messages. */
+export function parseTensorFile(bytes: Uint8Array, source: string): TensorFile {
+  const bad = (what: string) => new UffbError(`${source}: ${what}; is it a complete safetensors file?`);
+  if (bytes.length < 8) throw bad(`has ${bytes.length} bytes, too few for a header`);
+  if (new TextDecoder().decode(bytes.subarray(0, 24)).startsWith("version https://git-lfs")) {
+    throw new UffbError(
+      `${source}: is a Git LFS pointer, not the file it stands for; download the file itself`,
+    );
+  }
+  const declared = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
+  if (declared > BigInt(MAX_HEADER))
+    throw bad(`declares a header of ${declared} bytes; at most ${MAX_HEADER} can be`);
+  const length = Number(declared);
+  if (length > bytes.length - 8) {
+    throw bad(`declares a header of ${length} bytes, but only ${bytes.length - 8} follow`);
+  }
+  const header = parseHeader(bytes.subarray(8, 8 + length), bad);
+  const { __metadata__: metadata = {}, ...entries } = header;
+  if (!isObject(metadata) || Object.values(metadata).some((value) => typeof value !== "string")) {
+    throw bad("__metadata__ in the header is not an object of strings");
+  }
+  const size = bytes.length - 8 - length;
+  for (const [name, entry] of Object.entries(entries)) checkEntry(name, entry, size, bad);
+
+  // The package takes "__metadata__" for a tensor and believes whatever it reads, so it gets a checked header without it.
+  const text = new TextEncoder().encode(JSON.stringify(entries));
+  const checked = new Uint8Array(8 + text.length);
+  new DataView(checked.buffer).setBigUint64(0, BigInt(text.length), true);
+  checked.set(text, 8);
+  const found = [...new SafeTensor(checked).metadata].map(([name, { dtype, shape, data_offsets }]) => {
+    return {
+      name,
+      dtype,
+      shape,
+      begin: data_offsets[0]! - checked.length,
+      end: data_offsets[1]! - checked.length,
+    };
+  });
+
+  let covered = 0;
+  let last = "the header";
+  for (const { name, begin, end } of found.toSorted((a, b) => a.begin - b.begin || a.end - b.end)) {
+    if (begin < covered) throw bad(`tensor ${printable(name)} overlaps ${last}`);
+    if (begin > covered)
+      throw bad(`${begin - covered} bytes between ${last} and tensor ${printable(name)} belong to no tensor`);
+    covered = end;
+    last = `tensor ${printable(name)}`;
+  }
+  if (covered !== size) throw bad(`${size - covered} bytes after ${last} belong to no tensor`);
+  const data = bytes.subarray(8 + length);
+  const tensors = new Map<string, StoredTensor>();
+  for (const { name, dtype, shape, begin, end } of found) {
+    tensors.set(name, { dtype, shape, data: data.subarray(begin, end), file: source });
+  }
+  return { metadata: metadata as Record<string, string>, tensors };
+}
+
+type Bad = (what: string) => UffbError;
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isSize(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function parseHeader(bytes: Uint8Array, bad: Bad): Record<string, unknown> {
+  if (bytes[0] !== 0x7b) throw bad("the header does not start with {");
+  const keys = countKeys(bytes, bad);
+  let header: unknown;
+  try {
+    header = JSON.parse(utf8.decode(bytes));
+  } catch (error) {
+    throw bad(`the header is not JSON: ${(error as Error).message}`);
+  }
+  if (!isObject(header)) throw bad("the header is not a JSON object");
+  let distinct = Object.keys(header).length;
+  for (const value of Object.values(header)) if (isObject(value)) distinct += Object.keys(value).length;
+  // JSON.parse keeps the last of two equal keys; another reader may keep the first.
+  if (distinct !== keys) throw bad("the header names something twice, or nests too deeply");
+  return header;
+}
+
+/** Colons outside strings, one a key. Also stops a header whose parsing would allocate far more than its length. */
+function countKeys(bytes: Uint8Array, bad: Bad): number {
+  let keys = 0;
+  let parts = 0;
+  let inString = false;
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i];
+    if (inString) {
+      if (byte === 0x5c) i++;
+      else if (byte === 0x22) inString = false;
+    } else if (byte === 0x22) inString = true;
+    else if (byte === 0x3a) keys++;
+    else if (byte === 0x2c || byte === 0x5b || byte === 0x7b) parts++;
+  }
+  if (keys + parts > MAX_PARTS) throw bad("the header has far too many parts");
+  return keys;
+}
+
+function checkEntry(name: string, entry: unknown, size: number, bad: Bad): void {
+  const label = `tensor ${printable(name)}`;
+  if (!isObject(entry)) throw bad(`${label} in the header is not an object`);
+  const { dtype, shape, data_offsets: offsets, ...rest } = entry;
+  const extra = Object.keys(rest)[0];
+  if (extra !== undefined) throw bad(`${label} has an unknown property ${printable(extra)}`);
+  if (typeof dtype !== "string" || !Object.hasOwn(DTYPE_BYTES, dtype)) {
+    throw bad(`${label} has the unknown dtype ${printable(String(JSON.stringify(dtype)))}`);
+  }
+  if (!Array.isArray(shape) || !shape.every(isSize))
+    throw bad(`${label} has a shape that is not a list of sizes`);
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
+    throw bad(`${label} has data_offsets that are not two positions`);
+  }
+  const [begin, end] = offsets as [number, number];
+  if (begin > end || end > size) {
+    throw bad(`${label} lies at bytes ${begin} to ${end}, outside the ${size} bytes of data`);
+  }
+  const expected = byteCount(dtype, shape);
+  if (expected !== end - begin) {
+    throw bad(
+      `${label}, ${dtype} [${shape.join(", ").slice(0, 100)}], has ${end - begin} bytes instead of ${expected}`,
+    );
+  }
+}
+
+/** Bytes of a tensor; beyond 2^53 only its order of magnitude is right. */
+export function byteCount(dtype: string, shape: readonly number[]): number {
+  return shape.includes(0) ? 0 : shape.reduce((product, size) => product * size, DTYPE_BYTES[dtype]!);
+}

@@ -1,0 +1,112 @@
+import type { Arch } from "../../ffi/bindings.ts";
+import { UffbError } from "../base/errors.ts";
+import type { Checkpoint } from "../files/checkpoint.ts";
+import { bert } from "./families/bert.ts";
+import { crammed } from "./families/crammed.ts";
+import { distilbert } from "./families/distilbert.ts";
+import type { Family, Switch } from "./families/family.ts";
+import { roberta } from "./families/roberta.ts";
+import { Section } from "./families/section.ts";
+
+/** A new kind of model is a file beside crammed.ts and an entry here. */
+const FAMILIES: readonly Family[] = [crammed, bert, roberta, distilbert];
+
+/** "embedding" has no head: its states are all that it gives. */
+export type ModelTask = "mlm" | "classification" | "regression" | "embedding";
+
+/** What a config.json says, and later what the tensors make of it (see roles.ts). */
+export interface Config {
+  family: Family;
+  arch: Arch;
+  /** Regression is a classification head with one output. */
+  task: ModelTask;
+  /** The classes' names; [] for others than classifiers. */
+  labels: readonly string[];
+  /** `id2label` as it stands, by class number. */
+  names: Readonly<Record<string, string>>;
+  switches: ReadonlySet<Switch>;
+  mayTie: boolean;
+}
+
+/** Errors: UffbError when the checkpoint has no config.json or it is not one we can use. */
+export function loadConfig(checkpoint: Checkpoint): Config {
+  const file = checkpoint.file("config.json");
+  if (file === undefined) {
+    throw new UffbError(
+      `${checkpoint.source}: has no config.json, without which its tensors mean nothing; add the model's own`,
+    );
+  }
+  return parseConfig(file.text, file.source);
+}
+
+/**
+ * Reads a config.json. `source` is its name in messages.
+ * Errors: UffbError naming the key and its value when a setting is impossible, unknown or not supported.
+ */
+export function parseConfig(json: string, source: string): Config {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (error) {
+    throw new UffbError(`${source}: is not JSON: ${(error as Error).message}`, { cause: error });
+  }
+  const config = new Section(value, source);
+  const families = Object.fromEntries(FAMILIES.map((family) => [family.modelType, family]));
+  const family = config.choice("model_type", families);
+  const settings = family.read(config);
+  const names = readNames(config);
+  const { labels } = settings.arch;
+  const classifies = isClassifier(config, family, labels);
+  const problem = config.get("problem_type");
+  const severalScores = problem === "regression" && labels > 1;
+  if (classifies && (problem === "multi_label_classification" || severalScores)) {
+    throw config.bad(
+      "problem_type",
+      "supported: single_label_classification, and regression with one output",
+    );
+  }
+  return {
+    family,
+    ...settings,
+    task: classifies ? classifierTask(labels) : isEncoder(config, family) ? "embedding" : "mlm",
+    labels: classifies ? nameLabels(names, labels) : [],
+    names,
+  };
+}
+
+/** The architecture's class tells; of a family without classes for its heads, the number of labels. */
+function isClassifier(config: Section, family: Family, labels: number): boolean {
+  const architectures = config.get("architectures");
+  if (architectures === undefined) return family.encoder === undefined && labels > 0;
+  if (!Array.isArray(architectures)) throw config.bad("architectures", "it must be a list of names");
+  return architectures.some((name) => typeof name === "string" && name.includes("SequenceClassification"));
+}
+
+function isEncoder(config: Section, { encoder }: Family): boolean {
+  const architectures = config.get("architectures");
+  return encoder !== undefined && Array.isArray(architectures) && architectures.includes(encoder);
+}
+
+export function classifierTask(labels: number): ModelTask {
+  return labels === 1 ? "regression" : "classification";
+}
+
+/** The names of classes 0 to count-1: those of `id2label`, or LABEL_0 and so on. */
+export function nameLabels(names: Readonly<Record<string, string>>, count: number): string[] {
+  return Array.from({ length: count }, (_, i) => names[i] ?? `LABEL_${i}`);
+}
+
+function readNames(config: Section): Record<string, string> {
+  const names: Record<string, string> = {};
+  const value = config.get("id2label") ?? {};
+  if (typeof value !== "object" || Array.isArray(value)) {
+    throw config.bad("id2label", "it must be an object of names");
+  }
+  for (const [id, name] of Object.entries(value as object)) {
+    if (!/^(0|[1-9]\d{0,7})$/.test(id) || typeof name !== "string") {
+      throw config.bad("id2label", "it must map class numbers to names");
+    }
+    names[id] = name;
+  }
+  return names;
+}

@@ -1,0 +1,376 @@
+import { describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { UFFB_GELU_TANH, UFFB_RELU, UFFB_TAP_FINAL, UFFB_TAP_LAYER } from "../../../ffi/bindings.ts";
+import { NativeContext } from "../../../ffi/context.ts";
+import { isas } from "../../../ffi/engine.ts";
+import { NativeTaps } from "../../../ffi/taps.ts";
+import {
+  type Json,
+  pack,
+  REFERENCE_BERT,
+  reference,
+  TemporaryFolder,
+  type Tensors,
+  writeModel,
+} from "../../../testing/folders.ts";
+import { UffbError } from "../../base/errors.ts";
+import { convertModel } from "../../convert/convert.ts";
+import { verify } from "../../eval/verify/verify.ts";
+import { openCheckpoint } from "../../files/checkpoint.ts";
+import { openSafetensors } from "../../files/safetensors/safetensors.ts";
+import { infer } from "../../run/infer.ts";
+import { parseConfig } from "../config.ts";
+import { openModel } from "../model.ts";
+
+const FOLDERS = readdirSync(REFERENCE_BERT).sort();
+const expectedOf = (name: string) => join(REFERENCE_BERT, name, "expected.safetensors");
+
+/** The reference model after a change, in a folder of its own. */
+function changed(
+  folder: TemporaryFolder,
+  name: string,
+  change: (tensors: Tensors, config: Json) => Tensors | undefined,
+): string {
+  const { config, tensors } = reference(name, REFERENCE_BERT);
+  return writeModel(folder, { config, tensors: change(tensors, config) ?? tensors });
+}
+
+const renamed = (tensors: Tensors, rename: (name: string) => string): Tensors =>
+  new Map([...tensors].map(([name, tensor]) => [rename(name), tensor]));
+
+function f32(shape: number[], seed: number) {
+  const values = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) =>
+    Math.sin((i + 1) * seed),
+  );
+  return { values, tensor: { dtype: "F32", shape, data: new Uint8Array(values.buffer) } };
+}
+
+test("there are models of each family", () => {
+  expect(FOLDERS).toEqual(["bert-cls", "bert-mlm", "distilbert-mlm", "roberta-cls"]);
+});
+
+describe.each(FOLDERS)("%s", (name) => {
+  test.each(isas())("agrees with transformers to 1e-5 on %s", async (isa) => {
+    using model = await openModel(join(REFERENCE_BERT, name));
+    for (const threads of [1, 2]) {
+      const { passed, tensors } = await verify(model, expectedOf(name), { isa, threads });
+      expect(tensors.map((report) => report.name)).toEqual([
+        "embedding",
+        "layer.0",
+        "layer.1",
+        "final",
+        "logits",
+      ]);
+      expect([passed, ...tensors.map(({ compared }) => compared > 0)]).not.toContain(false);
+    }
+  });
+
+  test("the same when packed, and nearly so in 8 bits", async () => {
+    using folder = new TemporaryFolder();
+    await pack(join(REFERENCE_BERT, name), folder.file("packed"));
+    using packed = await openModel(folder.file("packed"));
+    expect((await verify(packed, expectedOf(name))).passed).toBe(true);
+    await pack(join(REFERENCE_BERT, name), folder.file("narrow"), "I8");
+    using narrow = await openModel(folder.file("narrow"));
+    const { passed, tensors } = await verify(narrow, expectedOf(name), { tolerance: 1 });
+    expect(passed).toBe(true);
+    const { maxError } = tensors.find((report) => report.name === "final")!;
+    expect(maxError).toBeGreaterThan(1e-5);
+    expect(maxError).toBeLessThan(0.05);
+  });
+
+  test("converts back to what transformers wrote, bit by bit", async () => {
+    using folder = new TemporaryFolder();
+    await pack(join(REFERENCE_BERT, name), folder.file("packed"));
+    await convertModel(openCheckpoint(folder.file("packed")), folder.file("hf"), { to: "hf", dtype: "F32" });
+    const before = reference(name, REFERENCE_BERT).tensors;
+    const after = openSafetensors(join(folder.file("hf"), "model.safetensors"));
+    const own = [...after.keys()].filter(
+      (key) => before.has(key) || !/decoder\.weight|projector\.weight/.test(key),
+    );
+    expect(own.sort()).toEqual([...before.keys()].sort());
+    for (const [key, tensor] of before) {
+      expect([key, after.get(key)!.shape]).toEqual([key, tensor.shape]);
+      expect([key, Buffer.compare(after.get(key)!.data, tensor.data)]).toEqual([key, 0]);
+    }
+  });
+
+  const variants: [string, (tensors: Tensors) => Tensors | undefined][] = [
+    [
+      "without the encoder's prefix",
+      (all) => renamed(all, (key) => key.replace(/^(bert|roberta|distilbert)\./, "")),
+    ],
+    [
+      "with gamma and beta",
+      (all) =>
+        renamed(all, (key) =>
+          key
+            .replace(/(LayerNorm|layer_norm)\.weight$/, "$1.gamma")
+            .replace(/(LayerNorm|layer_norm)\.bias$/, "$1.beta"),
+        ),
+    ],
+    [
+      "with buffers and heads of other uses",
+      (all) => {
+        const family = name.split("-")[0]!;
+        const ids = { dtype: "I64", shape: [1, 40], data: new Uint8Array(320) };
+        all.set(`${family}.embeddings.position_ids`, ids);
+        if (family === "bert") all.set("cls.seq_relationship.weight", f32([2, 64], 1).tensor);
+        if (family !== "distilbert" && !all.has(`${family}.pooler.dense.bias`))
+          all.set(`${family}.pooler.dense.bias`, f32([64], 1).tensor);
+      },
+    ],
+  ];
+  test.each(variants)("reads a checkpoint %s", async (_, change) => {
+    using folder = new TemporaryFolder();
+    using model = await openModel(changed(folder, name, change));
+    expect((await verify(model, expectedOf(name))).passed).toBe(true);
+  });
+
+  test("without a head it embeds, and only that", async () => {
+    using folder = new TemporaryFolder();
+    const path = changed(folder, name, (tensors, config) => {
+      config.architectures = [config.architectures[0].replace(/For.*/, "Model")];
+      for (const key of [...tensors.keys()]) if (/^(cls|classifier|vocab)/.test(key)) tensors.delete(key);
+    });
+    using model = await openModel(path);
+    expect(model.config).toMatchObject({ task: "embedding", labels: [], arch: { headsPresent: 0, tied: 0 } });
+    const { passed, ignored, tensors } = await verify(model, expectedOf(name));
+    expect([passed, ignored, tensors.length]).toEqual([true, ["logits"], 4]);
+    async function* items() {
+      yield { line: 1, text: "", ids: Int32Array.of(5, 6, 7) };
+    }
+    const [[result]] = (await Array.fromAsync(infer(model, items()))) as [[Json]];
+    expect([result.task, result.vector.length]).toEqual(["embed", 64]);
+  });
+});
+
+describe("the MLM head", () => {
+  test.each([
+    ["bert-mlm", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias", "cls.predictions.bias"],
+    ["distilbert-mlm", "vocab_projector.weight", "", ""],
+  ])(
+    "%s: its decoder may be there, too, with the embedding's bits or its own",
+    async (name, decoder, twin, bias) => {
+      using folder = new TemporaryFolder();
+      const word = (all: Tensors) =>
+        all.get([...all.keys()].find((key) => key.includes("word_embeddings"))!)!;
+      const tied = changed(folder, name, (all) => {
+        all.set(decoder, word(all));
+        if (twin !== "") all.set(twin, all.get(bias)!);
+      });
+      using model = await openModel(tied);
+      expect(model.config.arch.tied).toBe(1);
+      expect((await verify(model, expectedOf(name))).passed).toBe(true);
+
+      using other = new TemporaryFolder();
+      using untied = await openModel(
+        changed(other, name, (all) => void all.set(decoder, f32([512, 64], 0.3).tensor)),
+      );
+      expect(untied.config.arch.tied).toBe(0);
+      const { tensors } = await verify(untied, expectedOf(name));
+      expect(tensors.filter(({ passed }) => !passed).map((report) => report.name)).toEqual(["logits"]);
+    },
+  );
+
+  test("must be whole", async () => {
+    using folder = new TemporaryFolder();
+    const path = changed(
+      folder,
+      "bert-mlm",
+      (all) => void all.delete("cls.predictions.transform.dense.weight"),
+    );
+    await expect(openModel(path)).rejects.toThrow("lacks the tensor cls.predictions.transform.dense.weight");
+  });
+
+  test("that is not there makes an encoder", async () => {
+    using folder = new TemporaryFolder();
+    const path = changed(folder, "distilbert-mlm", (all) =>
+      renamed(new Map([...all].filter(([key]) => !key.startsWith("vocab_"))), (key) => key),
+    );
+    using model = await openModel(path);
+    expect(model.config.task).toBe("embedding");
+  });
+
+  test("of RoBERTa has names of its own", async () => {
+    using folder = new TemporaryFolder();
+    const head = {
+      "dense.weight": [64, 64],
+      "dense.bias": [64],
+      "layer_norm.weight": [64],
+      "layer_norm.bias": [64],
+      bias: [512],
+    };
+    const path = changed(folder, "roberta-cls", (all, config) => {
+      config.architectures = ["RobertaForMaskedLM"];
+      const encoder = [...all].filter(([key]) => key.startsWith("roberta."));
+      const heads = Object.entries(head).map(
+        ([key, shape], i) => [`lm_head.${key}`, f32(shape, i + 0.2).tensor] as const,
+      );
+      return new Map([...encoder, ...heads]);
+    });
+    using model = await openModel(path);
+    expect(model.config).toMatchObject({ task: "mlm", arch: { tied: 1, positionOffset: 2, maxLength: 40 } });
+  });
+});
+
+test("DistilBERT's classifier is a dense layer, ReLU, and another, on the first token", async () => {
+  using folder = new TemporaryFolder();
+  const parts = {
+    "pre_classifier.weight": f32([64, 64], 0.7),
+    "pre_classifier.bias": f32([64], 0.9),
+    "classifier.weight": f32([3, 64], 1.1),
+    "classifier.bias": f32([3], 1.3),
+  };
+  const path = changed(folder, "distilbert-mlm", (all, config) => {
+    config.architectures = ["DistilBertForSequenceClassification"];
+    for (const [name, { tensor }] of Object.entries(parts)) all.set(name, tensor);
+  });
+  using model = await openModel(path);
+  expect(model.config).toMatchObject({ task: "classification", labels: ["LABEL_0", "LABEL_1", "LABEL_2"] });
+  using context = new NativeContext(model.native, { threads: 1 });
+  using taps = new NativeTaps();
+  const states = new Float32Array(5 * 64);
+  taps.add(UFFB_TAP_FINAL, 0, states);
+  await context.encode({ offsets: BigInt64Array.of(0n, 3n, 5n), ids: Int32Array.of(1, 2, 3, 4, 5) }, taps);
+  const logits = await context.classify();
+  const linear = (x: number[], layer: "pre_classifier" | "classifier") => {
+    const { values } = parts[`${layer}.weight`];
+    return Array.from(parts[`${layer}.bias`].values, (bias, row) =>
+      x.reduce((sum, value, i) => sum + value * values[row * 64 + i]!, bias),
+    );
+  };
+  const own = [0, 3].flatMap((row) => {
+    const first = Array.from(states.subarray(row * 64, (row + 1) * 64));
+    const pooled = linear(first, "pre_classifier").map((value) => Math.max(0, value));
+    return linear(pooled, "classifier");
+  });
+  own.forEach((value, i) => void expect(logits[i]!).toBeCloseTo(value, 3));
+});
+
+test("other activations", async () => {
+  const arch = (name: string, change: Json) =>
+    parseConfig(JSON.stringify({ ...reference(name, REFERENCE_BERT).config, ...change }), "x").arch;
+  expect(arch("bert-cls", { hidden_act: "gelu_new" }).activation).toBe(UFFB_GELU_TANH);
+  expect(arch("roberta-cls", { hidden_act: "relu" }).activation).toBe(UFFB_RELU);
+  expect(arch("distilbert-mlm", { activation: "relu" }).activation).toBe(UFFB_RELU);
+  // And the engine runs it: the first layer's output is another.
+  using folder = new TemporaryFolder();
+  using model = await openModel(
+    changed(folder, "bert-mlm", (_, config) => {
+      config.hidden_act = "relu";
+    }),
+  );
+  const { tensors } = await verify(model, expectedOf("bert-mlm"));
+  expect(tensors.map(({ passed }) => passed)).toEqual([true, false, false, false, false]);
+});
+
+describe("refuses, naming key and value,", () => {
+  test.each<[model: string, key: string, value: unknown, why?: string]>([
+    ["bert-mlm", "position_embedding_type", "relative_key_query", 'only "absolute"'],
+    ["bert-mlm", "is_decoder", true],
+    ["bert-mlm", "add_cross_attention", true],
+    ["bert-mlm", "is_encoder_decoder", true],
+    ["bert-mlm", "pruned_heads", { "0": [1] }],
+    ["bert-mlm", "auto_map", { AutoModel: "modeling.Mine" }, "code of its own"],
+    ["bert-mlm", "quantization_config", { bits: 4 }],
+    ["bert-mlm", "hidden_act", "silu", "supported: gelu, "],
+    ["bert-mlm", "hidden_act", "constructor"],
+    ["bert-mlm", "architectures", ["BertLMHeadModel"], "supported: BertModel"],
+    ["bert-mlm", "architectures", ["BertForTokenClassification"]],
+    ["bert-mlm", "num_attention_heads", 5, "does not divide hidden_size"],
+    ["bert-mlm", "hidden_size", 0],
+    ["bert-mlm", "type_vocab_size", null],
+    ["bert-mlm", "max_position_embeddings", 1e9],
+    ["bert-cls", "problem_type", "multi_label_classification"],
+    ["bert-cls", "problem_type", "regression"],
+    ["roberta-cls", "pad_token_id", 41, ""],
+    ["distilbert-mlm", "activation", "tanh"],
+    ["distilbert-mlm", "n_layers", -1],
+  ])("%s: %s = %p", (model, key, value, why = "") => {
+    const { config } = reference(model, REFERENCE_BERT);
+    const run = () => parseConfig(JSON.stringify({ ...config, [key]: value }), "x/config.json");
+    const name =
+      key === "pad_token_id"
+        ? "max_position_embeddings is 42"
+        : `${key} is ${value === null ? "missing" : JSON.stringify(value)}`;
+    expect(run).toThrow(UffbError);
+    expect(run).toThrow(`x/config.json: ${name}`);
+    expect(run).toThrow(why);
+  });
+
+  test("RoBERTa's MLM head with another activation than its own", () => {
+    const { config } = reference("roberta-cls", REFERENCE_BERT);
+    const other = { ...config, architectures: ["RobertaForMaskedLM"], hidden_act: "relu" };
+    expect(() => parseConfig(JSON.stringify(other), "x")).toThrow('hidden_act is "relu"; the head of');
+  });
+});
+
+describe("query, key and value", () => {
+  const QUERY = "bert.encoder.layer.1.attention.self.query.weight";
+  const refused = async (change: (tensors: Tensors) => undefined, message: string) => {
+    using folder = new TemporaryFolder();
+    await expect(openModel(changed(folder, "bert-mlm", change))).rejects.toThrow(message);
+  };
+  test("must all be there", async () => {
+    await refused((all) => void all.delete(QUERY), `lacks the tensor ${QUERY};`);
+  });
+  test("must be alike, and of the model's size", async () => {
+    await refused(
+      (all) => void all.set(QUERY, f32([64, 32], 1).tensor),
+      "self.key.weight is F32 [64, 64], but bert.encoder.layer.1.attention.self.query.weight is F32 [64, 32]",
+    );
+    await refused((all) => {
+      for (const part of ["query", "key", "value"])
+        all.set(QUERY.replace("query", part), f32([64, 32], 1).tensor);
+    }, "self.{query,key,value}.weight is F32 [192, 32], but config.json asks for [192, 64]");
+  });
+  test("a NaN in one of them is a warning", async () => {
+    using folder = new TemporaryFolder();
+    const path = changed(folder, "bert-mlm", (all) => {
+      const { values, tensor } = f32([64, 64], 1);
+      values[77] = Number.NaN;
+      all.set(QUERY, tensor);
+    });
+    using model = await openModel(path);
+    expect(model.warnings[0]).toContain("self.{query,key,value}.weight has NaNs");
+  });
+});
+
+test("token types reach the engine", async () => {
+  using model = await openModel(join(REFERENCE_BERT, "bert-mlm"));
+  using context = new NativeContext(model.native, { threads: 1 });
+  const run = async (types: Int32Array) => {
+    using taps = new NativeTaps();
+    const states = new Float32Array(3 * 64);
+    taps.add(UFFB_TAP_LAYER, 0, states);
+    await context.encode({ offsets: BigInt64Array.of(0n, 3n), ids: Int32Array.of(1, 2, 3), types }, taps);
+    return states;
+  };
+  expect(await run(Int32Array.of(0, 0, 1))).not.toEqual(await run(Int32Array.of(0, 0, 0)));
+});
+
+test("any change of a config's value gives a config or one clear error", () => {
+  const { config } = reference("bert-cls", REFERENCE_BERT);
+  const value = fc.oneof(fc.jsonValue(), fc.integer(), fc.constantFrom(0, -1, 1e9, 2 ** 53, "gelu", [], {}));
+  const changes = fc.dictionary(fc.constantFrom(...Object.keys(config)), value, { minKeys: 1, maxKeys: 3 });
+  fc.assert(
+    fc.property(changes, fc.constantFrom("bert", "roberta"), (change, model_type) => {
+      const architectures = model_type === "bert" ? config.architectures : ["RobertaModel"];
+      try {
+        const { arch } = parseConfig(
+          JSON.stringify({ ...config, model_type, architectures, ...change }),
+          "x",
+        );
+        expect(Object.values(arch).every(Number.isFinite)).toBe(true);
+        expect(arch.hidden % arch.heads).toBe(0);
+      } catch (error) {
+        if (!(error instanceof UffbError)) throw error;
+        expect(error.message).not.toContain("\n");
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});

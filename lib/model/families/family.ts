@@ -1,0 +1,52 @@
+import type { Arch } from "../../../ffi/bindings.ts";
+import type { Section } from "./section.ts";
+
+/** Most classes a head can have. */
+export const MAX_LABELS = 100_000;
+
+/** What one kind of model calls its settings and tensors. The engine is the same for all; a family is data. */
+export interface Family {
+  /** `model_type` in config.json. */
+  modelType: string;
+  /** Reads the whole config.json. */
+  read(config: Section): Settings;
+  roles: readonly Role[];
+  /** What `roles` calls a tensor that checkpoints also have under other names. */
+  rename?(name: string): string;
+  /** Tensors that carry nothing the engine needs: buffers that follow from the config. */
+  ignored: readonly RegExp[];
+  /** Tensors of heads, which a checkpoint may hold beside the one in use. */
+  heads?: readonly RegExp[];
+  /** The architecture that is the encoder alone, where there is one. Other checkpoints may lack their head, too. */
+  encoder?: string;
+  /** A classifier reads the pair template even for one text, with an empty second one. */
+  emptyPair?: true;
+  /** Buffers without which the model's own code does not load a checkpoint, though they follow from the config. */
+  buffers?(arch: Arch): { name: string; dtype: string; shape: number[]; data: Uint8Array }[];
+}
+
+/** Tensors that a config switches on or off, beyond those that follow from the engine's architecture. */
+export type Switch = "bias" | "qkvBias" | "decoderBias" | "positionScale";
+
+export interface Settings {
+  arch: Arch;
+  switches: ReadonlySet<Switch>;
+  /** The checkpoint may hold the decoder once, as the word embedding. */
+  mayTie: boolean;
+}
+
+/** A tensor's name here and there; `L` stands for a layer's number. */
+export interface Role {
+  /** In the engine and in packed files. */
+  engine: string;
+  /** In the checkpoint; several are the query, key and value of attention, which the engine has head by head (see interleave.ts). */
+  stored: string | readonly string[];
+  /** Only with this switch; without it the checkpoint must not have it. */
+  when?: Switch;
+  /** The engine has a default for it. */
+  optional?: true;
+  /** A number on its own, of shape []. */
+  scalar?: true;
+  /** The checkpoint has nodes in columns. The engine wants them in rows, except where it multiplies by the whole matrix (panels). */
+  nodesInColumns?: true;
+}

@@ -1,0 +1,133 @@
+/** What Hugging Face's BERT, RoBERTa and DistilBERT have in common: a post-norm encoder, learned positions, biases everywhere. */
+import {
+  UFFB_FFN_DENSE,
+  UFFB_GELU,
+  UFFB_GELU_TANH,
+  UFFB_LEARNED,
+  UFFB_POOL_FIRST,
+  UFFB_POST_NORM,
+  UFFB_RELU,
+} from "../../../ffi/bindings.ts";
+import { MAX_LABELS, type Settings } from "./family.ts";
+import type { Section } from "./section.ts";
+
+/** The tanh approximation goes by several names, which stand for different ways to compute it. */
+const ACTIVATIONS = {
+  gelu: UFFB_GELU,
+  gelu_new: UFFB_GELU_TANH,
+  gelu_fast: UFFB_GELU_TANH,
+  gelu_pytorch_tanh: UFFB_GELU_TANH,
+  relu: UFFB_RELU,
+};
+
+const MAX_SIZE = 2 ** 24;
+const MAX_POSITIONS = 65_536;
+
+/** Where a family keeps a setting that all of them have. */
+interface Keys {
+  layers: string;
+  hidden: string;
+  heads: string;
+  width: string;
+  activation: string;
+}
+
+/** What is a family's own. */
+interface Own {
+  /** Classes of its code that the engine can run. */
+  architectures: readonly string[];
+  tokenTypes: number;
+  positionOffset: number;
+  normEps: number;
+  /** Of the classification head, between its two layers. */
+  poolActivation: number;
+}
+
+/**
+ * Reads a config.json of `transformers`. Its code looks at a known set of keys, which is read here; a key beyond them changes nothing there
+ * either, except those that say that it is other code.
+ */
+export function readTransformer(config: Section, keys: Keys, own: Own): Settings {
+  checkArchitectures(config, own.architectures);
+  config.only("is_decoder", false);
+  config.only("is_encoder_decoder", false);
+  config.only("add_cross_attention", false);
+  config.only("position_embedding_type", "absolute");
+  if (!isEmpty(config.get("pruned_heads")))
+    throw config.bad("pruned_heads", "layers of different sizes are not supported");
+  for (const key of ["auto_map", "quantization_config"]) {
+    if (config.has(key)) throw config.bad(key, "such a model has code of its own, which is not supported");
+  }
+  const hidden = config.size(keys.hidden, 1, 65_536);
+  const heads = config.size(keys.heads, 1, hidden);
+  if (hidden % heads !== 0) throw config.bad(keys.heads, `it does not divide ${keys.hidden}, ${hidden}`);
+  const positions = config.size("max_position_embeddings", 1, MAX_POSITIONS);
+  const { architectures, positionOffset, ...rest } = own;
+  if (positions <= positionOffset)
+    throw config.bad("max_position_embeddings", `the first ${positionOffset} are not for tokens`);
+  return {
+    arch: {
+      layers: config.size(keys.layers, 1, 4096),
+      hidden,
+      heads,
+      vocab: config.size("vocab_size", 1, MAX_SIZE),
+      maxLength: positions - positionOffset,
+      positionOffset,
+      width: config.size(keys.width, 1, MAX_SIZE),
+      trees: 0,
+      depth: 0,
+      poolWidth: hidden,
+      labels: readLabels(config),
+      normPosition: UFFB_POST_NORM,
+      positions: UFFB_LEARNED,
+      feedforward: UFFB_FFN_DENSE,
+      activation: config.choice(keys.activation, ACTIVATIONS),
+      pooling: UFFB_POOL_FIRST,
+      embedNorm: 1,
+      finalNorm: 0,
+      headsPresent: 0,
+      mlmTransform: 1,
+      tied: 0,
+      ...rest,
+    },
+    switches: new Set(),
+    mayTie: config.flag("tie_word_embeddings", true),
+  };
+}
+
+function checkArchitectures(config: Section, supported: readonly string[]): void {
+  const value = config.get("architectures");
+  if (value === undefined) return;
+  if (!Array.isArray(value) || !value.every((name) => supported.includes(name)))
+    throw config.bad("architectures", `supported: ${supported.join(", ")}`);
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === undefined || (typeof value === "object" && Object.keys(value as object).length === 0);
+}
+
+/** As many as the classes have names; 0 when that does not say. */
+function readLabels(config: Section): number {
+  if (config.has("num_labels")) return config.size("num_labels", 1, MAX_LABELS);
+  const names = config.get("id2label");
+  return typeof names === "object" ? Math.min(Object.keys(names as object).length, MAX_LABELS) : 0;
+}
+
+/** The keys of BERT and RoBERTa. */
+export const BERT_KEYS: Keys = {
+  layers: "num_hidden_layers",
+  hidden: "hidden_size",
+  heads: "num_attention_heads",
+  width: "intermediate_size",
+  activation: "hidden_act",
+};
+
+/** Of all of them, with the encoder's prefix: what does not carry it is the encoder's when it starts with one of `parts`. */
+export function renamer(prefix: string, parts: readonly string[], others: Readonly<Record<string, string>>) {
+  return (name: string): string => {
+    // The names of TensorFlow's LayerNorm, in checkpoints that were converted long ago.
+    const modern = name.replace(/\.gamma$/, ".weight").replace(/\.beta$/, ".bias");
+    const full = parts.some((part) => modern.startsWith(part)) ? prefix + modern : modern;
+    return others[full] ?? full;
+  };
+}

@@ -1,0 +1,94 @@
+import type { NativeModel } from "../../ffi/model.ts";
+import { UffbError } from "../base/errors.ts";
+import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
+import { allFinite } from "../files/finite.ts";
+import { printable } from "../files/safetensors/safetensors.ts";
+import { asObject } from "../text/tokenizer/json.ts";
+import { Tokenizer } from "../text/tokenizer/tokenizer.ts";
+import { type Config, loadConfig } from "./config.ts";
+import { type Binding, bindTensors } from "./roles.ts";
+import { readSentenceSettings, type SentenceSettings } from "./sentence.ts";
+
+/** A model ready to run. Dispose of it after its contexts. */
+export interface Model extends Disposable {
+  readonly config: Config;
+  readonly native: NativeModel;
+  /** Where it came from, for messages. */
+  readonly source: string;
+  /** What is odd about it but no error, for the user to know. */
+  readonly warnings: readonly string[];
+  /** Read when first asked for. Errors: UffbError when the model has none, or it is damaged. */
+  tokenizer(): Tokenizer;
+  /** The same, or undefined when the model has none. */
+  optionalTokenizer(): Tokenizer | undefined;
+  /** How it makes vectors of texts, where it is one of the sentence-transformers library. Errors: UffbError. */
+  sentence(): SentenceSettings | undefined;
+}
+
+/**
+ * Opens a model: a folder with config.json and its checkpoint, a checkpoint's file beside its config.json, a packed file, or (without
+ * `path`) the built-in one. Files are mapped, and tensors in the engine's own form used in place.
+ * Errors: UffbError for what is missing, damaged, not supported or does not fit together.
+ */
+export async function openModel(path?: string): Promise<Model> {
+  const checkpoint =
+    path === undefined ? (await import("../files/builtin.ts")).openBuiltin() : openCheckpoint(path);
+  const { config, native, bindings } = bindTensors(loadConfig(checkpoint), checkpoint);
+  try {
+    for (const { wanted, tensor, dtype, layout } of bindings)
+      native.set(wanted.name, tensor.data, dtype, layout);
+    native.ready();
+  } catch (error) {
+    native[Symbol.dispose]();
+    throw error;
+  }
+  const { source } = checkpoint;
+  let tokenizer: Tokenizer | undefined;
+  const optionalTokenizer = () => {
+    tokenizer ??= loadTokenizer(checkpoint);
+    return tokenizer;
+  };
+  return {
+    config,
+    native,
+    source,
+    warnings: findNotFinite(checkpoint, bindings).map(
+      (name) => `${source}: tensor ${printable(name)} has NaNs or infinities; results may be meaningless`,
+    ),
+    optionalTokenizer,
+    sentence: () => readSentenceSettings(checkpoint, config.arch.hidden),
+    tokenizer() {
+      const found = optionalTokenizer();
+      if (found) return found;
+      throw new UffbError(
+        `${source}: has no tokenizer.json, which reading text needs; add the model's own, or give --ids`,
+      );
+    },
+    [Symbol.dispose]: () => native[Symbol.dispose](),
+  };
+}
+
+/** The tokenizer beside a checkpoint or in a packed file, if there is one. */
+export function loadTokenizer(checkpoint: Checkpoint): Tokenizer | undefined {
+  const file = checkpoint.file("tokenizer.json");
+  if (file === undefined) return undefined;
+  const beside = ["tokenizer_config.json", "special_tokens_map.json"].flatMap((name) => {
+    const other = checkpoint.file(name);
+    return other === undefined ? [] : [parseObject(other.text, other.source)];
+  });
+  return Tokenizer.parse(file.text, file.source, beside);
+}
+
+function parseObject(text: string, source: string): Record<string, unknown> {
+  try {
+    return asObject(JSON.parse(text), `${source}: the file`);
+  } catch (error) {
+    if (error instanceof UffbError) throw error;
+    throw new UffbError(`${source}: is not JSON; get the file again`, { cause: error });
+  }
+}
+
+/** Names of tensors with NaNs or infinities. For a packed file that was found out when it was written. */
+function findNotFinite({ packed }: Checkpoint, bindings: readonly Binding[]): string[] {
+  return packed?.notFinite ?? bindings.filter(({ tensor }) => !allFinite(tensor)).map(({ name }) => name);
+}

@@ -1,0 +1,156 @@
+import type { NativeContext, Pooling } from "../../ffi/context.ts";
+import type { Model } from "../model/model.ts";
+import type { Item } from "../text/input/input.ts";
+import { fill } from "./fill.ts";
+import { normaliseRows } from "./normalise.ts";
+import type { Prepared } from "./prepare.ts";
+
+/** Poolings a sentence vector can have. */
+export const POOLINGS = ["mean", "first", "max"] as const satisfies readonly Pooling[];
+
+interface Common {
+  item: Item;
+  /** Tokens the model read. */
+  tokens: number;
+  /** Tokens cut off before it. */
+  dropped: number;
+}
+
+/** A candidate for a mask; `token` is absent without a tokenizer. */
+export interface Candidate {
+  id: number;
+  token?: string;
+  probability: number;
+}
+
+export interface FillMask extends Common {
+  task: "fill-mask";
+  /** For each mask in reading order, its token row and the most probable tokens, best first. */
+  masks: { position: number; top: Candidate[] }[];
+  /** The text with each mask's best candidate in place; absent for token ids. */
+  filled?: string;
+  filledPair?: string;
+}
+
+export interface Classification extends Common {
+  task: "classify";
+  /** The most probable label. */
+  label: string;
+  probability: number;
+  /** For each label in the model's order. */
+  scores: { label: string; probability: number; logit: number }[];
+}
+
+export interface Regression extends Common {
+  task: "regress";
+  score: number;
+}
+
+export interface Embedding extends Common {
+  task: "embed";
+  /** [hidden] */
+  vector: Float32Array;
+}
+
+export type Result = FillMask | Classification | Regression | Embedding;
+export type Task = Result["task"];
+
+export interface HeadOptions {
+  /** Candidates for each mask, at least 1. */
+  topK: number;
+  pooling: Pooling;
+  /** Scale vectors to length 1. */
+  normalise: boolean;
+}
+
+/** What each task asks of the batch that the context has just encoded: one result for each of its sequences, in order. */
+export const HEADS: Record<
+  Task,
+  (model: Model, context: NativeContext, batch: Prepared[], options: HeadOptions) => Promise<Result[]>
+> = {
+  "fill-mask": fillMasks,
+  classify,
+  regress,
+  embed,
+};
+
+async function fillMasks(
+  model: Model,
+  context: NativeContext,
+  batch: Prepared[],
+  options: HeadOptions,
+): Promise<FillMask[]> {
+  const k = Math.min(options.topK, model.config.arch.vocab);
+  const rows: number[] = [];
+  let start = 0;
+  for (const { ids, masks } of batch) {
+    for (const mask of masks) rows.push(start + mask);
+    start += ids.length;
+  }
+  const { ids, probabilities } = await context.mlmTopK(rows, k);
+  let row = 0;
+  return batch.map((prepared) => {
+    const tokenizer = prepared.item.ids ? model.optionalTokenizer() : model.tokenizer();
+    const masks = prepared.masks.map((position) => {
+      const top = Array.from({ length: k }, (_, i): Candidate => {
+        const id = ids[row * k + i]!;
+        const probability = probabilities[row * k + i]!;
+        return tokenizer ? { id, token: tokenizer.token(id), probability } : { id, probability };
+      });
+      row++;
+      return { position, top };
+    });
+    const best = masks.map((mask) => mask.top[0]!.id);
+    const texts =
+      tokenizer && !prepared.item.ids
+        ? fill(prepared.item, prepared.ids, prepared.masks, best, tokenizer)
+        : {};
+    return { task: "fill-mask", ...common(prepared), masks, ...texts };
+  });
+}
+
+/** Softmax over labels; the logits stay available for whoever compares or averages them. */
+async function classify(model: Model, context: NativeContext, batch: Prepared[]): Promise<Classification[]> {
+  const { labels } = model.config;
+  const all = await context.classify();
+  return batch.map((prepared, s) => {
+    const logits = Array.from(all.subarray(s * labels.length, (s + 1) * labels.length));
+    const largest = Math.max(...logits);
+    const powers = logits.map((logit) => Math.exp(logit - largest));
+    const sum = powers.reduce((total, power) => total + power, 0);
+    const scores = labels.map((label, i) => ({ label, probability: powers[i]! / sum, logit: logits[i]! }));
+    const best = scores.reduce((a, b) => (b.logit > a.logit ? b : a));
+    return {
+      task: "classify",
+      ...common(prepared),
+      label: best.label,
+      probability: best.probability,
+      scores,
+    };
+  });
+}
+
+async function regress(_model: Model, context: NativeContext, batch: Prepared[]): Promise<Regression[]> {
+  const scores = await context.classify();
+  return batch.map((prepared, s) => ({ task: "regress", ...common(prepared), score: scores[s]! }));
+}
+
+async function embed(
+  model: Model,
+  context: NativeContext,
+  batch: Prepared[],
+  options: HeadOptions,
+): Promise<Embedding[]> {
+  const { hidden } = model.config.arch;
+  const vectors = await context.pool(options.pooling);
+  if (options.normalise) normaliseRows(vectors, hidden);
+  return batch.map((prepared, s) => ({
+    task: "embed",
+    ...common(prepared),
+    vector: vectors.subarray(s * hidden, (s + 1) * hidden),
+  }));
+}
+
+function common(prepared: Prepared): Common {
+  return { item: prepared.item, tokens: prepared.ids.length, dropped: prepared.dropped };
+}

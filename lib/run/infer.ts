@@ -1,0 +1,91 @@
+import { CancelledError } from "../../ffi/status.ts";
+import type { Model } from "../model/model.ts";
+import { BATCH_TOKENS, batches, DEVICE_BATCH_TOKENS, ragged } from "../text/batches.ts";
+import type { BadItem, Item } from "../text/input/input.ts";
+import { type Device, openContext } from "./device.ts";
+import { HEADS, type HeadOptions, type Result, type Task } from "./heads.ts";
+import { type Prepared, prepare } from "./prepare.ts";
+
+export { POOLINGS, type Result, type Task } from "./heads.ts";
+
+export interface InferOptions extends Partial<HeadOptions> {
+  /**
+   * Give sentence vectors, instead of what the model was trained for. A model of sentence-transformers then says itself how it pools,
+   * normalises and reads a text; another's vectors are means, as they come.
+   */
+  embed?: boolean;
+  /** Cut what is longer than the model takes (the default), or report it as bad. */
+  truncate?: boolean;
+  /** The mask's id, for a model without tokenizer. */
+  maskId?: number;
+  /** Most tokens in a batch; an input longer than that has one of its own. It changes speed, never a result. */
+  batchTokens?: number;
+  /** CPU threads; 0 for all that this process may use. */
+  threads?: number;
+  /** Instruction set; the best one when absent. */
+  isa?: string;
+  /** Where the encoder runs; the CPU when absent. A device's sums are of another order: results agree within its dtype's precision. */
+  device?: Device;
+  /** Stops the running batch, and then throws CancelledError. */
+  signal?: AbortSignal;
+}
+
+const TRAINED_FOR: Record<Model["config"]["task"], Task> = {
+  mlm: "fill-mask",
+  classification: "classify",
+  regression: "regress",
+  embedding: "embed",
+};
+
+/** What `infer` does with a model. */
+export function taskOf(model: Model, embed = false): Task {
+  return embed ? "embed" : TRAINED_FOR[model.config.task];
+}
+
+/**
+ * Runs a stream of items through a model: one result, or one BadItem, for each, in the order of input, in arrays of a batch. Memory does
+ * not grow with the stream: while the engine runs a batch on its own threads, the next one is read and tokenised, and nothing beyond.
+ * @throws UffbError when the model lacks a tokenizer that the items need, or the stream fails
+ */
+export async function* infer(
+  model: Model,
+  items: AsyncIterable<Item | BadItem>,
+  options: InferOptions = {},
+): AsyncGenerator<(Result | BadItem)[]> {
+  const task = taskOf(model, options.embed);
+  const { topK = 5, truncate = true, maskId, signal, isa, device } = options;
+  const batchTokens = options.batchTokens ?? (device ? DEVICE_BATCH_TOKENS : BATCH_TOKENS);
+  const sentence = task === "embed" ? model.sentence() : undefined;
+  const pooling = options.pooling ?? sentence?.pooling ?? "mean";
+  const normalise = options.normalise ?? sentence?.normalise ?? false;
+  using context = openContext(model.native, { threads: options.threads ?? 0, isa, device });
+  const stop = () => context.cancel();
+  signal?.addEventListener("abort", stop);
+  const prepared = prepare(model, items, { fill: task === "fill-mask", truncate, maskId, sentence });
+  const groups = batches(prepared, { weight: tokensOf, budget: batchTokens });
+  const run = async (batch: Prepared[]): Promise<Result[]> => {
+    await context.encode(ragged(batch));
+    return HEADS[task](model, context, batch, { topK, pooling, normalise });
+  };
+  try {
+    let next = groups.next();
+    for (;;) {
+      const { value: group, done } = await next;
+      if (done) return;
+      const batch = group.filter((entry) => "ids" in entry);
+      const running = batch.length > 0 ? run(batch) : Promise.resolve([]);
+      next = groups.next();
+      next.catch(() => {}); // its failure is thrown where it is awaited, after this batch's results
+      const results = (await running).values();
+      if (signal?.aborted) throw new CancelledError("cancelled"); // between two calls of the engine
+      yield group.map((entry) => ("ids" in entry ? results.next().value! : entry));
+    }
+  } finally {
+    signal?.removeEventListener("abort", stop);
+    groups.return(undefined).catch(() => {});
+  }
+}
+
+function tokensOf(entry: Prepared | BadItem): number {
+  return "ids" in entry ? entry.ids.length : 1;
+}

@@ -1,0 +1,131 @@
+import { UffbError } from "../base/errors.ts";
+import type { Model } from "../model/model.ts";
+import { type SentenceSettings, sentenceText } from "../model/sentence.ts";
+import type { BadItem, Item } from "../text/input/input.ts";
+import type { EncodeOptions, Encoding, Tokenizer } from "../text/tokenizer/tokenizer.ts";
+
+/** An item as the model sees it. */
+export interface Prepared {
+  item: Item;
+  ids: Int32Array;
+  /** Absent for a model without token types. */
+  types: Int32Array | undefined;
+  /** Tokens cut off because the model takes no more. */
+  dropped: number;
+  /** Rows of the mask tokens; empty unless masks are to be filled. */
+  masks: number[];
+}
+
+export interface PrepareOptions {
+  /** Masks are to be filled, so that each item needs one. */
+  fill: boolean;
+  /** Cut what is longer than the model takes, instead of refusing it. */
+  truncate: boolean;
+  /** The mask's id for a model without tokenizer, which can only be given token ids. */
+  maskId: number | undefined;
+  /** How a model of sentence-transformers reads texts, if that is what is asked of it. */
+  sentence?: SentenceSettings | undefined;
+}
+
+/**
+ * Turns items into token ids one by one. An item that cannot be one becomes a BadItem, in its place; a model folder without its tokenizer
+ * throws at the first text.
+ */
+export async function* prepare(
+  model: Model,
+  items: AsyncIterable<Item | BadItem>,
+  options: PrepareOptions,
+): AsyncGenerator<Prepared | BadItem> {
+  for await (const item of items) {
+    if ("error" in item) {
+      yield item;
+      continue;
+    }
+    const tokenizer = item.ids ? undefined : model.tokenizer();
+    const maskId = options.fill
+      ? findMaskId(model, tokenizer ?? model.optionalTokenizer(), options)
+      : undefined;
+    try {
+      yield prepareItem(model, item, tokenizer, maskId, options);
+    } catch (error) {
+      if (!(error instanceof UffbError)) throw error;
+      yield { line: item.line, error: error.message };
+    }
+  }
+}
+
+function prepareItem(
+  model: Model,
+  item: Item,
+  tokenizer: Tokenizer | undefined,
+  maskId: number | undefined,
+  { truncate, sentence }: PrepareOptions,
+): Prepared {
+  const { vocab, tokenTypes } = model.config.arch;
+  const maxLength = longest(model, sentence);
+  const { ids, types, dropped } = tokenizer
+    ? tokenizer.encode(sentence ? sentenceText(item.text, sentence) : item.text, {
+        ...template(model, item),
+        ...(truncate && { maxLength }),
+      })
+    : cut(item.ids!, truncate ? maxLength : Number.POSITIVE_INFINITY);
+  if (ids.length === 0) throw new UffbError("no tokens");
+  if (ids.length > maxLength) {
+    throw new UffbError(
+      `${ids.length} tokens, and the model takes ${maxLength}; shorten it or drop --no-truncate`,
+    );
+  }
+  const foreign = ids.find((id) => id < 0 || id >= vocab);
+  if (foreign !== undefined)
+    throw new UffbError(`token id ${foreign} is not in the model's vocabulary of ${vocab}`);
+  const masks = maskId === undefined ? [] : rowsOf(maskId, ids);
+  if (maskId !== undefined && masks.length === 0) {
+    throw new UffbError(
+      dropped > 0
+        ? `the mask lies beyond the ${maxLength} tokens that the model takes; shorten the text`
+        : "no mask to fill; write [MASK] where a word is missing, or use --embed for a sentence vector",
+    );
+  }
+  return { item, ids, types: tokenTypes > 1 ? types : undefined, dropped, masks };
+}
+
+/** Most tokens of a text. */
+export function longest({ config }: Model, sentence: SentenceSettings | undefined): number {
+  return Math.min(config.arch.maxLength, sentence?.maxLength ?? Number.POSITIVE_INFINITY);
+}
+
+/**
+ * UltraFastBERT's classifiers were trained on pairs, so they read the pair template even for one text, with an empty second one: with the
+ * template for one text (`A <sep>`) their first-token pooling would read a word. And a classifier has no use for masks: "[MASK]" is text
+ * to it, as it is in GLUE.
+ */
+function template({ config }: Model, { pair }: Item): EncodeOptions {
+  const classifies = config.task === "classification" || config.task === "regression";
+  const second = pair ?? (classifies && config.family.emptyPair ? "" : undefined);
+  return { ...(second !== undefined && { pair: second }), ...(classifies && { literal: true }) };
+}
+
+function cut(ids: Int32Array, maxLength: number): Encoding {
+  const kept = ids.subarray(0, maxLength);
+  return { ids: kept, types: new Int32Array(kept.length), dropped: ids.length - kept.length };
+}
+
+function findMaskId(model: Model, tokenizer: Tokenizer | undefined, options: PrepareOptions): number {
+  if (options.maskId !== undefined) return options.maskId;
+  if (!tokenizer) {
+    throw new UffbError(
+      `${model.source}: has no tokenizer.json to tell which id is the mask; give --mask-id, or use --embed`,
+    );
+  }
+  const { mask } = tokenizer.specials;
+  if (!mask) throw new UffbError(`${model.source}: its tokenizer has no mask to fill; use --embed`);
+  return mask.id;
+}
+
+function rowsOf(id: number, ids: Int32Array): number[] {
+  const rows: number[] = [];
+  ids.forEach((value, row) => {
+    if (value === id) rows.push(row);
+  });
+  return rows;
+}

@@ -1,0 +1,127 @@
+import { readFileSync, statSync } from "node:fs";
+import { UffbError } from "../base/errors.ts";
+import type { Model } from "../model/model.ts";
+import type { Item } from "../text/input/input.ts";
+import { type InferOptions, infer } from "./infer.ts";
+import { dot, normaliseRows } from "./normalise.ts";
+import { oneLine } from "./output.ts";
+import type { Sink } from "./sink.ts";
+
+/** An input and how near it is to a query. */
+export interface Match {
+  item: Item;
+  cosine: number;
+}
+
+export interface Query {
+  text: string;
+  /** [hidden], of length 1 */
+  vector: Float32Array;
+  /** The nearest so far, best first; equal ones in the order of input. */
+  closest: Match[];
+}
+
+/** Largest file of queries, in bytes. */
+const MAX_FILE = 16 << 20;
+
+/** The queries that a flag's value means: the lines of a file, if there is one of that name, or else the text itself. */
+export function readQueries(value: string): string[] {
+  const status = statSync(value, { throwIfNoEntry: false });
+  if (status === undefined || !status.isFile()) return [value];
+  if (status.size > MAX_FILE) throw new UffbError(`${value}: is too large for a file of queries`);
+  const text = readFileSync(value, "utf8").replace(/^\ufeff/, "");
+  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== "");
+  if (lines.length === 0) throw new UffbError(`${value}: has no query, one a line`);
+  return lines;
+}
+
+/** Embeds the texts to be searched for. Errors: UffbError for one that the model cannot take. */
+export async function embedQueries(
+  model: Model,
+  texts: readonly string[],
+  options: InferOptions,
+): Promise<Query[]> {
+  async function* items() {
+    for (const [i, text] of texts.entries()) yield { line: i + 1, text };
+  }
+  const queries: Query[] = [];
+  for await (const batch of infer(model, items(), { ...options, embed: true })) {
+    for (const result of batch) {
+      const text = texts[queries.length]!;
+      if ("error" in result) throw new UffbError(`query ${JSON.stringify(text)}: ${result.error}`);
+      if (result.task !== "embed") continue;
+      const { vector } = result;
+      queries.push({ text, vector: normaliseRows(vector.slice(), vector.length), closest: [] });
+    }
+  }
+  return queries;
+}
+
+export type MatchFormat = "human" | "tsv" | "json" | "jsonl";
+
+/** Keeps the `count` inputs nearest to each query, and prints them at the end. Memory does not grow with the number of inputs. */
+export class SimilarSink implements Sink {
+  constructor(
+    readonly queries: readonly Query[],
+    readonly count: number,
+    readonly format: MatchFormat,
+  ) {}
+
+  add(result: Parameters<Sink["add"]>[0]): string {
+    if (!("task" in result) || result.task !== "embed") return "";
+    const vector = normaliseRows(result.vector.slice(), result.vector.length);
+    for (const query of this.queries) this.#offer(query.closest, result.item, dot(query.vector, vector));
+    return "";
+  }
+
+  #offer(closest: Match[], item: Item, cosine: number): void {
+    if (closest.length === this.count && !(cosine > closest.at(-1)!.cosine)) return;
+    let at = closest.length;
+    while (at > 0 && cosine > closest[at - 1]!.cosine) at--;
+    closest.splice(at, 0, { item, cosine });
+    if (closest.length > this.count) closest.pop();
+  }
+
+  finish(): string[] {
+    const objects = () => this.queries.map(toObject);
+    switch (this.format) {
+      case "json":
+        return [`${JSON.stringify(objects())}\n`];
+      case "jsonl":
+        return objects().map((object) => `${JSON.stringify(object)}\n`);
+      case "tsv":
+        return this.queries.flatMap(({ closest }, q) =>
+          closest.map(
+            ({ item, cosine }, rank) =>
+              `${[q + 1, rank + 1, cosine.toFixed(6), oneLine(String(item.id ?? item.line)), oneLine(text(item))].join("\t")}\n`,
+          ),
+        );
+      case "human":
+        return this.queries.flatMap((query) => [
+          ...(this.queries.length > 1 ? [`${oneLine(query.text)}\n`] : []),
+          ...query.closest.map(
+            ({ item, cosine }) => `${cosine.toFixed(4).padStart(7)}  ${oneLine(text(item))}\n`,
+          ),
+        ]);
+    }
+  }
+}
+
+/** What `--json` and `--jsonl` say of a query. */
+function toObject({ text: query, closest }: Query) {
+  return {
+    query,
+    closest: closest.map(({ item: { line, id, text, pair, ids }, cosine }) => ({
+      line,
+      ...(id !== undefined && { id }),
+      cosine: Number(cosine.toPrecision(6)),
+      ...(!ids && { text }),
+      ...(pair !== undefined && { text_pair: pair }),
+    })),
+  };
+}
+
+function text({ text, pair, ids, line }: Item): string {
+  if (ids) return `line ${line}`;
+  return pair === undefined ? text : `${text} / ${pair}`;
+}

@@ -1,0 +1,108 @@
+import { ByteLevelPreTokenizer } from "@huggingface/tokenizers";
+import { UffbError } from "../../base/errors.ts";
+import { asArray, asFlag, asObject, fail, type JsonObject, pick, show } from "./json.ts";
+import { readPattern } from "./pattern.ts";
+
+type Step = (text: string) => string[];
+type Reader = (config: JsonObject, where: string, depth: number) => Step[];
+
+const MAX_DEPTH = 8;
+const MAX_STEPS = 16;
+
+const PUNCTUATION = "\\p{P}!-\\/:-@\\[-`{-~";
+/** `\w` and `\s` as Rust's regex crate has them; JavaScript's `\w` is ASCII and its `\s` has U+FEFF. */
+const WORD = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
+const SPACE = "\\p{White_Space}";
+/** GPT-2's words, which RoBERTa shares. */
+const BYTE_LEVEL = `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^${SPACE}\\p{L}\\p{N}]+|${SPACE}+(?!\\P{White_Space})|${SPACE}+`;
+
+/**
+ * The pre-tokenizers. Most are one expression whose matches are the words; the library's own Whitespace splits at every letter beyond
+ * ASCII, its Punctuation keeps a run together, its Digits knows ASCII only.
+ */
+const READERS: Record<string, Reader> = {
+  Sequence: (config, where, depth) =>
+    asArray(config.pretokenizers, `${where}.pretokenizers`, MAX_STEPS).flatMap((entry, i) =>
+      readSteps(entry, `${where}.pretokenizers[${i}]`, depth + 1),
+    ),
+  Whitespace: () => [whitespace],
+  WhitespaceSplit: () => [matches(`[^${SPACE}]+`)],
+  BertPreTokenizer: () => [matches(`[^${SPACE}${PUNCTUATION}]+|[${PUNCTUATION}]`)],
+  Punctuation: (config, where) => {
+    const behavior = config.behavior ?? "Isolated";
+    if (behavior !== "Isolated")
+      fail(`${where}.behavior`, `${show(behavior)} is not supported; only "Isolated" is`);
+    return [matches(`[^${PUNCTUATION}]+|[${PUNCTUATION}]`)];
+  },
+  Digits: (config, where) => {
+    const each = asFlag(config.individual_digits, `${where}.individual_digits`, false);
+    return [matches(`[^\\p{N}]+|\\p{N}${each ? "" : "+"}`)];
+  },
+  Split: readSplit,
+  ByteLevel: (config, where) => {
+    const prefix = asFlag(config.add_prefix_space, `${where}.add_prefix_space`, true);
+    const regex = asFlag(config.use_regex, `${where}.use_regex`, true);
+    const bytes = new ByteLevelPreTokenizer({
+      type: "ByteLevel",
+      add_prefix_space: false,
+      trim_offsets: false,
+      use_regex: false,
+    });
+    const steps: Step[] = [(text) => bytes.pre_tokenize(text)];
+    if (regex) steps.unshift(matches(BYTE_LEVEL));
+    if (prefix) steps.unshift((text) => [text.startsWith(" ") ? text : ` ${text}`]);
+    return steps;
+  },
+};
+
+/** Reads `pre_tokenizer` (null: none) into a function from normalised text to words, none of them empty. */
+export function readPreTokenizer(value: unknown, where: string): Step {
+  const steps = value === undefined || value === null ? [] : readSteps(value, where, 0);
+  if (steps.length > MAX_STEPS)
+    throw new UffbError(`${where} has ${steps.length} steps; at most ${MAX_STEPS} are accepted`);
+  const [first = (text: string) => [text], ...rest] = steps;
+  return rest.length === 0 ? first : (text) => rest.reduce((words, step) => words.flatMap(step), first(text));
+}
+
+function readSteps(value: unknown, where: string, depth: number): Step[] {
+  if (depth > MAX_DEPTH) throw new UffbError(`${where} is nested too deeply`);
+  const config = asObject(value, where);
+  return pick(READERS, config, where)(config, where, depth);
+}
+
+function matches(pattern: string): Step {
+  const words = new RegExp(pattern, "gu");
+  return (text) => text.match(words) ?? [];
+}
+
+const whitespaceWords = matches(`[${WORD}]+|[^${WORD}${SPACE}]+`);
+
+/** ASCII, which is all that UltraFastBERT's normaliser leaves, has a twice faster way to the same words. */
+function whitespace(text: string): string[] {
+  return /[^\0-\x7F]/.test(text) ? whitespaceWords(text) : (text.match(/\w+|[^\w\s]+/g) ?? []);
+}
+
+function readSplit(config: JsonObject, where: string): Step[] {
+  const pattern = readPattern(config.pattern, `${where}.pattern`);
+  const invert = asFlag(config.invert, `${where}.invert`, false);
+  const removed = config.behavior === "Removed";
+  if (!removed && config.behavior !== "Isolated") {
+    fail(`${where}.behavior`, `${show(config.behavior)} is not supported; "Isolated" and "Removed" are`);
+  }
+  // A piece is kept unless it is what the pattern finds (inverted: what lies between) and that is to be removed.
+  const keepMatches = !removed || invert;
+  const keepRest = !removed || !invert;
+  return [
+    (text) => {
+      const words: string[] = [];
+      let end = 0;
+      for (const match of text.matchAll(pattern)) {
+        if (keepRest && match.index > end) words.push(text.slice(end, match.index));
+        if (keepMatches && match[0] !== "") words.push(match[0]);
+        end = match.index + match[0].length;
+      }
+      if (keepRest && end < text.length) words.push(text.slice(end));
+      return words;
+    },
+  ];
+}

@@ -1,0 +1,191 @@
+import { UffbError } from "../../base/errors.ts";
+import { type AddedToken, AddedTokenSplitter, readAddedTokens } from "./added.ts";
+import { readDecoder } from "./decode.ts";
+import { asObject, type JsonObject } from "./json.ts";
+import { readNormalizer } from "./normalize.ts";
+import { readPreTokenizer } from "./pretokenize.ts";
+import { findSpecials, type Specials } from "./specials.ts";
+import { countSpecials, longestFirst, type Part, readTemplates, type Templates } from "./template.ts";
+import type { Vocabulary } from "./vocabulary.ts";
+import { Words } from "./words.ts";
+
+export type { Specials, SpecialToken } from "./specials.ts";
+
+/** What a user writes for the mask token, however the tokenizer spells it. */
+const MASK = "[MASK]";
+
+export interface Encoding {
+  /** Token ids, [tokens], special ones included. */
+  ids: Int32Array;
+  /** Token types (segments), [tokens]. */
+  types: Int32Array;
+  /** Tokens of the texts cut off by maxLength. */
+  dropped: number;
+}
+
+export interface EncodeOptions {
+  /** The second text; "" is a real, empty one. Absent: the template for one text. */
+  pair?: string;
+  /** Most tokens, special ones included; the longer text is cut first. Absent: no limit. */
+  maxLength?: number;
+  /** Take "[MASK]" literally where the tokenizer spells its mask otherwise, as data sets and other tools do. */
+  literal?: boolean;
+}
+
+/**
+ * From text to token ids, as Hugging Face's Rust `tokenizers` does with the same tokenizer.json, except that the padding and truncation
+ * which the file asks for are the caller's business. Text that spells a special token exactly ("<mask>", "<sep>") is that token.
+ */
+export class Tokenizer {
+  readonly specials: Specials;
+  /** One more than the largest id. */
+  readonly vocabSize: number;
+
+  readonly #vocabulary: Vocabulary;
+  readonly #words: Words;
+  readonly #normalize: (text: string) => string;
+  readonly #preTokenize: (text: string) => string[];
+  readonly #templates: Templates;
+  readonly #special: Set<number>;
+  /** Tokens sought in the original text: as they are spelt, and with the user's "[MASK]". */
+  readonly #literal: AddedTokenSplitter;
+  readonly #original: AddedTokenSplitter;
+  /** Tokens sought after normalisation. */
+  readonly #normalized: AddedTokenSplitter;
+  readonly #decode: () => (tokens: string[]) => string;
+
+  /**
+   * @param json the text of a tokenizer.json
+   * @param source what messages call it
+   * @param beside the parsed tokenizer_config.json and special_tokens_map.json, where there are any; they may name the special tokens
+   * @throws UffbError for what is damaged or not supported, naming the place
+   */
+  static parse(json: string, source: string, beside: readonly JsonObject[] = []): Tokenizer {
+    let value: unknown;
+    try {
+      value = JSON.parse(json);
+    } catch (error) {
+      throw new UffbError(`${source}: not valid JSON; get the file again`, { cause: error });
+    }
+    return new Tokenizer(asObject(value, `${source}: the file`), source, beside);
+  }
+
+  private constructor(file: JsonObject, source: string, beside: readonly JsonObject[]) {
+    const at = (key: string) => `${source}: ${key}`;
+    this.#words = new Words(file.model, at("model"));
+    this.#vocabulary = this.#words.vocabulary;
+    const added = readAddedTokens(file.added_tokens, this.#vocabulary, at("added_tokens"));
+    this.#normalize = readNormalizer(file.normalizer, at("normalizer"));
+    this.#preTokenize = readPreTokenizer(file.pre_tokenizer, at("pre_tokenizer"));
+    this.#templates = readTemplates(file.post_processor, this.#vocabulary, at("post_processor"));
+    this.specials = findSpecials(beside, this.#words.unknown, this.#templates, added, this.#vocabulary);
+    this.vocabSize = this.#vocabulary.tokens.length;
+    this.#special = new Set(added.filter((token) => token.special).map((token) => token.id));
+
+    const original = added.filter((token) => !token.normalized).map(spelt);
+    this.#literal = new AddedTokenSplitter(original, at("added_tokens"));
+    const mask = this.#maskToken(added);
+    this.#original = mask
+      ? new AddedTokenSplitter([...original, spelt(mask), [MASK, mask]], at("added_tokens"))
+      : this.#literal;
+    this.#normalized = new AddedTokenSplitter(
+      added.filter((token) => token.normalized).map((token) => [this.#normalize(token.content), token]),
+      at("added_tokens"),
+    );
+    let decode: ((tokens: string[]) => string) | undefined;
+    this.#decode = () => {
+      decode ??= readDecoder(file.decoder, added, at("decoder"));
+      return decode;
+    };
+  }
+
+  /**
+   * @throws UffbError when maxLength has no room for the template's special tokens
+   */
+  encode(text: string, options: EncodeOptions = {}): Encoding {
+    const { pair, maxLength = Number.POSITIVE_INFINITY, literal = false } = options;
+    const splitter = literal ? this.#literal : this.#original;
+    const a = this.#tokens(text, splitter);
+    const b = pair === undefined ? [] : this.#tokens(pair, splitter);
+    const template = pair === undefined ? this.#templates.single : this.#templates.pair;
+    const room = maxLength - countSpecials(template);
+    // NaN is no room either.
+    if (!(room >= 0)) {
+      throw new UffbError(
+        `a maximum of ${maxLength} tokens has no room for the ${countSpecials(template)} special ones`,
+      );
+    }
+    const [keepA, keepB] = longestFirst(a.length, b.length, Math.floor(room));
+    return {
+      ...fillTemplate(template, a, keepA, b, keepB),
+      dropped: a.length - keepA + b.length - keepB,
+    };
+  }
+
+  /** Whether the vocabulary holds this id. */
+  has(id: number): boolean {
+    return this.#vocabulary.tokens[id] !== undefined;
+  }
+
+  /** The spelling of a token. An id that the vocabulary lacks, such as a model's padding rows, is shown as "<id N>". */
+  token(id: number): string {
+    return this.#vocabulary.tokens[id] ?? `<id ${id}>`;
+  }
+
+  /** Token ids as text again, special tokens left out; normalisation cannot be undone. */
+  decode(ids: Iterable<number>): string {
+    const tokens: string[] = [];
+    for (const id of ids) if (!this.#special.has(id)) tokens.push(this.token(id));
+    return this.#decode()(tokens);
+  }
+
+  /** The ids of one text, without template. */
+  #tokens(text: string, splitter: AddedTokenSplitter): number[] {
+    const ids: number[] = [];
+    for (const piece of splitter.split(text.toWellFormed())) {
+      if (typeof piece === "number") ids.push(piece);
+      else {
+        for (const part of this.#normalized.split(this.#normalize(piece))) {
+          if (typeof part === "number") ids.push(part);
+          else if (part !== "") for (const word of this.#preTokenize(part)) this.#words.encode(word, ids);
+        }
+      }
+    }
+    return ids;
+  }
+
+  /** The mask as a token to be sought in the text; its entry among the added tokens, where it has one. */
+  #maskToken(added: readonly AddedToken[]): AddedToken | undefined {
+    const { mask } = this.specials;
+    if (!mask) return undefined;
+    const plain = { singleWord: false, lstrip: false, rstrip: false, normalized: false, special: true };
+    return added.find((token) => token.id === mask.id) ?? { id: mask.id, content: mask.token, ...plain };
+  }
+}
+
+function spelt(token: AddedToken): [string, AddedToken] {
+  return [token.content, token];
+}
+
+function fillTemplate(
+  template: readonly Part[],
+  a: readonly number[],
+  keepA: number,
+  b: readonly number[],
+  keepB: number,
+): { ids: Int32Array; types: Int32Array } {
+  const length = countSpecials(template) + keepA + keepB;
+  const ids = new Int32Array(length);
+  const types = new Int32Array(length);
+  let at = 0;
+  for (const part of template) {
+    const start = at;
+    if ("id" in part) ids[at++] = part.id;
+    else {
+      const [tokens, keep] = part.text === "A" ? [a, keepA] : [b, keepB];
+      for (let i = 0; i < keep; i++) ids[at++] = tokens[i]!;
+    }
+    if (part.type !== 0) types.fill(part.type, start, at);
+  }
+  return { ids, types };
+}

@@ -1,0 +1,29 @@
+/** Readers with every fault that fuzzing must find. */
+import { UffbError } from "../lib/base/errors.ts";
+import type { Target } from "./fuzz/targets.ts";
+
+const seeds = async () => [new Uint8Array(100)];
+/** Kept, so that it cannot be collected. */
+const hoard: Uint8Array[] = [];
+
+/** Faulty for a few damaged files only. */
+const faulty = (fault: () => void): Target => ({
+  seeds,
+  read: (bytes) => {
+    if (bytes[0] !== 0) fault();
+    throw new UffbError("refused");
+  },
+});
+
+export const TARGETS: Record<string, Target> = {
+  good: faulty(() => {}),
+  throws: faulty(() => {
+    throw new TypeError("a bug");
+  }),
+  crashes: faulty(() => process.kill(process.pid, "SIGSEGV")),
+  hangs: faulty(() => {
+    for (;;);
+  }),
+  dawdles: faulty(() => Bun.sleepSync(500)),
+  hoards: faulty(() => void hoard.push(new Uint8Array(100 * 2 ** 20).fill(1))),
+};

@@ -1,0 +1,88 @@
+import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { mutate, Random } from "./mutate.ts";
+import { TARGETS } from "./targets.ts";
+import { makeCase, runCase, seedsOf } from "./worker.ts";
+
+const PROGRAM = fileURLToPath(new URL("./fuzz.ts", import.meta.url));
+const BAD = fileURLToPath(new URL("../bad-targets.ts", import.meta.url));
+
+async function fuzz(...args: string[]): Promise<{ code: number; output: string }> {
+  const child = Bun.spawn([process.execPath, PROGRAM, ...args], { stdout: "pipe", stderr: "inherit" });
+  const output = await new Response(child.stdout).text();
+  return { code: await child.exited, output };
+}
+
+test("a case depends on seed and number alone", () => {
+  const seeds = [new Uint8Array(50).fill(7), new TextEncoder().encode('{"a": [1, 2, 3]}')];
+  const make = (seed: number, index: number) =>
+    Buffer.from(mutate(seeds, new Random(seed, index))).toString("hex");
+  const cases = Array.from({ length: 100 }, (_, index) => make(1, index));
+  expect(cases).toEqual(Array.from({ length: 100 }, (_, index) => make(1, index)));
+  expect(new Set(cases).size).toBeGreaterThan(80);
+  expect(cases).not.toEqual(Array.from({ length: 100 }, (_, index) => make(2, index)));
+});
+
+describe.each(Object.entries(TARGETS))("%s", (name, target) => {
+  test("reads the honest files", async () => {
+    const seeds = await seedsOf(target);
+    expect(seeds.length).toBeGreaterThan(2);
+    for (const seed of seeds) expect(await runCase(target, seed, 10)).toMatchObject({ outcome: "read" });
+  });
+
+  test("reads or refuses damaged ones", async () => {
+    const outcomes = { read: 0, refused: 0 };
+    for (let index = 0; index < 150; index++) {
+      const { bytes } = await makeCase({ seed: 7, only: name }, TARGETS, index);
+      const { outcome, detail } = await runCase(target, bytes, 10);
+      // Memory and time need a process without anything else in it.
+      if (outcome === "threw") throw new Error(`case ${index}: ${detail}`);
+      if (outcome === "read" || outcome === "refused") outcomes[outcome]++;
+    }
+    expect(outcomes.refused).toBeGreaterThan(20);
+  });
+});
+
+describe("finds", () => {
+  const cases: [string, RegExp][] = [
+    ["throws", /throws, case \d+: threw: TypeError: a bug/],
+    ["crashes", /crashes, case \d+: crash: SIGSEGV/],
+    ["hangs", /hangs, case \d+: hang: more than 2 s/],
+    ["dawdles", /dawdles, case \d+: slow: \d+ ms/],
+    ["hoards", /hoards, case \d+: memory: \d\d\d? MiB beyond the file/],
+  ];
+  test.concurrent.each(cases)(
+    "a reader that %s, and how to see it again",
+    async (target, message) => {
+      const bad = [
+        "--targets",
+        BAD,
+        "--limit-seconds",
+        target === "hangs" || target === "dawdles" ? "0.2" : "2",
+      ];
+      // The first that has the fault is number 22.
+      const { code, output } = await fuzz(...bad, "--target", target, "--seconds", "30", "--cases", "15..24");
+      expect(output).toMatch(message);
+      expect(code).toBe(1);
+      const path = /--file (.+)/.exec(output)![1]!;
+      expect(existsSync(path)).toBe(true);
+      const again = await fuzz(...bad, "--target", target, "--file", path);
+      expect(again.output).toMatch(message);
+      expect(again.code).toBe(1);
+    },
+    60_000,
+  );
+
+  test("nothing in a good one", async () => {
+    const { code, output } = await fuzz("--targets", BAD, "--target", "good", "--cases", "0..300");
+    expect(output).toMatch(/^good: 0 read, 300 refused\nseed 1: 300 cases, 0 went wrong\n$/);
+    expect(code).toBe(0);
+  });
+
+  test("that no case ran", async () => {
+    const { code, output } = await fuzz("--targets", BAD, "--target", "good", "--cases", "5..5");
+    expect(output).toContain("no case ran");
+    expect(code).toBe(1);
+  });
+});

@@ -1,0 +1,10 @@
+import command from "../../cmd/download.ts";
+import { UffbError } from "../../lib/base/errors.ts";
+
+// `uffb download` as a process, without the other commands.
+process.exit(
+  await command.run(process.argv.slice(2)).catch((error) => {
+    console.error(error instanceof UffbError ? error.message : error);
+    return error instanceof UffbError ? error.exitCode : 70;
+  }),
+);
