@@ -1,0 +1,204 @@
+/* uffb_train.h: the C ABI of training, beside that of the encoder (uffb.h). This header is the manual.
+ *
+ * Everything that the encoder runs can be trained, in f32: what uffb_arch describes, with the losses below.
+ *
+ *     uffb_trainer_new(&arch, &trainer);
+ *     uffb_trainer_set(trainer, UFFB_WEIGHT, name, data, ...);      each parameter, named as the tensors of a model
+ *     uffb_trainer_ready(trainer, threads, NULL);
+ *     uffb_trainer_step(trainer, &step, offsets, ids, ...);         forward and backward: adds to the gradients
+ *     uffb_trainer_update(trainer, &adamw, &update);                AdamW; the gradients are zero again
+ *     uffb_trainer_model(trainer, &model);                          the weights as they are now, for uffb_context_new
+ *     uffb_trainer_get(trainer, UFFB_WEIGHT, name, data, ...);
+ *
+ * The rules of uffb.h hold: a status from every call, one line about a failure, caller-owned buffers, row-major shapes, ragged
+ * batches without padding. A trainer belongs to one call at a time; uffb_trainer_cancel alone may come from another thread.
+ *
+ * Every sum has one order, which batch and ISA decide and the number of threads does not: any number of threads gives the same
+ * bits. What a run is consists of weights, moments, the number of updates, and what the caller passes to each step; a trainer
+ * given these again goes on with the same bits (accumulated gradients can be given back, too).
+ *
+ * What the backward pass needs: per token and layer are kept, in f32, the block's input and the sum after attention (post-norm:
+ * also the sum after the feedforward half), each [hidden]; q, k and v [3 hidden]; the attention's output [hidden]; and of the
+ * feedforward layer the values before its activation, [width], or nodes and logits of each path, 2 [trees, depth+1]. All else
+ * is computed again: normalised rows, attention probabilities, activations, and dropout masks, which a counter-based generator
+ * gives. uffb_trainer_memory says beforehand what that comes to.
+ */
+#ifndef UFFB_TRAIN_H
+#define UFFB_TRAIN_H
+
+#include "uffb.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised whenever a signature, a struct or a value below changes; the loader refuses another version. */
+#define UFFB_TRAIN_ABI_VERSION 1
+
+/* What uffb_trainer_get and uffb_trainer_set move. All have the shape of the parameter. */
+#define UFFB_WEIGHT 0
+#define UFFB_GRADIENT 1      /* the sum of the steps since the last update, times their scales */
+#define UFFB_FIRST_MOMENT 2  /* AdamW's exp_avg */
+#define UFFB_SECOND_MOMENT 3 /* AdamW's exp_avg_sq */
+
+/* Losses. A target is one prediction: a position of the MLM head, or a sequence of the classification head. */
+#define UFFB_CROSS_ENTROPY 0        /* targets i32 [targets]: a class or token id each; a negative one counts for nothing */
+#define UFFB_BINARY_CROSS_ENTROPY 1 /* targets f32 [targets, labels], each 0 to 1; of the logistic function of each logit */
+#define UFFB_SQUARED_ERROR 2        /* targets f32 [targets, labels] */
+#define UFFB_SOFT_CROSS_ENTROPY 3   /* targets f32 [targets, classes]: a distribution each, a teacher's say */
+
+typedef struct uffb_trainer uffb_trainer;
+
+/* One parameter. */
+typedef struct uffb_parameter_info {
+    char name[64];
+    int64_t rows; /* logical shape; vectors have rows = 1 */
+    int64_t cols;
+    int32_t layout;    /* of uffb.h: in which the encoder wants it; any may be given and asked for here */
+    int32_t required;  /* whether the model cannot do without it */
+    int32_t present;   /* whether it was set; an optional one that was not is not part of the model */
+    int32_t constant;  /* 1: no parameter but a number that is given, such as a factor of attention scores */
+    int32_t trainable; /* 1 unless uffb_trainer_mark said otherwise; 0 for constants */
+    int32_t decays;    /* whether weight decay applies: by default where the name has neither `bias` nor `norm` */
+} uffb_parameter_info;
+
+/* What a trainer takes, in bytes, for steps of a given size. */
+typedef struct uffb_train_memory {
+    uint64_t weights;        /* with the panels that GEMMs read */
+    uint64_t gradients;      /* of trainable parameters */
+    uint64_t moments;        /* two a trainable parameter */
+    uint64_t kept;           /* for the backward pass, of all tokens of a step */
+    uint64_t scratch;        /* all else */
+    uint64_t total;          /* the sum of these */
+    uint64_t kept_per_token; /* part of `kept` that a token takes */
+} uffb_train_memory;
+
+/* One step: a batch, its targets and how they count. Its gradients are those of `scale` times the sum of weighted losses. With
+ * several steps an update, give 1 / (the sum of the weights of all of them); 0 stands for 1 / (the sum of this one's), the
+ * mean. Dropout rates are 0 to below 1; a mask depends on seed, counter, place in the model and place in the batch alone, so
+ * that no two steps of a run should have the same counter. */
+typedef struct uffb_train_step {
+    int64_t sequences;
+    int64_t targets;          /* MLM: how many positions are predicted; classification: the number of sequences */
+    int32_t head;             /* UFFB_HEAD_MLM or UFFB_HEAD_CLASS */
+    int32_t loss;             /* UFFB_CROSS_ENTROPY ... ; MLM takes the two cross-entropies */
+    double scale;             /* of the gradients */
+    double label_smoothing;   /* 0 to 1: this share of each class's target is spread evenly over all classes */
+    double embedding_dropout; /* of the embedding, after its norm */
+    double attention_dropout; /* of attention probabilities */
+    double block_dropout;     /* of what attention and feedforward add to the stream */
+    double head_dropout;      /* of the input of `head.class` */
+    uint64_t seed;            /* of dropout */
+    uint64_t counter;         /* of dropout: which step of the run this is */
+    int32_t causal;           /* 1: a token attends to itself and those before it */
+    int32_t backward;         /* 0: the loss alone, and no gradient */
+} uffb_train_step;
+
+/* What a step came to. */
+typedef struct uffb_train_result {
+    double loss;        /* the sum of weighted losses */
+    double weight;      /* the sum of weights: loss / weight is the mean */
+    int64_t correct;    /* cross-entropy: targets whose largest logit is their class */
+    int64_t not_finite; /* targets whose loss is not a number or infinite; `losses` tells which */
+} uffb_train_result;
+
+/* AdamW as PyTorch's: decoupled decay, bias correction, eps outside the root. Clipping is that of clip_grad_norm_: the gradient
+ * times clip / (norm + 1e-6) where that is below 1. */
+typedef struct uffb_adamw {
+    double lr;
+    double beta1;
+    double beta2;
+    double eps;
+    double weight_decay;
+    double clip; /* largest norm of the whole gradient; 0 does not clip */
+} uffb_adamw;
+
+typedef struct uffb_update_result {
+    double norm;    /* of the whole gradient, before clipping */
+    double factor;  /* that clipping multiplied it by */
+    int64_t step;   /* updates made so far, this one included */
+    int32_t finite; /* 0: the norm is not a number or infinite; nothing was updated, and the gradients are zero again */
+    int32_t reserved;
+} uffb_update_result;
+
+UFFB_API int32_t uffb_train_abi_version(void);
+
+/* --- what a trainer is made of -------------------------------------------------------------------------------------------- */
+
+/* UFFB_INVALID names the impossible field. */
+UFFB_API int32_t uffb_trainer_new(const uffb_arch *arch, uffb_trainer **trainer);
+UFFB_API void uffb_trainer_free(uffb_trainer *trainer);
+/* One line about the last failure of a step, an update or a copy of this trainer. */
+UFFB_API const char *uffb_trainer_error(const uffb_trainer *trainer);
+UFFB_API const char *uffb_trainer_isa(const uffb_trainer *trainer);
+UFFB_API int32_t uffb_trainer_threads(const uffb_trainer *trainer);
+
+UFFB_API int64_t uffb_trainer_parameter_count(const uffb_trainer *trainer);
+UFFB_API int32_t uffb_trainer_parameter_info(const uffb_trainer *trainer, int64_t index, uffb_parameter_info *info);
+
+/* Copies `bytes` bytes of `dtype` (UFFB_F32, UFFB_F16, UFFB_BF16, UFFB_F64) in `layout` (UFFB_ROWS, UFFB_COLUMNS, UFFB_PANELS)
+ * into what `kind` says of parameter `name`. Weights before uffb_trainer_ready say which optional parameters there are; after
+ * it, all kinds can be set again. Moments and gradients only then, of trainable parameters. */
+UFFB_API int32_t uffb_trainer_set(uffb_trainer *trainer, int32_t kind, const char *name, const void *data, uint64_t bytes,
+                                  int32_t dtype, int32_t layout);
+/* The reverse: of a parameter that is present. Gradients and moments of one that is not trainable are zero. */
+UFFB_API int32_t uffb_trainer_get(uffb_trainer *trainer, int32_t kind, const char *name, void *data, uint64_t bytes,
+                                  int32_t dtype, int32_t layout);
+/* Says whether `name` is trained and decays, before uffb_trainer_ready. What is below the lowest trainable layer then gets no
+ * backward pass, and costs none. A layer is frozen by marking each of its parameters. */
+UFFB_API int32_t uffb_trainer_mark(uffb_trainer *trainer, const char *name, int32_t trainable, int32_t decays);
+
+/* Bytes for steps of up to `tokens` tokens, `sequences` sequences of up to `longest` tokens and `targets` targets, on `threads`
+ * threads. Asked for before uffb_trainer_ready, and so before anything but weights is allocated. */
+UFFB_API int32_t uffb_trainer_memory(const uffb_trainer *trainer, int64_t sequences, int64_t tokens, int64_t longest,
+                                     int64_t targets, int32_t threads, uffb_train_memory *memory);
+
+/* Checks that every required tensor is there and makes room for gradients and moments (zero). `threads` and `isa` are those of
+ * uffb_context_new. */
+UFFB_API int32_t uffb_trainer_ready(uffb_trainer *trainer, int32_t threads, const char *isa);
+
+/* --- training ------------------------------------------------------------------------------------------------------------- */
+
+/* Runs a batch forward and, if step.backward, backward, and adds to the gradients.
+ *
+ * offsets [sequences + 1], ids [tokens], types [tokens] or NULL: as uffb_encode. final [tokens, hidden] or NULL: final states
+ * computed elsewhere; the encoder is then left out of both passes, `ids` may be NULL, and only the head is trained (features
+ * once, then the head: sequences of one token each, whose final state is the pooled vector).
+ * positions [targets]: token rows of the batch that the MLM head predicts, each at most once; NULL for classification.
+ * targets: as the loss says. weights [targets] or NULL for 1: of each target. class_weights [classes] or NULL for 1:
+ * cross-entropy multiplies a target's loss and weight by its class's (as PyTorch); binary cross-entropy multiplies the loss of
+ * a label that is 1. The loss of a target over several labels (binary cross-entropy, squared error) is their mean. taps or
+ * NULL: as uffb_encode, filled on the way; with dropout they show states after it. losses [targets] or NULL: each one's loss
+ * before weights. logits [targets, classes] or NULL.
+ *
+ * After UFFB_CANCELLED or another failure gradients hold a part of the step: call uffb_trainer_zero_gradients. Weights are
+ * never touched. */
+UFFB_API int32_t uffb_trainer_step(uffb_trainer *trainer, const uffb_train_step *step, const int64_t *offsets,
+                                   const int32_t *ids, const int32_t *types, const float *final, const int64_t *positions,
+                                   const void *targets, const float *weights, const float *class_weights, const uffb_taps *taps,
+                                   uffb_train_result *result, float *losses, float *logits);
+
+/* One step of AdamW with the gradients as they are, which then are zero. */
+UFFB_API int32_t uffb_trainer_update(uffb_trainer *trainer, const uffb_adamw *adamw, uffb_update_result *result);
+UFFB_API int32_t uffb_trainer_zero_gradients(uffb_trainer *trainer);
+
+/* Updates made so far, which bias correction depends on; set when a run is resumed, after the moments. */
+UFFB_API int64_t uffb_trainer_updates(const uffb_trainer *trainer);
+UFFB_API int32_t uffb_trainer_set_updates(uffb_trainer *trainer, int64_t updates);
+
+/* The weights as they are now, as a model that contexts can be made of, to evaluate between updates. It belongs to the trainer
+ * and lives as long, and it is the same one every time. After an update or a set, ask for it again before a context of it is
+ * used: that brings it up to date. No context of it may run during a call on the trainer. */
+UFFB_API int32_t uffb_trainer_model(uffb_trainer *trainer, uffb_model **model);
+
+/* Makes the running step, or else the next one, return UFFB_CANCELLED. From any thread. */
+UFFB_API int32_t uffb_trainer_cancel(uffb_trainer *trainer);
+
+/* visits [trees, nodes]: how many tokens came to each node of `layer` in the steps since the last uffb_trainer_clear_visits. */
+UFFB_API int32_t uffb_trainer_visits(const uffb_trainer *trainer, int64_t layer, int64_t *visits);
+UFFB_API int32_t uffb_trainer_clear_visits(uffb_trainer *trainer);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
