@@ -1,6 +1,6 @@
 /* device.h: what all the CUDA sources share. They are compiled by nvcc for a device, and by a C++ compiler for the simulator of
- * test/simt.h, which runs the same kernels on the CPU; UFFB_SIMT tells which. So kernels are launched with UFFB_LAUNCH, declare
- * dynamic shared memory with UFFB_DYNAMIC_SHARED, and use of the CUDA runtime what test/simt_runtime.h has. A function with
+ * simt/simt.h, which runs the same kernels on the CPU; UFFB_SIMT tells which. So kernels are launched with UFFB_LAUNCH, declare
+ * dynamic shared memory with UFFB_DYNAMIC_SHARED, and use of the CUDA runtime what simt/simt_runtime.h has. A function with
  * __shared__ variables has internal linkage (`static`).
  */
 #ifndef UFFB_CUDA_DEVICE_H
@@ -24,8 +24,8 @@
     type *const name = (type *)uffb_dynamic_shared
 #else
 #define UFFB_SIMT 1
-#include "test/simt.h"
-#include "test/simt_runtime.h"
+#include "simt/simt.h"
+#include "simt/simt_runtime.h"
 #define UFFB_LAUNCH(kernel, grid, block, shared, stream, ...)                                                                  \
     simt::launch(#kernel, kernel, grid, block, shared, stream, ##__VA_ARGS__)
 #define UFFB_DYNAMIC_SHARED(type, name) type *const name = (type *)simt::dynamic_shared()

@@ -1,6 +1,6 @@
 /* Devices: what there is, and what went wrong with it. */
-#include "cublas.h"
 #include "device.h"
+#include "gemm/cublas.h"
 
 #include <stdarg.h>
 #include <stdio.h>

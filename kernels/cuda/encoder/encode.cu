@@ -1,11 +1,11 @@
 /* From token ids to final states on a device; encode.c of the engine, kernel by kernel. Everything is enqueued on one stream.
  *
  * Launches: one for the embedding, one for the last norm, and in a block 5 plus those of the feedforward half: residual
- * addition with norm, qkv, attention, output projection, residual addition with norm. A walk of the trees is 1 (layer/fff.h; 3
+ * addition with norm, qkv, attention, output projection, residual addition with norm. A walk of the trees is 1 (fff/fff.h; 3
  * for each tree and one more when tokens are sorted), dense layers are 2, gates and shallow trees 3. An activation that
  * cuBLASLt has not in its epilogue is one more.
  */
-#include "model.h"
+#include "encoder.h"
 
 extern "C" {
 #include "../../engine/batch.h"

@@ -1,61 +1,69 @@
-/* encoder.h: the encoder on a device: what it keeps there, and the stages of an encode. Matrices and what the projections read
- * and write are of one type T; the residual stream and the norms are f32. */
+/* encoder.h: the encoder's weights and working memory on a device. */
 #ifndef UFFB_CUDA_ENCODER_H
 #define UFFB_CUDA_ENCODER_H
 
-#include "../device.h"
+#include "../activate/gate.h"
+#include "../attention/attention.h"
+#include "../fff/fff.h"
+#include "../gemm/gemm.h"
+#include "../norm/norm.h"
 
-/* --- stages: each enqueues its kernels on a stream ------------------------------------------------------------------------ */
+extern "C" {
+#include "../../engine/model.h"
+}
 
-struct uffb_cuda_norm {
-    const float *weight, *bias; /* [hidden]; no weight: nothing is normalised; bias may be NULL */
-    float eps;
+/* y [.., rows] = weight [rows, cols] x + bias [rows], all of T; bias may be NULL. */
+struct uffb_cuda_linear {
+    int64_t rows, cols;
+    const void *weight, *bias;
 };
 
-struct uffb_cuda_tables {
-    const void *word;             /* T [vocab, hidden] */
-    const float *position, *type; /* [max_length + position_offset, hidden]; [token_types, hidden] or NULL */
+struct uffb_cuda_block {
+    uffb_cuda_norm norm1, norm2;
+    uffb_cuda_linear qkv, out; /* qkv rows: per head q, k, v */
+    float scale;               /* of the attention scores */
+    /* As the engine has it: trees that are walked, or projections, which shallow trees use for all of their nodes. */
+    uffb_cuda_fff fff;
+    uffb_cuda_linear ffn_in, ffn_out;
 };
 
-/* Where rows of the residual stream go, [tokens, hidden] each; any may be NULL. */
-template <class T> struct uffb_cuda_rows {
-    float *sum;    /* as they came */
-    float *normed; /* normalised */
-    T *input;      /* normalised, for the next projection */
+struct uffb_cuda_encoder {
+    uffb_arch arch;
+    int32_t device, dtype;
+    int32_t walks; /* FFF layers walk their trees */
+    char error[256];
+    double seconds;
+
+    void *weights; /* the one block that all of the following lie in */
+    uffb_cuda_tables tables;
+    uffb_cuda_norm embed_norm, final_norm;
+    uffb_cuda_block *blocks; /* [layers] */
+
+    cudaStream_t stream;
+    cudaEvent_t start, end;
+    uffb_cublas *blas; /* NULL where there is no cuBLAS */
+
+    /* What a batch brings, in pinned memory and on the device: three numbers a token, three an attention tile. */
+    int64_t batch_capacity; /* numbers */
+    int32_t *host_batch, *batch;
+
+    /* Working memory for `capacity` tokens, one block; and final states on their way to the caller, whose memory is not pinned.
+     */
+    int64_t capacity;
+    float *host_final; /* [T, hidden], pinned */
+    void *memory;
+    float *x;        /* [T, hidden] residual stream */
+    void *input;     /* [T, hidden] what a sublayer reads, and the output of attention */
+    void *added;     /* [T, hidden] what a sublayer adds to the residual stream */
+    void *wide;      /* [T, widest] q, k, v; then feedforward hidden units */
+    void *gated;     /* [T, width / 2], of gated layers alone */
+    void *workspace; /* of walked trees */
 };
 
-/* word + position (+ type) of each token, normalised. `positions` are rows of the table. */
-template <class T>
-cudaError_t uffb_cuda_embed(int64_t tokens, int64_t hidden, const uffb_cuda_tables &tables, const int32_t *ids,
-                            const int32_t *types, const int32_t *positions, const uffb_cuda_norm &norm,
-                            const uffb_cuda_rows<T> &target, cudaStream_t stream);
+/* Copies the weights of a ready model to the current device. */
+int32_t uffb_cuda_upload(uffb_cuda_encoder *encoder, const uffb_model *model);
 
-/* x + added, normalised. The target may be x. */
-template <class T>
-cudaError_t uffb_cuda_add_norm(int64_t tokens, int64_t hidden, const float *x, const T *added, const uffb_cuda_norm &norm,
-                               const uffb_cuda_rows<T> &target, cudaStream_t stream);
-
-/* Query rows that an attention block takes. */
-#define UFFB_CUDA_TILE 64
-
-/* Rows `row` to `row` + 63, as far as there are, of a sequence that begins at token `start`. */
-struct uffb_cuda_tile {
-    int32_t start, length, row;
-};
-
-/* Widest head that uffb_cuda_attend takes: four of them in shared memory. */
-#define UFFB_CUDA_MAX_HEAD 3072
-
-/* attended [tokens, hidden] from qkv [tokens, 3 hidden], in which each head's q, k, v lie together. `scale` of the scores. */
-template <class T>
-cudaError_t uffb_cuda_attend(int64_t tiles, const uffb_cuda_tile *tile, int64_t hidden, int64_t heads, float scale,
-                             const T *qkv, T *attended, cudaStream_t stream);
-
-/* y [tokens, half] = x[:half] * act(x[half:]) of x [tokens, 2 half] */
-template <class T>
-cudaError_t uffb_cuda_gate(int64_t tokens, int64_t half, int32_t activation, const T *x, T *y, cudaStream_t stream);
-/* x [tokens, trees, 2^(depth+1)-1]: logits of all nodes in, act(logit) out on a token's path and 0 off it */
-template <class T>
-cudaError_t uffb_cuda_keep_path(int64_t tokens, int64_t trees, int64_t depth, int32_t activation, T *x, cudaStream_t stream);
+/* Makes room for a batch; grows only. */
+int32_t uffb_cuda_reserve(uffb_cuda_encoder *encoder, int64_t tokens, int64_t numbers);
 
 #endif

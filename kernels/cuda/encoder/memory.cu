@@ -1,5 +1,5 @@
 /* The life of an encoder, and the memory it works in. */
-#include "model.h"
+#include "encoder.h"
 
 #include <stdio.h>
 #include <stdlib.h>

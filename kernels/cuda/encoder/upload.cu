@@ -1,7 +1,7 @@
 /* From a ready model to weights on a device: every matrix row-major in the encoder's type, wherever the engine keeps it in
  * panels or in 8 bits. The same walk over the model runs twice: first it counts bytes, then it fills the one block that was
  * allocated. */
-#include "model.h"
+#include "encoder.h"
 
 #include <stdio.h>
 #include <stdlib.h>

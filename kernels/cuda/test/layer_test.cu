@@ -1,5 +1,5 @@
 /* The layer's contenders under the simulator: small shapes on both sides of every limit in the kernels. */
-#include "../gemm.h"
+#include "../gemm/gemm.h"
 
 extern "C" {
 #include "../../bench/bench.h"

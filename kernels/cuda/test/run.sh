@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the CUDA sources with a C++ compiler for the simulator of simt.h, and runs their tests: sh kernels/cuda/test/run.sh [TEST...]
+# Builds the CUDA sources with a C++ compiler for the simulator of simt/simt.h, and runs their tests: sh kernels/cuda/test/run.sh [TEST...]
 # Neither a device nor the CUDA toolkit is needed. The last line sums up: "N passed, N failed". Logs and programs lie in
 # build/test/cuda. What the tests of ffi, lib and cmd take for the CUDA library is build/test/libuffb_cuda_cpu.so.
 set -eu

@@ -1,10 +1,10 @@
-/* bench.h: one feedforward layer on a device, and the ways of computing it that are compared. */
-#ifndef UFFB_CUDA_BENCH_H
-#define UFFB_CUDA_BENCH_H
+/* layer.h: one feedforward layer on a device, and the ways of computing it that are compared. */
+#ifndef UFFB_CUDA_BENCH_LAYER_H
+#define UFFB_CUDA_BENCH_LAYER_H
 
-#include "../gemm.h"
 #include "../../bench/bench.h"
-#include "fff.h"
+#include "../fff/fff.h"
+#include "../gemm/gemm.h"
 
 struct uffb_cuda_bench {
     uffb_cuda_bench_shape shape;

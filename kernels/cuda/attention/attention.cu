@@ -1,5 +1,5 @@
 /* Which attention kernel runs: tensor cores for 16 bits, ordinary units for f32, and one for heads wider than either takes. */
-#include "attention.h"
+#include "kernels.h"
 
 #define LOG2_E 1.4426950408889634f
 

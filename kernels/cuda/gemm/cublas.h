@@ -2,7 +2,7 @@
 #ifndef UFFB_CUDA_CUBLAS_H
 #define UFFB_CUDA_CUBLAS_H
 
-#include "device.h"
+#include "../device.h"
 
 /* A handle and its workspace, on the current device. Used by one thread at a time. */
 typedef struct uffb_cublas uffb_cublas;

@@ -1,6 +1,6 @@
 /* Attention in f32, on the ordinary units. A block of 16 x 8 threads takes QUERIES rows; thread (y, x) has rows y, y + 16, ...
  * and of the scores the keys x, x + 8, ..., of the output 4 neighbouring units in every 32. */
-#include "attention.h"
+#include "kernels.h"
 
 #include <math.h>
 

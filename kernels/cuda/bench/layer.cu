@@ -1,5 +1,5 @@
 /* A bench's layer and inputs on a device: making and filling them. Running contenders on them is trial.cu. */
-#include "bench.h"
+#include "layer.h"
 #include "../../bench/fill.h"
 
 #include <stdlib.h>

@@ -1,10 +1,10 @@
-/* attention.h: what the attention kernels share. Softmax(q k^T * scale) v within each sequence and head, with the softmax taken
+/* kernels.h: what the attention kernels share. Softmax(q k^T * scale) v within each sequence and head, with the softmax taken
  * online: keys come by in tiles, and a row keeps its largest score so far, the sum of its exponentials and its weighted sum of
  * values. Both grow by exp2(old largest - new largest) when a tile has a larger one. */
-#ifndef UFFB_CUDA_ATTENTION_H
-#define UFFB_CUDA_ATTENTION_H
+#ifndef UFFB_CUDA_ATTENTION_KERNELS_H
+#define UFFB_CUDA_ATTENTION_KERNELS_H
 
-#include "encoder.h"
+#include "attention.h"
 
 /* Threads of a block: 4 warps, for every kernel. */
 #define ATTENTION_THREADS 128

@@ -2,8 +2,8 @@
  * the queries, scores and outputs of a row stay in the registers of 4 lanes, only keys and values pass through shared memory.
  * The registers that hold the scores as a result are laid out as those that multiply the values, so that shares need no move.
  * After FlashAttention-2 (arXiv 2307.08691), algorithm 1. */
-#include "attention.h"
-#include "mma.h"
+#include "kernels.h"
+#include "../mma.h"
 
 #include <math.h>
 

@@ -1,6 +1,6 @@
 /* Rows of the residual stream: embedding, residual addition and LayerNorm, one warp a token. Each value is read once and stays
  * in registers between the passes (mean, squares about the mean, scale), as long as a row has no more than 2,048 of them. */
-#include "encoder.h"
+#include "norm.h"
 
 #define WARPS 8
 

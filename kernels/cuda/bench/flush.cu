@@ -1,5 +1,5 @@
 /* Emptying L2 of weights, before calls that are to find it cold. */
-#include "bench.h"
+#include "layer.h"
 
 #define THREADS 256
 /* Blocks of a multiprocessor, and loads that a thread has under way. */

@@ -1,8 +1,7 @@
 /* The FFF layer by two dense products: the logits of all nodes, of which all but the path's are then set to zero, and their
  * product with all output rows. It computes everything and still wins where trees are many and shallow, since tensor cores do
  * in one go what walking does row by row. */
-#include "bench.h"
-#include "../encoder/encoder.h"
+#include "layer.h"
 
 #define THREADS 256
 /* Up to here a thread has no more nodes than are worth a thread; deeper trees have a warp each. */

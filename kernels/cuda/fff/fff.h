@@ -40,6 +40,10 @@ uint64_t uffb_cuda_fff_bmm_workspace(const uffb_cuda_fff *layer, int64_t tokens)
 int32_t uffb_cuda_fff_naive(const uffb_cuda_fff_call *call); /* naive.cu */
 int32_t uffb_cuda_fff_bmm(const uffb_cuda_fff_call *call);   /* bmm.cu */
 
+/* x [tokens, trees, 2^(depth+1)-1]: logits of all nodes in, act(logit) out on a token's path and 0 off it */
+template <class T>
+cudaError_t uffb_cuda_keep_path(int64_t tokens, int64_t trees, int64_t depth, int32_t activation, T *x, cudaStream_t stream);
+
 inline int64_t uffb_cuda_fff_nodes(const uffb_cuda_fff *l) { return ((int64_t)2 << l->depth) - 1; }
 
 #endif

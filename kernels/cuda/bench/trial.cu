@@ -1,5 +1,5 @@
 /* Trials: running a contender on a bench's layer and inputs, and holding its result against a plain evaluation. */
-#include "bench.h"
+#include "layer.h"
 
 #include <stdlib.h>
 #include <vector>

@@ -3,7 +3,7 @@
  * the next three are on their way. */
 #include "gemm_mma.h"
 
-#include "encoder/mma.h"
+#include "../mma.h"
 
 #define THREADS 256
 #define TILE 128

@@ -7,7 +7,7 @@
 #ifndef UFFB_CUDA_MMA_H
 #define UFFB_CUDA_MMA_H
 
-#include "../device.h"
+#include "device.h"
 
 /* Two elements of T in one register. */
 template <class T> __device__ inline uint32_t pack_pair(float low, float high) {

@@ -1,7 +1,7 @@
 /* The FFF layer with a thread a token, as the kernel that the paper timed had it: what to compare with, not to use.
  * Neighbouring threads read other rows, or the same element of other tokens, so that hardly an access is shared. */
-#include "fff.h"
-#include "workspace.h"
+#include "../fff/fff.h"
+#include "../fff/workspace.h"
 
 #define THREADS 128
 

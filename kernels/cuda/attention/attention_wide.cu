@@ -1,5 +1,5 @@
 /* Attention with heads of any width, in any type, a warp a row: for models too unusual for the other kernels. */
-#include "attention.h"
+#include "kernels.h"
 
 #include <math.h>
 

@@ -1,5 +1,5 @@
 /* The ways of computing a layer that are compared. */
-#include "bench.h"
+#include "layer.h"
 
 /* --- FFF ------------------------------------------------------------------------------------------------------------------ */
 
