@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { UsageError } from "../lib/base/errors.ts";
-import { makeWhole } from "../lib/base/whole.ts";
+import { makeWhole } from "../lib/base/write.ts";
 import { measurePaths, type PathUsage } from "../lib/eval/inspect/paths.ts";
 import { inspectJson, pathsText, summaryText, tensorsText } from "../lib/eval/inspect/report.ts";
 import { summarize } from "../lib/eval/inspect/summary.ts";

@@ -1,4 +1,4 @@
-import { makeWhole } from "../base/whole.ts";
+import { makeWhole } from "../base/write.ts";
 import type { Checkpoint } from "../files/checkpoint.ts";
 import { loadConfig } from "../model/config.ts";
 import { bindTensors, type Unused } from "../model/roles.ts";

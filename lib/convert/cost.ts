@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { UFFB_FFN_FFF, UFFB_TAP_PATH } from "../../ffi/bindings.ts";
 import { NativeContext } from "../../ffi/context.ts";
 import { NativeTaps } from "../../ffi/taps.ts";
-import { FolderBeside } from "../base/whole.ts";
+import { FolderBeside } from "../base/write.ts";
 import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
 import { type Model, openModel } from "../model/model.ts";
 import { type Prepared, prepare } from "../run/prepare.ts";

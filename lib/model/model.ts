@@ -1,9 +1,9 @@
 import type { NativeModel } from "../../ffi/model.ts";
 import { UffbError } from "../base/errors.ts";
+import { asObject } from "../base/json.ts";
 import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
 import { allFinite } from "../files/finite.ts";
 import { printable } from "../files/safetensors/safetensors.ts";
-import { asObject } from "../text/tokenizer/json.ts";
 import { Tokenizer } from "../text/tokenizer/tokenizer.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { type Binding, bindTensors } from "./roles.ts";

@@ -2,7 +2,7 @@ import { statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { UffbError } from "../base/errors.ts";
-import { asObject, type JsonObject } from "../text/tokenizer/json.ts";
+import { asObject, type JsonObject } from "../base/json.ts";
 import { Tokenizer } from "../text/tokenizer/tokenizer.ts";
 
 /** Largest file that is read, in bytes; the largest in use has about 35 million. */

@@ -1,4 +1,4 @@
-import { asArray, asFlag, asObject, asString, fail } from "./json.ts";
+import { asArray, asFlag, asObject, asString, fail } from "../../base/json.ts";
 import { MAX_TOKEN, type Vocabulary } from "./vocabulary.ts";
 
 /** A token that is found in the text before the model sees it, such as a mask. */

@@ -4,8 +4,8 @@ import {
   AddedToken as LibraryToken,
   WordPieceDecoder,
 } from "@huggingface/tokenizers";
+import { asFlag, asObject, asString, type JsonObject, pick } from "../../base/json.ts";
 import type { AddedToken } from "./added.ts";
-import { asFlag, asObject, asString, type JsonObject, pick } from "./json.ts";
 
 type Decoder = (tokens: string[]) => string;
 

@@ -1,5 +1,5 @@
 import { UffbError } from "../../base/errors.ts";
-import { asArray, asFlag, asObject, asString, type JsonObject, pick } from "./json.ts";
+import { asArray, asFlag, asObject, asString, type JsonObject, pick } from "../../base/json.ts";
 import { readPattern } from "./pattern.ts";
 
 type Step = (text: string) => string;

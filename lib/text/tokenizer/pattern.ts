@@ -1,6 +1,6 @@
 import { SplitPreTokenizer } from "@huggingface/tokenizers";
 import { UffbError } from "../../base/errors.ts";
-import { asObject, asString, fail } from "./json.ts";
+import { asObject, asString, fail } from "../../base/json.ts";
 
 /** Longest regular expression; the longest in use has about 700 characters. */
 const MAX_PATTERN = 4096;

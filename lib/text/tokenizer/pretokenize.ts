@@ -1,6 +1,6 @@
 import { ByteLevelPreTokenizer } from "@huggingface/tokenizers";
 import { UffbError } from "../../base/errors.ts";
-import { asArray, asFlag, asObject, fail, type JsonObject, pick, show } from "./json.ts";
+import { asArray, asFlag, asObject, fail, type JsonObject, pick, show } from "../../base/json.ts";
 import { readPattern } from "./pattern.ts";
 
 type Step = (text: string) => string[];

@@ -1,5 +1,5 @@
+import type { JsonObject } from "../../base/json.ts";
 import type { AddedToken } from "./added.ts";
-import type { JsonObject } from "./json.ts";
 import type { Templates } from "./template.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 

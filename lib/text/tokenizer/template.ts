@@ -1,4 +1,13 @@
-import { asArray, asInteger, asObject, asString, fail, type JsonObject, pick, show } from "./json.ts";
+import {
+  asArray,
+  asInteger,
+  asObject,
+  asString,
+  fail,
+  type JsonObject,
+  pick,
+  show,
+} from "../../base/json.ts";
 import { MAX_TOKEN, type Vocabulary } from "./vocabulary.ts";
 
 /** A part of a template: the tokens of the first or the second text, or one special token. */

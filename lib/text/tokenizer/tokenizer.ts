@@ -1,7 +1,7 @@
 import { UffbError } from "../../base/errors.ts";
+import { asObject, type JsonObject } from "../../base/json.ts";
 import { type AddedToken, AddedTokenSplitter, readAddedTokens } from "./added.ts";
 import { readDecoder } from "./decode.ts";
-import { asObject, type JsonObject } from "./json.ts";
 import { readNormalizer } from "./normalize.ts";
 import { readPreTokenizer } from "./pretokenize.ts";
 import { findSpecials, type Specials } from "./specials.ts";

@@ -1,4 +1,4 @@
-import { asInteger, asObject, asString, fail, show } from "./json.ts";
+import { asInteger, asObject, asString, fail, show } from "../../base/json.ts";
 
 /** Ten times the largest vocabulary in use. */
 const MAX_ID = 9_999_999;

@@ -1,5 +1,15 @@
 import { BPE } from "@huggingface/tokenizers";
-import { asArray, asFlag, asInteger, asObject, asString, fail, type JsonObject, pick, show } from "./json.ts";
+import {
+  asArray,
+  asFlag,
+  asInteger,
+  asObject,
+  asString,
+  fail,
+  type JsonObject,
+  pick,
+  show,
+} from "../../base/json.ts";
 import { MAX_TOKEN, Vocabulary } from "./vocabulary.ts";
 
 /** From one word to the ids of its pieces. */

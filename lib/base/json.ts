@@ -1,4 +1,4 @@
-import { UffbError } from "../../base/errors.ts";
+import { UffbError } from "./errors.ts";
 
 /*
  * Checked reading of a tokenizer.json, which may come from a stranger. `where` names the file and the place in it, and starts every message.

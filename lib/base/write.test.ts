@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { TemporaryFolder } from "../../testing/folders.ts";
 import { UffbError } from "./errors.ts";
-import { FolderBeside, makeWhole } from "./whole.ts";
+import { FolderBeside, makeWhole } from "./write.ts";
 
 test("the file appears when it is complete, and replaces the old one", async () => {
   using folder = new TemporaryFolder();
@@ -52,7 +52,7 @@ test("an exit in the middle leaves nothing behind", () => {
   using folder = new TemporaryFolder();
   const script = `
     import { writeFileSync } from "node:fs";
-    import { FolderBeside, makeWhole } from ${JSON.stringify(new URL("./whole.ts", import.meta.url).pathname)};
+    import { FolderBeside, makeWhole } from ${JSON.stringify(new URL("./write.ts", import.meta.url).pathname)};
     new FolderBeside("out");
     void makeWhole("out", (temporary) => {
       writeFileSync(temporary, "half");
