@@ -70,6 +70,11 @@ export function contenders(): ContenderInfo[] {
   });
 }
 
+/** The instruction sets with kernels of their own for a layer in f32 or bf16, best first: VNNI, say, is for integers alone. */
+export function contenderIsas(): string[] {
+  return native().uffb_contender_isas().split(",");
+}
+
 /** Bytes that a bench of this shape needs at most. Errors: InvalidError naming the impossible field. */
 export function benchBytes(shape: Readonly<BenchShape>): number {
   const bytes = native().uffb_bench_bytes(shape);

@@ -327,6 +327,7 @@ export const PROTOTYPES = {
     "int32_t uffb_bench_fill_from(uffb_bench *bench, const uffb_model *model, int64_t layer, int64_t tokens, const float *input)",
   uffb_contender_count: "int64_t uffb_contender_count(void)",
   uffb_contender_info: "int32_t uffb_contender_info(int64_t index, _Out_ uffb_contender *info)",
+  uffb_contender_isas: "const char *uffb_contender_isas(void)",
   uffb_bench_run:
     "int32_t uffb_bench_run(uffb_bench *bench, int64_t contender, const uffb_blas *blas, const char *isa, int64_t tokens, int32_t cache, double *seconds)",
   uffb_bench_check:
@@ -522,6 +523,8 @@ export interface Functions {
   ): number;
   uffb_contender_count(): number;
   uffb_contender_info(index: number, info: Partial<Contender>): number;
+  /** Of uffb_isas(), those with kernels of their own for a layer in f32 or bf16. */
+  uffb_contender_isas(): string;
   /**
    * Runs a contender on `tokens` tokens, the next of the inputs, and gives the time of a call. `blas`: NULL
    * where none is needed; `isa`: for our own kernels, NULL for the best. Warm and cold: one call, before

@@ -5,6 +5,11 @@ export function isas(): string[] {
   return native().uffb_isas().split(",");
 }
 
+/** The one in plain C that every machine has, the reference for the others. */
+export function referenceIsa(): string {
+  return isas().at(-1)!;
+}
+
 /** CPUs this process may really use (affinity, cgroup quota), at least 1. */
 export function cpuCount(): number {
   return native().uffb_cpu_count();

@@ -31,19 +31,20 @@ mkdir -p "$objects"
 # No contraction: where a multiply-add is fused is decided in the source, so that every compiler gives the same bits.
 flags="-std=c11 -O3 -fPIC -pthread -fvisibility=hidden -ffp-contract=off -fno-math-errno -Wall -Wextra -Werror ${CFLAGS:-}"
 
-# A source of kernels/ops says in its name what it is compiled for: *_simd.c for each ISA of `simd`, written once over the vector
-# types; *_ISA.c for that ISA, where this architecture has it; any other for the portable baseline.
-case "$("$compiler" ${CFLAGS:-} -dumpmachine)" in
-x86_64*) simd="avx2 avx512" own="avx2 avx512vnni" foreign="neon" ;;
-aarch64* | arm64*) simd="neon" own="neon" foreign="avx2 avx512vnni" ;;
-*) simd="" own="" foreign="avx2 avx512vnni neon" ;;
-esac
-isa_flags() {
-    case $1 in
-    avx2) echo "-mavx2 -mfma" ;;
-    avx512) echo "-mavx512f -mavx2 -mfma -mprefer-vector-width=512" ;;
-    avx512vnni) echo "-mavx512f -mavx512vnni -mavx2 -mfma -mprefer-vector-width=512" ;;
-    esac
+# A source of kernels/ops says in its name what it is compiled for: *_ISA.c for that instruction set, where this architecture has it;
+# *_simd.c for each set with a vector type, kernels/ops/vec/ISA.h; any other for the base of the architecture. isas.inc lists the
+# sets: here a line each, name, architecture, flags.
+# shellcheck disable=SC2086
+machine=$("$compiler" ${CFLAGS:-} -dumpmachine)
+case $machine in arm64*) machine=aarch64 ;; esac
+sets=$("$compiler" -E -P -x c '-DUFFB_ISA(name, architecture, needs, flags)=name architecture flags;' kernels/ops/isas.inc |
+    tr -d '"\n' | tr ';' '\n')
+all=$(echo "$sets" | sed 's/ .*//')
+own=$(echo "$sets" | sed -n -E "s/ (any|${machine%%-*}) .*//p")
+flags_of() { echo "$sets" | sed -n "s/^$1 [^ ]* //p"; }
+
+has() { # has LINES LINE
+    echo "$1" | grep -qx "$2"
 }
 
 pids=
@@ -56,20 +57,18 @@ compile() { # compile OBJECT SOURCE FLAGS...
 }
 compile_for() { # compile_for ISA SOURCE
     # shellcheck disable=SC2046
-    compile "$(basename "$2" .c)-$1.o" "$2" $(isa_flags "$1") "-DUFFB_TARGET=$1"
+    compile "$(basename "$2" .c)-$1.o" "$2" $(flags_of "$1") "-DUFFB_TARGET=$1"
 }
 for source in kernels/engine/*.c kernels/bench/*.c kernels/ops/*.c kernels/ops/*/*.c; do
-    name=$(basename "$source" .c) suffix=
-    case $source in kernels/ops/*) suffix=${name##*_} ;; esac
-    case " simd $own $foreign " in
-    *" $suffix "*) ;;
-    *) suffix= ;;
-    esac
-    case $suffix in
-    "") compile "$name.o" "$source" ;;
-    simd) for isa in $simd; do compile_for "$isa" "$source"; done ;;
-    *) case " $own " in *" $suffix "*) compile_for "$suffix" "$source" ;; esac ;;
-    esac
+    name=$(basename "$source" .c)
+    suffix=${name##*_}
+    if [ "$suffix" = simd ]; then
+        for isa in $own; do if [ -e "kernels/ops/vec/$isa.h" ]; then compile_for "$isa" "$source"; fi; done
+    elif has "$own" "$suffix"; then
+        compile_for "$suffix" "$source"
+    elif ! has "$all" "$suffix"; then
+        compile "$name.o" "$source"
+    fi
 done
 failed=0
 for pid in $pids; do wait "$pid" || failed=1; done

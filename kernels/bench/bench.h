@@ -71,6 +71,9 @@ typedef struct uffb_contender {
 UFFB_API int64_t uffb_contender_count(void);
 UFFB_API int32_t uffb_contender_info(int64_t index, uffb_contender *info);
 
+/* Of uffb_isas(), those with kernels of their own for a layer in f32 or bf16. */
+UFFB_API const char *uffb_contender_isas(void);
+
 /* What is in the caches before a call that is timed: the same for every contender, whichever ran before. */
 #define UFFB_CACHE_WARM 0 /* the layer's weights were just read, so they are there as far as they fit */
 #define UFFB_CACHE_COLD 1 /* `evict` bytes were read from elsewhere, so that no weight is there, nor the way to it */

@@ -76,13 +76,9 @@ int32_t uffb_probe(int32_t probe, int32_t threads, double seconds, double *rate)
         return uffb_fail(UFFB_INVALID, "uffb_probe: no such probe, or nowhere to put the rate");
     }
     if (!threads) threads = uffb_cpu_count();
-    int best = UFFB_ISA_generic;
-    for (int i = 0; i < UFFB_ISA_COUNT; i++) {
-        if (uffb_isa_available((uffb_isa)i)) best = i;
-    }
     const int64_t sizes[] = {FLOPS_ROWS * FLOPS_DEPTH + FLOPS_COLS * (FLOPS_DEPTH + FLOPS_ROWS), MEMORY_FLOATS / threads,
                              L2_FLOATS};
-    work w = {probe, uffb_ops_of((uffb_isa)best), NULL, sizes[probe]};
+    work w = {probe, uffb_ops_of(uffb_best_isa()), NULL, sizes[probe]};
     w.data = uffb_allocate((uint64_t)(w.floats * threads) * sizeof *w.data);
     uffb_team *team = w.data ? uffb_team_new(threads) : NULL;
     if (!team) {

@@ -38,6 +38,25 @@ int32_t uffb_contender_info(int64_t index, uffb_contender *info) {
     return UFFB_OK;
 }
 
+static int same_layer(uffb_isa one, uffb_isa other) {
+    const uffb_ops *a = uffb_ops_of(one), *b = uffb_ops_of(other);
+    return a->gemm == b->gemm && a->activate == b->activate && a->multiply == b->multiply && a->fff_walk == b->fff_walk &&
+           a->fff_sum == b->fff_sum;
+}
+
+/* What sets share is the least one's. */
+static int owns_layer(uffb_isa isa) {
+    int i = 0;
+    while (!uffb_isa_available((uffb_isa)i) || !same_layer((uffb_isa)i, isa)) i++;
+    return i == (int)isa;
+}
+
+const char *uffb_contender_isas(void) {
+    static _Thread_local char list[UFFB_ISA_NAMES];
+    uffb_list_isas(owns_layer, list);
+    return list;
+}
+
 /* --- running ---------------------------------------------------------------------------------------------------------------
  */
 

@@ -31,22 +31,18 @@ static int32_t unknown_isa(const char *name) {
 /* The instruction set to use: the caller's, else the environment's, else the best. */
 static int32_t choose_isa(const char *name, uffb_isa *isa) {
     if (!name || !*name) name = getenv("UFFB_ISA");
-    for (int i = UFFB_ISA_COUNT - 1; i >= 0; i--) {
-        if (!uffb_isa_available((uffb_isa)i)) continue;
+    *isa = uffb_best_isa();
+    if (!name || !*name) return UFFB_OK;
+    for (int i = 0; i < UFFB_ISA_COUNT; i++) {
         *isa = (uffb_isa)i;
-        if (!name || !*name || !strcmp(name, uffb_isa_names[i])) return UFFB_OK;
+        if (!strcmp(name, uffb_isa_names[i]) && uffb_isa_available(*isa)) return UFFB_OK;
     }
     return unknown_isa(name);
 }
 
 const char *uffb_isas(void) {
-    static _Thread_local char list[64];
-    list[0] = 0;
-    for (int i = UFFB_ISA_COUNT - 1; i >= 0; i--) {
-        if (!uffb_isa_available((uffb_isa)i)) continue;
-        if (list[0]) strcat(list, ",");
-        strcat(list, uffb_isa_names[i]);
-    }
+    static _Thread_local char list[UFFB_ISA_NAMES];
+    uffb_list_isas(NULL, list);
     return list;
 }
 

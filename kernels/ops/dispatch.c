@@ -2,46 +2,80 @@
 #include "ops.h"
 
 #include <pthread.h>
+#include <string.h>
 
 #define UFFB_KERNEL(op, isa) uffb_##op##_fn uffb_##op##_##isa;
 #include "table.inc"
 #undef UFFB_KERNEL
 
 const char *const uffb_isa_names[UFFB_ISA_COUNT] = {
-#define UFFB_ISA(name) #name,
+#define UFFB_ISA(name, architecture, needs, flags) #name,
 #include "isas.inc"
 #undef UFFB_ISA
 };
 
-/* __builtin_cpu_supports asks CPUID for the feature and XGETBV whether the system saves its registers. */
-int uffb_isa_available(uffb_isa isa) {
-    switch (isa) {
-    case UFFB_ISA_generic: return 1;
+static const uint32_t needs_of[UFFB_ISA_COUNT] = {
+#define UFFB_ISA(name, architecture, needs, flags) needs,
+#include "isas.inc"
+#undef UFFB_ISA
+};
+
+/* What this CPU can do, and its system lets programs use: on x86, __builtin_cpu_supports asks CPUID for the first and XGETBV
+ * for the second. */
+static uint32_t cpu_capabilities(void) {
+    uint32_t can = 0;
 #ifdef __x86_64__
-    case UFFB_ISA_avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    case UFFB_ISA_avx512: return uffb_isa_available(UFFB_ISA_avx2) && __builtin_cpu_supports("avx512f");
-    case UFFB_ISA_avx512vnni: return uffb_isa_available(UFFB_ISA_avx512) && __builtin_cpu_supports("avx512vnni");
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) can |= UFFB_CAN_AVX2;
+    if (__builtin_cpu_supports("avx512f")) can |= UFFB_CAN_AVX512;
+    if (__builtin_cpu_supports("avx512vnni")) can |= UFFB_CAN_AVX512VNNI;
 #endif
 #ifdef __aarch64__
-    case UFFB_ISA_neon: return 1; /* part of the base architecture */
+    can |= UFFB_CAN_NEON; /* part of the base architecture */
 #endif
-    default: return 0;
-    }
+    return can;
 }
 
+void uffb_choose_ops(uint32_t capabilities, uffb_ops *ops) {
+#define UFFB_KERNEL(op, isa)                                                                                                   \
+    if (!(needs_of[UFFB_ISA_##isa] & ~capabilities)) ops->op = uffb_##op##_##isa;
+#include "table.inc"
+#undef UFFB_KERNEL
+}
+
+static uint32_t available;
 static uffb_ops tables[UFFB_ISA_COUNT];
 
 static void fill_tables(void) {
-    for (int isa = 0; isa < UFFB_ISA_COUNT; isa++) {
-#define UFFB_KERNEL(op, of)                                                                                                    \
-    if (UFFB_ISA_##of <= isa) tables[isa].op = uffb_##op##_##of;
-#include "table.inc"
-#undef UFFB_KERNEL
-    }
+    available = cpu_capabilities();
+    for (int isa = 0; isa < UFFB_ISA_COUNT; isa++) uffb_choose_ops(needs_of[isa], &tables[isa]);
+}
+
+static void prepare(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, fill_tables);
+}
+
+int uffb_isa_available(uffb_isa isa) {
+    prepare();
+    return !(needs_of[isa] & ~available);
 }
 
 const uffb_ops *uffb_ops_of(uffb_isa isa) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, fill_tables);
+    prepare();
     return &tables[isa];
+}
+
+uffb_isa uffb_best_isa(void) {
+    int isa = UFFB_ISA_COUNT - 1;
+    while (!uffb_isa_available((uffb_isa)isa)) isa--; /* generic needs nothing */
+    return (uffb_isa)isa;
+}
+
+void uffb_list_isas(int (*wanted)(uffb_isa isa), char list[UFFB_ISA_NAMES]) {
+    list[0] = 0;
+    for (int isa = UFFB_ISA_COUNT - 1; isa >= 0; isa--) {
+        if (!uffb_isa_available((uffb_isa)isa) || (wanted && !wanted((uffb_isa)isa))) continue;
+        if (list[0]) strcat(list, ",");
+        strcat(list, uffb_isa_names[isa]);
+    }
 }

@@ -124,9 +124,15 @@ typedef struct uffb_ops {
 #undef UFFB_OP
 } uffb_ops;
 
+/* What a CPU can do beyond the base of its architecture, a bit each; an instruction set is some of them. */
+#define UFFB_CAN_AVX2 1u /* and FMA */
+#define UFFB_CAN_AVX512 2u
+#define UFFB_CAN_AVX512VNNI 4u
+#define UFFB_CAN_NEON 8u
+
 /* Instruction sets, worst first. */
 typedef enum uffb_isa {
-#define UFFB_ISA(name) UFFB_ISA_##name,
+#define UFFB_ISA(name, architecture, needs, flags) UFFB_ISA_##name,
 #include "isas.inc"
 #undef UFFB_ISA
     UFFB_ISA_COUNT
@@ -134,10 +140,27 @@ typedef enum uffb_isa {
 
 extern const char *const uffb_isa_names[UFFB_ISA_COUNT];
 
+/* Room for the names of all, with commas and the end. */
+#define UFFB_ISA(name, architecture, needs, flags) +sizeof #name
+enum {
+    UFFB_ISA_NAMES = 1
+#include "isas.inc"
+};
+#undef UFFB_ISA
+
 /* Whether this CPU and operating system can run `isa`, and this build holds kernels for it. */
 int uffb_isa_available(uffb_isa isa);
 
-/* The ops of `isa`: for each the best implementation that `isa` implies. */
+/* The best that is available. */
+uffb_isa uffb_best_isa(void);
+
+/* The names of those available, best first, separated by commas; `wanted`: only those for which it gives 1, or NULL. */
+void uffb_list_isas(int (*wanted)(uffb_isa isa), char list[UFFB_ISA_NAMES]);
+
+/* The ops of `isa`, as uffb_choose_ops gives them. */
 const uffb_ops *uffb_ops_of(uffb_isa isa);
+
+/* For each op, the last of its kernels in table.inc that needs no more than these. */
+void uffb_choose_ops(uint32_t capabilities, uffb_ops *ops);
 
 #endif

@@ -1,6 +1,7 @@
 /* Random models, batches and runs for the engine's tests. */
 #include "engine_test.h"
 #include "check.h"
+#include "../ops/ops.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -306,7 +307,7 @@ uffb_context *context_new(const random_model *m, int32_t threads, const char *is
 }
 
 const char *isa_name(int number) {
-    static char names[8][16];
+    static char names[UFFB_ISA_COUNT + 1][32];
     const char *at = uffb_isas();
     for (int i = 0; i <= number; i++) {
         size_t length = strcspn(at, ",");

@@ -23,12 +23,44 @@ static void test_dispatch(void) {
 #define UFFB_OP(op) check(ops->op != NULL, "no " #op);
 #include "../ops/oplist.inc"
 #undef UFFB_OP
+        check(isa <= (int)uffb_best_isa(), "better than %s", uffb_isa_names[uffb_best_isa()]);
+    }
+    test_end();
+}
+
+static const uint32_t needs_of[UFFB_ISA_COUNT] = {
+#define UFFB_ISA(name, architecture, needs, flags) needs,
+#include "../ops/isas.inc"
+#undef UFFB_ISA
+};
+
+/* A CPU may have any capabilities, named together or not: it gets no kernel that it could not run, and each of its sets whole.
+ */
+static void test_choice(void) {
+    test_begin("choice of kernels");
+    uint32_t all = 0;
+    for (int isa = 0; isa < UFFB_ISA_COUNT; isa++) all |= needs_of[isa];
+    for (uint32_t has = 0; has <= all; has++) {
+        uffb_ops chosen;
+        uffb_choose_ops(has, &chosen);
+#define UFFB_OP(op)                                                                                                            \
+    test_case("%s, capabilities %x", #op, has);                                                                                \
+    int runs_##op = 0;                                                                                                         \
+    for (int isa = 0; isa < UFFB_ISA_COUNT; isa++) {                                                                           \
+        const uffb_ops *ops = uffb_ops_of((uffb_isa)isa);                                                                      \
+        runs_##op |= !(needs_of[isa] & ~has) && ops->op == chosen.op;                                                          \
+        check(needs_of[isa] != has || ops->op == chosen.op, "not that of %s", uffb_isa_names[isa]);                            \
+    }                                                                                                                          \
+    check(runs_##op, "a kernel that needs more");
+#include "../ops/oplist.inc"
+#undef UFFB_OP
     }
     test_end();
 }
 
 int main(void) {
     test_dispatch();
+    test_choice();
     for (int isa = 0; isa < UFFB_ISA_COUNT; isa++) {
         if (!uffb_isa_available((uffb_isa)isa)) {
             printf("      (this CPU or build cannot run %s)\n", uffb_isa_names[isa]);

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { benchBytes, contenders, NativeBench, ROW_DTYPES } from "../../../ffi/bench.ts";
+import { benchBytes, contenderIsas, contenders, NativeBench, ROW_DTYPES } from "../../../ffi/bench.ts";
 import { isas } from "../../../ffi/engine.ts";
 import type { RunFacts } from "../measure/machine.ts";
 import { type LayerShape, neurons } from "../measure/presets.ts";
@@ -164,7 +164,7 @@ test("a record says what was in the caches, and its bound follows", async () => 
 test("a case gives a record for each contender, with its speed-up", async () => {
   const records = await measureLayer({ ...small, published: "beside" }, facts, () => {});
   const ours = records.filter(({ contender }) => contender === "fff ours").map(({ isa }) => isa);
-  expect(ours).toEqual(isas().filter((isa) => isa !== "avx512vnni"));
+  expect(ours).toEqual(contenderIsas());
   for (const record of records) {
     expect(record.samples.length).toBeGreaterThan(4);
     expect(record.error === null).toBe(record.published);
@@ -185,7 +185,7 @@ test("narrower rows stand beside those in f32, against the same dense layers", a
   const dtypes = ["f32", "bf16"] as const;
   const records = await measureLayer({ ...small, dtypes, published: "beside" }, facts, () => {});
   const ours = records.filter(({ contender }) => contender === "fff ours");
-  const own = isas().filter((isa) => isa !== "avx512vnni");
+  const own = contenderIsas();
   expect(ours.map(({ isa, dtype }) => `${isa} ${dtype}`)).toEqual(
     dtypes.flatMap((dtype) => own.map((isa) => `${isa} ${dtype}`)),
   );

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
-import { type ContenderInfo, contenders, NativeBench } from "../../../ffi/bench.ts";
-import { isas } from "../../../ffi/engine.ts";
+import { type ContenderInfo, contenderIsas, contenders, NativeBench } from "../../../ffi/bench.ts";
+import { referenceIsa } from "../../../ffi/engine.ts";
 import { UffbError } from "../../base/errors.ts";
 import type { RunFacts } from "../measure/machine.ts";
 import { type LayerShape, neurons } from "../measure/presets.ts";
@@ -52,9 +52,6 @@ function fill(bench: NativeBench, layer: LayerShape, paths: LayerCase["paths"]):
   else bench.fill("uniform", 1);
 }
 
-/** Instruction sets whose f32 kernels differ: VNNI is for 8 bits. */
-const f32Isas = () => isas().filter((isa) => isa !== "avx512vnni");
-
 /** The contenders of one layer, with each BLAS and instruction set they can have, checked. */
 async function enter(one: LayerCase, bench: NativeBench, part: Part): Promise<Entry[]> {
   const { layer, dtype } = part;
@@ -64,7 +61,7 @@ async function enter(one: LayerCase, bench: NativeBench, part: Part): Promise<En
     const libraries = one.blas.filter(({ library }) => library.complete || info.level === 3);
     const variants = info.blas
       ? libraries.map((blas) => ({ blas, isa: undefined }))
-      : f32Isas().map((isa) => ({ blas: undefined, isa }));
+      : contenderIsas().map((isa) => ({ blas: undefined, isa }));
     for (const { blas, isa } of variants) {
       await setImmediate(); // Ctrl-C
       const trial = { contender: info.index, blas: blas?.library, isa, tokens: Math.min(one.batch, TRY) };
@@ -95,7 +92,7 @@ function check(info: ContenderInfo, bench: NativeBench, trial: Entry["trial"], b
 }
 
 const sharesNothing = ({ info, trial }: Entry) =>
-  !info.fff && (info.level === 1 || info.level === 2 || trial.isa === "generic");
+  !info.fff && (info.level === 1 || info.level === 2 || trial.isa === referenceIsa());
 
 /**
  * Sets the tokens of each call, drops all but the fastest BLAS of a contender (dense Level 3, the baseline, keeps them all), and gives
@@ -123,7 +120,7 @@ async function chooseTokens(entries: Entry[], one: LayerCase): Promise<void> {
     keep(`${info.name} ${entry.layer.width}`, entry, time);
     const contends = !info.fff && !info.published && entry.layer.width >= neurons(one.shape).all;
     if (contends && !alone) keep(`baseline ${info.name}`, entry, time);
-    if (info.fff && !info.blas && trial.isa !== "generic") trial.tokens = one.batch;
+    if (info.fff && !info.blas && trial.isa !== referenceIsa()) trial.tokens = one.batch;
   }
   for (const [key, { entry }] of fastest) if (key.startsWith("baseline")) entry.trial.tokens = one.batch;
   const dropped = entries.filter(

@@ -62,7 +62,7 @@ export function describeMachine(): Machine {
   return {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     caches: readCaches(),
-    isa: isas()[0] ?? "generic",
+    isa: isas()[0]!,
     compiler: compiler(),
     memory_bytes: availableMemory(),
     load: loadavg()[0] ?? 0,
