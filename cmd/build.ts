@@ -17,7 +17,7 @@ const bundles: Record<string, Record<string, string>> = {
 };
 
 // The entry is generated because it names files of this platform, and of this build.
-const lines = ['import { main } from "./main.ts";', 'import { embed } from "../ffi/open.ts";'];
+const lines = ['import { main } from "../cmd/main.ts";', 'import { embed } from "../ffi/open.ts";'];
 const embedded = Object.entries(bundles).map(([bundle, files]) => {
   const paths = Object.entries(files).map(([name, path], i) => {
     lines.push(`import ${bundle}${i} from ${JSON.stringify(path)} with { type: "file" };`);
