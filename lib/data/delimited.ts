@@ -1,7 +1,8 @@
 import { UffbError } from "../base/errors.ts";
 import { type BadRow, lines, type Row, utf8, withoutMark } from "./rows.ts";
 
-interface Cells {
+/** A row before its cells have names. */
+export interface Cells {
   line: number;
   cells: string[];
 }
@@ -84,6 +85,7 @@ function checked(
   if (last >= cells.length) return { line, error: `${cells.length} of ${columns.size} columns` };
   return {
     line,
+    columns: () => [...columns.keys()],
     get(names) {
       const position = find(names);
       return position === undefined ? undefined : cells[position];
@@ -91,7 +93,8 @@ function checked(
   };
 }
 
-function* tsvCells(bytes: Uint8Array): Generator<Cells | BadRow> {
+/** The rows of readTsv, the header among them. */
+export function* tsvCells(bytes: Uint8Array): Generator<Cells | BadRow> {
   for (const { line, bytes: row } of lines(bytes)) {
     if (row.length === 0) continue;
     const text = utf8(row);
@@ -99,8 +102,11 @@ function* tsvCells(bytes: Uint8Array): Generator<Cells | BadRow> {
   }
 }
 
-/** Works on bytes, one character each, since commas, quotes and line ends are ASCII; a cell becomes text when it is complete. */
-function* csvCells(bytes: Uint8Array): Generator<Cells | BadRow> {
+/**
+ * The rows of readCsv, the header among them. Works on bytes, one character each, since commas, quotes and line ends are ASCII; a cell
+ * becomes text when it is complete.
+ */
+export function* csvCells(bytes: Uint8Array): Generator<Cells | BadRow> {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
   let at = 0;
   let line = 1;

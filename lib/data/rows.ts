@@ -4,6 +4,8 @@ export interface Row {
   line: number;
   /** The value of a column that has any of these names (a dot descends into an object), or undefined. */
   get(names: readonly string[]): unknown;
+  /** The names of all its columns. */
+  columns(): readonly string[];
 }
 
 /** A row that cannot be read, and why. Readers give each row as a Row or as one of these, and drop none. */
@@ -16,6 +18,7 @@ export interface BadRow {
 export function objectRow(line: number, value: Record<string, unknown>): Row {
   return {
     line,
+    columns: () => Object.keys(value),
     get(names) {
       for (const name of names) {
         const found = descend(value, name.split("."));
