@@ -59,7 +59,7 @@ export default command({
     }
     const outputs = [
       ...(args.export === undefined ? [] : [exportTo(args.export)]),
-      ...(args.svg === undefined ? [] : [replacing(args.svg, "--svg", toSvg)]),
+      ...(args.svg === undefined ? [] : [replacing(args.svg, toSvg)]),
     ];
     using store = args.db === undefined ? undefined : openDatabase(args.db);
     warnBefore(plan);
@@ -67,7 +67,7 @@ export default command({
     const commit = typeof UFFB_COMMIT === "string" ? UFFB_COMMIT : null;
     for await (const some of run(plan, { version, commit }, showsProgress() ? draw() : () => {})) {
       records.push(...some);
-      for (const write of outputs) write(records);
+      for (const write of outputs) await write(records);
       if (store) append(store, some);
     }
     if (showsProgress()) process.stderr.write("\r\x1b[K");

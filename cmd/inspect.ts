@@ -1,6 +1,5 @@
-import { writeFileSync } from "node:fs";
 import { UsageError } from "../lib/base/errors.ts";
-import { makeWhole } from "../lib/base/write.ts";
+import { writeWhole } from "../lib/base/write.ts";
 import { measurePaths, type PathUsage } from "../lib/eval/inspect/paths.ts";
 import { inspectJson, pathsText, summaryText, tensorsText } from "../lib/eval/inspect/report.ts";
 import { summarize } from "../lib/eval/inspect/summary.ts";
@@ -77,8 +76,7 @@ export default command({
       if (paths.cut > 0) messages.warn(`${paths.cut} of the texts were cut to ${summary.maxLength} tokens`);
     }
     if (args.svg !== undefined && paths) {
-      const picture = pathsSvg(paths, summary.source);
-      await makeWhole(args.svg, (temporary) => writeFileSync(temporary, picture));
+      await writeWhole(args.svg, pathsSvg(paths, summary.source));
     }
     if (args.json) print(inspectJson(summary, paths, args.tensors));
     else {

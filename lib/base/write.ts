@@ -1,31 +1,120 @@
-import { existsSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
+/**
+ * How this program writes files. A regular file is replaced whole: the new one is written beside it under another name and takes its place
+ * when it is complete, so that nobody ever sees half of it. What is no regular file (a device, a FIFO) cannot be replaced that way; it is
+ * written to, or refused.
+ */
+import {
+  constants,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { open } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { UffbError } from "./errors.ts";
 
-/**
- * Makes a file or folder by way of a temporary one beside it, so that nobody ever sees it half-made: `make` gets the temporary's path, and
- * only if it succeeds the result appears under its own name. A file that was there is replaced; a folder is not. On failure nothing is left.
- * Errors: those of `make`; UffbError when the system refuses.
- */
-export async function makeWhole<T>(path: string, make: (temporary: string) => T | Promise<T>): Promise<T> {
-  // Not when the work is done: it may take a while.
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+/** The place that a path leads to. A link is followed: it stays, and the file that it names is replaced. */
+interface Target {
+  path: string;
+  /** A device, FIFO or socket. */
+  special: boolean;
+}
+
+function targetOf(path: string): Target {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isDirectory()) {
     throw new UffbError(`${path}: is there already; remove it, or write to another place`);
   }
+  if (found) return found.isFile() ? { path: realpathSync(path), special: false } : { path, special: true };
+  if (lstatSync(path, { throwIfNoEntry: false })) {
+    throw new UffbError(
+      `${path}: is a link to a file that is not there; remove it, or write to another place`,
+    );
+  }
   if (!existsSync(dirname(path))) throw new UffbError(`${path}: cannot be written: no such folder`);
-  const temporary = join(dirname(path), `.${basename(path)}.${crypto.randomUUID()}.tmp`);
+  return { path, special: false };
+}
+
+/** The same for what needs a file of its own, such as one that is read again or replaced several times. */
+function fileTarget(path: string): string {
+  const target = targetOf(path);
+  if (target.special) {
+    throw new UffbError(`${path}: is a device or a pipe, not a file; write to another place`);
+  }
+  return target.path;
+}
+
+/** A name beside `path` that nobody else uses. */
+function temporaryBeside(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${crypto.randomUUID()}.tmp`);
+}
+
+function cannotWrite(path: string, error: unknown): unknown {
+  if (error instanceof UffbError || (error as NodeJS.ErrnoException).code === undefined) return error;
+  return new UffbError(`${path}: cannot be written: ${(error as Error).message}`, { cause: error });
+}
+
+/**
+ * Makes a file or folder by way of a temporary one beside it: `make` gets the temporary's path, and only if it succeeds the result appears
+ * under its own name. A file that was there is replaced; a folder is not. On failure nothing is left.
+ *
+ * @throws what `make` throws; UffbError for a device or pipe, and when the system refuses
+ */
+export async function makeWhole<T>(path: string, make: (temporary: string) => T | Promise<T>): Promise<T> {
+  const target = fileTarget(path); // before the work, which may take a while
+  const temporary = temporaryBeside(target);
   const clear = () => rmSync(temporary, { recursive: true, force: true });
   process.once("exit", clear); // an interrupt ends the program on the spot
   try {
     const result = await make(temporary);
-    renameSync(temporary, path);
+    renameSync(temporary, target);
     return result;
   } catch (error) {
     clear();
-    if (error instanceof UffbError || (error as { code?: string }).code === undefined) throw error;
-    throw new UffbError(`${path}: cannot be written: ${(error as Error).message}`, { cause: error });
+    throw cannotWrite(path, error);
   } finally {
     process.off("exit", clear);
+  }
+}
+
+/**
+ * Writes a file of this content. What is no regular file gets the content written to it, as `>` in a shell does.
+ *
+ * @throws UffbError when the system refuses
+ */
+export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
+  if (!targetOf(path).special) {
+    return makeWhole(path, (temporary) => write(temporary, constants.O_CREAT | constants.O_EXCL, content));
+  }
+  await write(path, 0, content).catch((error) => {
+    throw cannotWrite(path, error);
+  });
+}
+
+async function write(path: string, flags: number, content: string | Uint8Array): Promise<void> {
+  const file = await open(path, constants.O_WRONLY | flags);
+  try {
+    await file.writeFile(content);
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Finds out, before long work, whether makeWhole can put a file at `path`. Nothing is there afterwards that was not there before.
+ *
+ * @throws UffbError where it could not
+ */
+export function checkWritable(path: string): void {
+  const target = fileTarget(path);
+  try {
+    rmSync(mkdtempSync(`${temporaryBeside(target)}.`), { recursive: true });
+  } catch (error) {
+    throw cannotWrite(path, error);
   }
 }
 

@@ -1,12 +1,20 @@
 import { Database } from "bun:sqlite";
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { UffbError } from "../../base/errors.ts";
 import { type BenchRecord, COLUMN_NAMES } from "../measure/record.ts";
 import { median, rankTest } from "../measure/statistics.ts";
 import { QUOTED, SCHEMA, TABLE, values } from "./formats.ts";
 
-/** Opens or makes a database of records. Errors: UffbError when the file is something else. */
+/**
+ * Opens or makes a database of records.
+ *
+ * @throws UffbError when the file is something else
+ */
 export function openDatabase(path: string): Database {
+  // SQLite would write to a device as if it were a file.
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() === false) {
+    throw new UffbError(`${path}: is not a file; name another one for the database`);
+  }
   let database: Database | undefined;
   try {
     database = new Database(path, { create: true, readwrite: true });

@@ -8,29 +8,29 @@ import { record } from "./recorded.ts";
 const folder = mkdtempSync(join(tmpdir(), "uffb-export-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-test("a file is there from the start and replaced as a whole", () => {
+test("a file appears with the first records and is replaced as a whole", async () => {
   const path = join(folder, "results.jsonl");
   const write = exportTo(path);
-  expect(readFileSync(path, "utf8")).toBe("");
-  write([record()]);
-  write([record(), record({ batch: 1 })]);
+  expect(readdirSync(folder)).toEqual([]);
+  await write([record()]);
+  await write([record(), record({ batch: 1 })]);
   expect(readFileSync(path, "utf8").trimEnd().split("\n")).toHaveLength(2);
   expect(readdirSync(folder)).toEqual(["results.jsonl"]);
 });
 
-test("what an older run left stays until there is something new", () => {
+test("what an older run left stays until there is something new", async () => {
   const path = join(folder, "old.md");
   writeFileSync(path, "old");
   const write = exportTo(path);
   expect(readFileSync(path, "utf8")).toBe("old");
-  write([record()]);
+  await write([record()]);
   expect(readFileSync(path, "utf8")).toStartWith("| shape");
 });
 
 test.each([
   ["results", "end it in .md, .csv, .json, .jsonl, .sql"],
   ["results.xlsx", "end it in .md"],
-  ["no/such/folder/results.json", "ENOENT"],
+  ["no/such/folder/results.json", "cannot be written: no such folder"],
 ])("%p is refused at once", (name, message) => {
   expect(() => exportTo(join(folder, name))).toThrow(message);
 });

@@ -1,45 +1,33 @@
-import { closeSync, openSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { extname } from "node:path";
-import { UffbError, UsageError } from "../../base/errors.ts";
+import { UsageError } from "../../base/errors.ts";
+import { checkWritable, writeWhole } from "../../base/write.ts";
 import type { BenchRecord } from "../measure/record.ts";
 import { FORMATS, type Format } from "./formats.ts";
 
 /**
- * A file of records, in the format that its ending names. It is opened here, before anything is measured, and replaced as a whole at each
- * call of the function returned. Errors: UsageError for another ending; UffbError when it cannot be written.
+ * A file of records, in the format that its ending names; see `replacing`.
+ *
+ * @throws UsageError for another ending; UffbError when it cannot be written
  */
-export function exportTo(path: string): (records: readonly BenchRecord[]) => void {
+export function exportTo(path: string): (records: readonly BenchRecord[]) => Promise<void> {
   const ending = extname(path).slice(1);
   if (!Object.hasOwn(FORMATS, ending)) {
     const endings = Object.keys(FORMATS).map((name) => `.${name}`);
     throw new UsageError(`--export ${path}: end it in ${endings.join(", ")}`);
   }
-  const format = FORMATS[ending as Format];
-  return replacing(path, "--export", format);
+  return replacing(path, FORMATS[ending as Format]);
 }
 
-/** The same for any text made of records. `flag` is for messages. */
+/**
+ * A file made of records, which is replaced whole at each call of the function returned. That it can be is checked here, before anything
+ * is measured.
+ *
+ * @throws UffbError when it cannot be written
+ */
 export function replacing(
   path: string,
-  flag: string,
   format: (records: readonly BenchRecord[]) => string,
-): (records: readonly BenchRecord[]) => void {
-  const temporary = `${path}.${process.pid}.tmp`;
-  const attempt = (action: () => void) => {
-    try {
-      action();
-    } catch (error) {
-      throw new UffbError(`${flag} ${path}: ${(error as Error).message}; name a file that can be written`);
-    }
-  };
-  attempt(() => {
-    closeSync(openSync(path, "a"));
-    closeSync(openSync(temporary, "wx"));
-    unlinkSync(temporary);
-  });
-  return (records) =>
-    attempt(() => {
-      writeFileSync(temporary, format(records));
-      renameSync(temporary, path);
-    });
+): (records: readonly BenchRecord[]) => Promise<void> {
+  checkWritable(path);
+  return (records) => writeWhole(path, format(records));
 }

@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { UffbError } from "../../base/errors.ts";
+import { writeWhole } from "../../base/write.ts";
 import { type Dataset, loadSplit, MissingData } from "../../data/data.ts";
 import { fetchSplit } from "../../data/fetch.ts";
 import { checkpointName, type Split, type Task } from "../../data/tasks.ts";
@@ -144,19 +145,5 @@ class OneModel {
   [Symbol.dispose](): void {
     this.#model?.[Symbol.dispose]();
     this.#model = undefined;
-  }
-}
-
-/** Nothing half-written is ever there under the file's own name. */
-async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${crypto.randomUUID().slice(0, 8)}.tmp`;
-  try {
-    await writeFile(temporary, text);
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true }).catch(() => {});
-    throw new UffbError(
-      `${path}: cannot be written (${(error as NodeJS.ErrnoException).code}); give another place`,
-    );
   }
 }
