@@ -1,18 +1,69 @@
 import { UffbError } from "./errors.ts";
 
 /*
- * Checked reading of a tokenizer.json, which may come from a stranger. `where` names the file and the place in it, and starts every message.
+ * Checked reading of JSON, which may come from a stranger. `where` names the file and the place in it, and starts every message. No message
+ * quotes a text that could not be parsed: it may be another file than was meant, with secrets in it.
  */
 
 export type JsonObject = Record<string, unknown>;
+
+/** Deeper than any file that is read here, and shallow enough for every function that descends into a value by calling itself. */
+const MAX_DEPTH = 256;
+
+/** Parses JSON; where the text is none, the reason in place of the value. */
+export function tryJson(text: string): { value: unknown } | { error: string } {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { error: "not valid JSON" };
+  }
+  return isDeep(value) ? { error: `JSON nested more than ${MAX_DEPTH} deep` } : { value };
+}
+
+/**
+ * Parses the JSON of a file that messages call `source`.
+ *
+ * @throws UffbError when it is none
+ */
+export function readJson(text: string, source: string): unknown {
+  const read = tryJson(text);
+  if ("error" in read) throw new UffbError(`${source}: ${read.error}; get the file again`);
+  return read.value;
+}
+
+/** The same for a file that holds an object. @throws UffbError when it does not */
+export function readObject(text: string, source: string): JsonObject {
+  return asObject(readJson(text, source), `${source}: the file`);
+}
+
+/** Looks at one level of objects and lists after the other, for it must not call itself. */
+function isDeep(value: unknown): boolean {
+  let level: readonly unknown[] = [value];
+  for (let depth = 0; depth < MAX_DEPTH; depth++) {
+    const next: unknown[] = [];
+    for (const container of level) {
+      if (typeof container !== "object" || container === null) continue;
+      for (const child of Array.isArray(container) ? container : Object.values(container))
+        if (typeof child === "object") next.push(child);
+    }
+    if (next.length === 0) return false;
+    level = next;
+  }
+  return true;
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
 
 export function fail(where: string, what: string): never {
   throw new UffbError(`${where} ${what}`);
 }
 
 export function asObject(value: unknown, where: string): JsonObject {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) fail(where, "must be an object");
-  return value as JsonObject;
+  if (!isObject(value)) fail(where, "must be an object");
+  return value;
 }
 
 export function asArray(value: unknown, where: string, maxLength: number): unknown[] {

@@ -12,7 +12,7 @@ describe("readJsonl", () => {
     );
     expect(seen).toEqual([
       [1, 2, undefined],
-      [3, "not JSON"],
+      [3, "not valid JSON"],
       [4, "not a JSON object"],
       [5, 3, undefined],
     ]);

@@ -1,4 +1,5 @@
-import { type BadRow, isRecord, lines, objectRow, type Row, utf8, withoutMark } from "./rows.ts";
+import { isObject, tryJson } from "../base/json.ts";
+import { type BadRow, lines, objectRow, type Row, utf8, withoutMark } from "./rows.ts";
 
 /**
  * Reads JSON lines as SuperGLUE has them: one object a line; blank lines are not rows. `expand` turns an object into several rows, where
@@ -21,12 +22,9 @@ export function* readJsonl(
 function parse(bytes: Uint8Array): Record<string, unknown> | string {
   const text = utf8(bytes);
   if (text === undefined) return "not UTF-8";
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : "not a JSON object";
-  } catch {
-    return "not JSON";
-  }
+  const read = tryJson(text);
+  if ("error" in read) return read.error;
+  return isObject(read.value) ? read.value : "not a JSON object";
 }
 
 /**
@@ -35,16 +33,16 @@ function parse(bytes: Uint8Array): Record<string, unknown> | string {
  */
 export function expandMultirc(value: Record<string, unknown>): (Record<string, unknown> | string)[] {
   const { passage, idx } = value;
-  if (!isRecord(passage) || !Array.isArray(passage.questions)) return ["no passage with questions"];
+  if (!isObject(passage) || !Array.isArray(passage.questions)) return ["no passage with questions"];
   const { text, questions } = passage;
   const rows: (Record<string, unknown> | string)[] = [];
   for (const question of questions as unknown[]) {
-    if (!isRecord(question) || !Array.isArray(question.answers) || question.answers.length === 0) {
+    if (!isObject(question) || !Array.isArray(question.answers) || question.answers.length === 0) {
       rows.push("a question without answers");
       continue;
     }
     for (const answer of question.answers as unknown[]) {
-      if (!isRecord(answer)) {
+      if (!isObject(answer)) {
         rows.push("an answer that is not an object");
         continue;
       }

@@ -1,3 +1,5 @@
+import { isObject } from "../base/json.ts";
+
 /** One row of a data file as it stands there, before anyone asks what its columns mean. */
 export interface Row {
   /** 1-based; of the first line of the row, or the number of the row in a parquet file. */
@@ -32,14 +34,10 @@ export function objectRow(line: number, value: Record<string, unknown>): Row {
 function descend(value: unknown, path: readonly string[]): unknown {
   let current = value;
   for (const key of path) {
-    if (!isRecord(current) || !Object.hasOwn(current, key)) return undefined;
+    if (!isObject(current) || !Object.hasOwn(current, key)) return undefined;
     current = current[key];
   }
   return current;
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

@@ -163,9 +163,9 @@ describe("refuses", () => {
     refused({ ...map, extra: 3 }, "weight_map of extra");
     refused([], "has no weight_map");
     writeFileSync(folder.file(INDEX), "null");
-    expect(() => openCheckpoint(folder.path)).toThrow("has no weight_map");
+    expect(() => openCheckpoint(folder.path)).toThrow(`${INDEX}: the file must be an object`);
     writeFileSync(folder.file(INDEX), "{");
-    expect(() => openCheckpoint(folder.path)).toThrow(`${INDEX}: is not JSON`);
+    expect(() => openCheckpoint(folder.path)).toThrow(`${INDEX}: not valid JSON`);
   });
 
   test("any other index, with one clear error", () => {

@@ -2,6 +2,7 @@
 import { existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { UffbError } from "../base/errors.ts";
+import { isObject, readObject } from "../base/json.ts";
 import { requireSnapshot } from "../hub/cache.ts";
 import { isPacked, type PackedFile, packedFiles } from "./packed.ts";
 import { openPickle } from "./pickle/pickle.ts";
@@ -177,15 +178,8 @@ function openShards(index: string, format: Format, onSkip: (key: string) => void
 
 /** Tensor name -> file name. */
 function readIndex(path: string): Map<string, string> {
-  let index: unknown;
-  try {
-    index = JSON.parse(readText(path));
-  } catch (error) {
-    if (error instanceof UffbError) throw error;
-    throw new UffbError(`${path}: is not JSON: ${(error as Error).message}`, { cause: error });
-  }
-  const map = (index as { weight_map?: unknown } | null)?.weight_map;
-  if (typeof map !== "object" || map === null || Array.isArray(map)) {
+  const { weight_map: map } = readObject(readText(path), path);
+  if (!isObject(map)) {
     throw new UffbError(`${path}: has no weight_map; get the file again`);
   }
   const places = new Map<string, string>();

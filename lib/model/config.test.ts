@@ -136,7 +136,7 @@ describe("refuses, naming key and value,", () => {
   });
 
   test("what is no config", () => {
-    expect(() => parseConfig("{", "c")).toThrow("c: is not JSON");
+    expect(() => parseConfig("{", "c")).toThrow("c: not valid JSON");
     expect(() => parseConfig("[]", "c")).toThrow("c: the file must be a JSON object");
     expect(() => parse({}, { arch: 3 })).toThrow("arch must be a JSON object");
     expect(() => parse({ embedding: null })).toThrow("arch.embedding must be a JSON object");

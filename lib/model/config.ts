@@ -1,5 +1,6 @@
 import type { Arch } from "../../ffi/bindings.ts";
 import { UffbError } from "../base/errors.ts";
+import { readJson } from "../base/json.ts";
 import type { Checkpoint } from "../files/checkpoint.ts";
 import { bert } from "./families/bert.ts";
 import { crammed } from "./families/crammed.ts";
@@ -44,13 +45,7 @@ export function loadConfig(checkpoint: Checkpoint): Config {
  * Errors: UffbError naming the key and its value when a setting is impossible, unknown or not supported.
  */
 export function parseConfig(json: string, source: string): Config {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch (error) {
-    throw new UffbError(`${source}: is not JSON: ${(error as Error).message}`, { cause: error });
-  }
-  const config = new Section(value, source);
+  const config = new Section(readJson(json, source), source);
   const families = Object.fromEntries(FAMILIES.map((family) => [family.modelType, family]));
   const family = config.choice("model_type", families);
   const settings = family.read(config);

@@ -1,6 +1,6 @@
 import type { NativeModel } from "../../ffi/model.ts";
 import { UffbError } from "../base/errors.ts";
-import { asObject } from "../base/json.ts";
+import { readObject } from "../base/json.ts";
 import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
 import { allFinite } from "../files/finite.ts";
 import { printable } from "../files/safetensors/safetensors.ts";
@@ -74,18 +74,9 @@ export function loadTokenizer(checkpoint: Checkpoint): Tokenizer | undefined {
   if (file === undefined) return undefined;
   const beside = ["tokenizer_config.json", "special_tokens_map.json"].flatMap((name) => {
     const other = checkpoint.file(name);
-    return other === undefined ? [] : [parseObject(other.text, other.source)];
+    return other === undefined ? [] : [readObject(other.text, other.source)];
   });
   return Tokenizer.parse(file.text, file.source, beside);
-}
-
-function parseObject(text: string, source: string): Record<string, unknown> {
-  try {
-    return asObject(JSON.parse(text), `${source}: the file`);
-  } catch (error) {
-    if (error instanceof UffbError) throw error;
-    throw new UffbError(`${source}: is not JSON; get the file again`, { cause: error });
-  }
 }
 
 /** Names of tensors with NaNs or infinities. For a packed file that was found out when it was written. */

@@ -1,5 +1,6 @@
 import type { Pooling } from "../../ffi/context.ts";
 import { UffbError } from "../base/errors.ts";
+import { readJson } from "../base/json.ts";
 import type { Checkpoint } from "../files/checkpoint.ts";
 import { MODULES_FILE, POOLING_FILE, PROMPTS_FILE, TRANSFORMER_FILES } from "../files/sentence.ts";
 import { Section } from "./families/section.ts";
@@ -29,7 +30,7 @@ const MAX_TOKENS = 2 ** 24;
  * Errors: UffbError naming file and key when the pipeline is one that is not supported.
  */
 export function readSentenceSettings(checkpoint: Checkpoint, hidden: number): SentenceSettings | undefined {
-  const modules = readJson(checkpoint, MODULES_FILE);
+  const modules = readFile(checkpoint, MODULES_FILE);
   if (modules === undefined) return undefined;
   const normalise = readModules(modules.value, modules.source);
   const own = TRANSFORMER_FILES.map((name) => readSection(checkpoint, name)).find((file) => file);
@@ -98,18 +99,13 @@ function readPrompt(checkpoint: Checkpoint): string {
 }
 
 function readSection(checkpoint: Checkpoint, name: string): Section | undefined {
-  const file = readJson(checkpoint, name);
+  const file = readFile(checkpoint, name);
   return file && new Section(file.value, file.source);
 }
 
-function readJson(checkpoint: Checkpoint, name: string): { value: unknown; source: string } | undefined {
+function readFile(checkpoint: Checkpoint, name: string): { value: unknown; source: string } | undefined {
   const file = checkpoint.file(name);
-  if (file === undefined) return undefined;
-  try {
-    return { value: JSON.parse(file.text), source: file.source };
-  } catch (error) {
-    throw new UffbError(`${file.source}: is not JSON; get the file again`, { cause: error });
-  }
+  return file && { value: readJson(file.text, file.source), source: file.source };
 }
 
 /** A text as the library gives it to its tokenizer. */

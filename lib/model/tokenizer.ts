@@ -2,7 +2,7 @@ import { statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { UffbError } from "../base/errors.ts";
-import { asObject, type JsonObject } from "../base/json.ts";
+import { type JsonObject, readObject } from "../base/json.ts";
 import { Tokenizer } from "../text/tokenizer/tokenizer.ts";
 
 /** Largest file that is read, in bytes; the largest in use has about 35 million. */
@@ -33,7 +33,7 @@ export async function openTokenizer(path?: string): Promise<Tokenizer> {
   // Another name than tokenizer.json does not belong to the files beside it.
   for (const name of basename(file) === "tokenizer.json" ? BESIDE : []) {
     const text = await readText(join(folder, name));
-    if (text !== undefined) beside.push(parse(text, join(folder, name)));
+    if (text !== undefined) beside.push(readObject(text, join(folder, name)));
   }
   return Tokenizer.parse(json, file, beside);
 }
@@ -50,16 +50,6 @@ async function openOfModel(path?: string): Promise<Tokenizer> {
   if (!tokenizer)
     throw new UffbError(`${checkpoint.source}: has no tokenizer.json; give another --tokenizer`);
   return tokenizer;
-}
-
-function parse(text: string, source: string): JsonObject {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new UffbError(`${source}: not valid JSON; get the file again`, { cause: error });
-  }
-  return asObject(value, `${source}: the file`);
 }
 
 /** A file's text, or nothing if there is no such file. */

@@ -1,6 +1,7 @@
 import { Database } from "bun:sqlite";
 import { existsSync, statSync } from "node:fs";
 import { UffbError } from "../../base/errors.ts";
+import { readJson } from "../../base/json.ts";
 import { type BenchRecord, COLUMN_NAMES } from "../measure/record.ts";
 import { median, rankTest } from "../measure/statistics.ts";
 import { QUOTED, SCHEMA, TABLE, values } from "./formats.ts";
@@ -93,7 +94,7 @@ export function compareRuns(path: string): Comparison[] {
 
 function compare(before: Row, after: Row): Comparison {
   const samples = [before, after].map((row) =>
-    (JSON.parse(row.samples) as number[]).map((value) => value / row.tokens),
+    (readJson(row.samples, "the samples of a record") as number[]).map((value) => value / row.tokens),
   );
   const times = [median(samples[0]!), median(samples[1]!)] as const;
   const p = rankTest(samples[0]!, samples[1]!);

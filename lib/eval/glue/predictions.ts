@@ -1,5 +1,6 @@
 import { UffbError } from "../../base/errors.ts";
-import { isRecord, lines, utf8 } from "../../data/rows.ts";
+import { isObject, tryJson } from "../../base/json.ts";
+import { lines, utf8 } from "../../data/rows.ts";
 
 /** What a model said about one example. */
 export interface Prediction {
@@ -56,13 +57,9 @@ export function parsePredictions(bytes: Uint8Array, source: string): Prediction[
 }
 
 function parse(text: string | undefined): Prediction | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text ?? "");
-  } catch {
-    return undefined;
-  }
-  if (!isRecord(value)) return undefined;
+  const read = tryJson(text ?? "");
+  if (!("value" in read) || !isObject(read.value)) return undefined;
+  const { value } = read;
   const { index, label, logits } = value;
   const prediction = value.prediction === null ? Number.NaN : value.prediction;
   const numbers = (list: unknown): list is number[] =>

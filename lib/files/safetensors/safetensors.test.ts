@@ -90,7 +90,7 @@ describe("reading", () => {
     ["metadata that is no text", { ...GOOD, __metadata__: { n: 1 } }, "__metadata__"],
     ["a list", "[]", "does not start with {"],
     ["a byte order mark", "\ufeff{}", "does not start with {"],
-    ["no JSON", "{nonsense}", "not JSON"],
+    ["no JSON", "{nonsense}", "the header: not valid JSON"],
     [
       "a name twice",
       '{"a":{"dtype":"U8","shape":[24],"data_offsets":[0,24]},"a":{"dtype":"U8","shape":[24],"data_offsets":[0,24]}}',
@@ -112,7 +112,7 @@ describe("reading", () => {
     refused(good.subarray(0, 40), "only 32 follow");
     refused(good.subarray(0, good.length - 1), "tensor b.c lies at bytes 22 to 24, outside the 23 bytes");
     refused(new Uint8Array(16).fill(255), "declares a header of 18446744073709551615 bytes");
-    refused(safetensorsBytes(new Uint8Array([0x7b, 0x22, 0xff, 0x22, 0x7d])), "not JSON");
+    refused(safetensorsBytes(new Uint8Array([0x7b, 0x22, 0xff, 0x22, 0x7d])), "not UTF-8");
     refused(new TextEncoder().encode("version https://git-lfs.github.com/spec/v1\noid"), "Git LFS");
   });
 

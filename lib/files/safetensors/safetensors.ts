@@ -5,6 +5,7 @@
 import { statSync } from "node:fs";
 import { SafeTensor } from "safetensors";
 import { UffbError } from "../../base/errors.ts";
+import { isObject, type JsonObject, tryJson } from "../../base/json.ts";
 
 /** A tensor as a file holds it, whatever the file's format. */
 export interface StoredTensor {
@@ -155,10 +156,6 @@ export function parseTensorFile(bytes: Uint8Array, source: string): TensorFile {
 
 type Bad = (what: string) => UffbError;
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function isSize(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
@@ -166,18 +163,25 @@ function isSize(value: unknown): value is number {
 function parseHeader(bytes: Uint8Array, bad: Bad): Record<string, unknown> {
   if (bytes[0] !== 0x7b) throw bad("the header does not start with {");
   const keys = countKeys(bytes, bad);
-  let header: unknown;
-  try {
-    header = JSON.parse(utf8.decode(bytes));
-  } catch (error) {
-    throw bad(`the header is not JSON: ${(error as Error).message}`);
-  }
-  if (!isObject(header)) throw bad("the header is not a JSON object");
+  const header = parseObject(bytes, bad);
   let distinct = Object.keys(header).length;
   for (const value of Object.values(header)) if (isObject(value)) distinct += Object.keys(value).length;
   // JSON.parse keeps the last of two equal keys; another reader may keep the first.
   if (distinct !== keys) throw bad("the header names something twice, or nests too deeply");
   return header;
+}
+
+function parseObject(bytes: Uint8Array, bad: Bad): JsonObject {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    throw bad("the header is not UTF-8");
+  }
+  const read = tryJson(text);
+  if ("error" in read) throw bad(`the header: ${read.error}`);
+  if (!isObject(read.value)) throw bad("the header is not a JSON object");
+  return read.value;
 }
 
 /** Colons outside strings, one a key. Also stops a header whose parsing would allocate far more than its length. */

@@ -133,6 +133,7 @@ describe("--jsonl", () => {
     ['{"ids":[[1]]}', "[1] is not a token id"],
     ["", "blank line"],
     ["[".repeat(100_000), "not valid JSON"],
+    [`{"ids":${"[".repeat(60_000)}${"]".repeat(60_000)}}`, "JSON nested more than 256 deep"],
   ];
   for (const [json, expected] of cases) {
     test(json.slice(0, 60) || "a blank line", async () => {

@@ -1,3 +1,5 @@
+import { isObject, tryJson } from "../../base/json.ts";
+
 /** One input: a text, two texts, or token ids. */
 export interface Item {
   /** Number of the line of stdin, or of the argument, from 1. */
@@ -40,16 +42,10 @@ export function parseText(line: number, text: string): Item | BadItem {
  */
 export function parseJson(line: number, json: string): Item | BadItem {
   if (json.trim() === "") return { line, error: "blank line" };
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    return { line, error: "not valid JSON" };
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return { line, error: 'not a JSON object; expected {"text": …}' };
-  }
-  const { id, text, text_pair: pair, ids } = value as Record<string, unknown>;
+  const read = tryJson(json);
+  if ("error" in read) return { line, error: read.error };
+  if (!isObject(read.value)) return { line, error: 'not a JSON object; expected {"text": …}' };
+  const { id, text, text_pair: pair, ids } = read.value;
   const common = id === undefined || id === null ? { line } : { line, id: id as string | number };
   if (typeof common.id === "object" || typeof common.id === "boolean") {
     return { line, error: '"id" is neither text nor a number' };

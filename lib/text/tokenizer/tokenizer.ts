@@ -1,5 +1,5 @@
 import { UffbError } from "../../base/errors.ts";
-import { asObject, type JsonObject } from "../../base/json.ts";
+import { type JsonObject, readObject } from "../../base/json.ts";
 import { type AddedToken, AddedTokenSplitter, readAddedTokens } from "./added.ts";
 import { readDecoder } from "./decode.ts";
 import { readNormalizer } from "./normalize.ts";
@@ -61,13 +61,7 @@ export class Tokenizer {
    * @throws UffbError for what is damaged or not supported, naming the place
    */
   static parse(json: string, source: string, beside: readonly JsonObject[] = []): Tokenizer {
-    let value: unknown;
-    try {
-      value = JSON.parse(json);
-    } catch (error) {
-      throw new UffbError(`${source}: not valid JSON; get the file again`, { cause: error });
-    }
-    return new Tokenizer(asObject(value, `${source}: the file`), source, beside);
+    return new Tokenizer(readObject(json, source), source, beside);
   }
 
   private constructor(file: JsonObject, source: string, beside: readonly JsonObject[]) {

@@ -204,9 +204,14 @@ describe("a damaged tokenizer.json is named in one line", () => {
   }
 
   test("normalizers nested without end", () => {
-    const sequence = nested(2000, '{"type":"Sequence","normalizers":[', "]}", '{"type":"NFC"}');
-    const json = JSON.stringify(read("bert")).replace(/"normalizer":\{[^}]*\}/, `"normalizer":${sequence}`);
-    expect(messageOf(json)).toContain("is nested too deeply");
+    for (const [depth, message] of [
+      [100, "is nested too deeply"],
+      [2000, "nested more than 256 deep"],
+    ] as const) {
+      const sequence = nested(depth, '{"type":"Sequence","normalizers":[', "]}", '{"type":"NFC"}');
+      const json = JSON.stringify(read("bert")).replace(/"normalizer":\{[^}]*\}/, `"normalizer":${sequence}`);
+      expect(messageOf(json)).toContain(message);
+    }
   });
 
   test("JSON that is none, or nested without end", () => {
