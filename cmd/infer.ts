@@ -102,7 +102,7 @@ export default command({
   sections: {
     "COLUMNS, when piped": [
       "masks           id or else line, mask, rank, token, probability, filled text (of a pair: two)",
-      "classification  id or else line, label, its probability, the probability of each label in the model's order",
+      "classification  id or else line, label (or labels with ; between), its probability, that of each label in the model's order",
       "regression      id or else line, score",
       "--embed         id or else line, the vector's numbers",
       "--similar       query, rank, cosine, id or else line, text",
@@ -110,7 +110,7 @@ export default command({
     "FIELDS of --json and --jsonl": [
       "all             line, id, text, text_pair, tokens, truncated (tokens cut off, if any)",
       "masks           masks: [{position, top: [{token, id, p}]}], filled, filled_pair",
-      "classification  label, p, scores: [{label, p, logit}] in the model's order",
+      "classification  label, p, scores: [{label, p, logit}] in the model's order; labels, where several can be true",
       "regression      score",
       "--embed         vector",
       "--similar       for each query instead: query, closest: [{line, id, cosine, text, text_pair}]",

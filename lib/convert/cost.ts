@@ -78,7 +78,7 @@ async function measureCost(exact: Model, narrow: Model): Promise<Cost> {
       largest = Math.max(largest, Math.abs(a.logits[i]!));
     }
     count += a.logits.length;
-    if (a.width === 1 || exact.config.task === "embedding") continue;
+    if (a.width === 1 || ["embedding", "multi-label"].includes(exact.config.task)) continue;
     for (let row = 0; row < a.logits.length; row += a.width) {
       answers++;
       if (best(a.logits, row, a.width) === best(b.logits, row, a.width)) same++;

@@ -126,7 +126,6 @@ describe("refuses, naming key and value,", () => {
 
   test.each<[string, unknown]>([
     ["model_type", "t5"],
-    ["problem_type", "multi_label_classification"],
     ["problem_type", "regression"],
     ["id2label", { x: "y" }],
     ["id2label", { "0": 3 }],

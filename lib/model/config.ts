@@ -12,8 +12,8 @@ import { Section } from "./families/section.ts";
 /** A new kind of model is a file beside crammed.ts and an entry here. */
 const FAMILIES: readonly Family[] = [crammed, bert, roberta, distilbert];
 
-/** "embedding" has no head: its states are all that it gives. */
-export type ModelTask = "mlm" | "classification" | "regression" | "embedding";
+/** "embedding" has no head: its states are all that it gives. Of a "multi-label" classifier's labels any number can be true. */
+export type ModelTask = "mlm" | "classification" | "multi-label" | "regression" | "embedding";
 
 /** What a config.json says, and later what the tensors make of it (see roles.ts). */
 export interface Config {
@@ -53,17 +53,13 @@ export function parseConfig(json: string, source: string): Config {
   const { labels } = settings.arch;
   const classifies = isClassifier(config, family, labels);
   const problem = config.get("problem_type");
-  const severalScores = problem === "regression" && labels > 1;
-  if (classifies && (problem === "multi_label_classification" || severalScores)) {
-    throw config.bad(
-      "problem_type",
-      "supported: single_label_classification, and regression with one output",
-    );
-  }
+  if (classifies && problem === "regression" && labels > 1)
+    throw config.bad("problem_type", "regression is supported with one output");
+  const several = problem === "multi_label_classification";
   return {
     family,
     ...settings,
-    task: classifies ? classifierTask(labels) : isEncoder(config, family) ? "embedding" : "mlm",
+    task: classifies ? classifierTask(labels, several) : isEncoder(config, family) ? "embedding" : "mlm",
     labels: classifies ? nameLabels(names, labels) : [],
     names,
   };
@@ -82,7 +78,9 @@ function isEncoder(config: Section, { encoder }: Family): boolean {
   return encoder !== undefined && Array.isArray(architectures) && architectures.includes(encoder);
 }
 
-export function classifierTask(labels: number): ModelTask {
+/** What a classification head with so many outputs is for; `several` labels can be true at once where the config says so. */
+export function classifierTask(labels: number, several: boolean): ModelTask {
+  if (several) return "multi-label";
   return labels === 1 ? "regression" : "classification";
 }
 

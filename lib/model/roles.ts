@@ -230,7 +230,7 @@ function settle(
   return {
     ...config,
     arch: { ...arch, labels, headsPresent: UFFB_HEAD_CLASS, tied: 0 },
-    task: classifierTask(labels),
+    task: classifierTask(labels, config.task === "multi-label"),
   };
 }
 

@@ -36,6 +36,8 @@ export interface Classification extends Common {
   task: "classify";
   /** The most probable label. */
   label: string;
+  /** Those with a probability of a half or more, of a classifier of which several labels can be true; absent else. */
+  labels?: string[];
   probability: number;
   /** For each label in the model's order. */
   scores: { label: string; probability: number; logit: number }[];
@@ -109,25 +111,38 @@ async function fillMasks(
   });
 }
 
-/** Softmax over labels; the logits stay available for whoever compares or averages them. */
+/** Softmax over labels, or where several can be true each one's logistic function; the logits stay available for whoever compares or averages them. */
 async function classify(model: Model, context: NativeContext, batch: Prepared[]): Promise<Classification[]> {
-  const { labels } = model.config;
+  const { labels, task } = model.config;
+  const several = task === "multi-label";
   const all = await context.classify();
   return batch.map((prepared, s) => {
     const logits = Array.from(all.subarray(s * labels.length, (s + 1) * labels.length));
-    const largest = Math.max(...logits);
-    const powers = logits.map((logit) => Math.exp(logit - largest));
-    const sum = powers.reduce((total, power) => total + power, 0);
-    const scores = labels.map((label, i) => ({ label, probability: powers[i]! / sum, logit: logits[i]! }));
+    const probabilities = several ? logits.map(logistic) : softmax(logits);
+    const scores = labels.map((label, i) => ({ label, probability: probabilities[i]!, logit: logits[i]! }));
     const best = scores.reduce((a, b) => (b.logit > a.logit ? b : a));
     return {
       task: "classify",
       ...common(prepared),
       label: best.label,
       probability: best.probability,
+      ...(several && {
+        labels: scores.filter(({ probability }) => probability >= 0.5).map(({ label }) => label),
+      }),
       scores,
     };
   });
+}
+
+function logistic(logit: number): number {
+  return 1 / (1 + Math.exp(-logit));
+}
+
+function softmax(logits: readonly number[]): number[] {
+  const largest = Math.max(...logits);
+  const powers = logits.map((logit) => Math.exp(logit - largest));
+  const sum = powers.reduce((total, power) => total + power, 0);
+  return powers.map((power) => power / sum);
 }
 
 async function regress(_model: Model, context: NativeContext, batch: Prepared[]): Promise<Regression[]> {

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { NativeContext } from "../../ffi/context.ts";
 import { isas } from "../../ffi/engine.ts";
 import { CancelledError } from "../../ffi/status.ts";
-import { REFERENCE, TemporaryFolder, writeModel, writePlain } from "../../testing/folders.ts";
+import { REFERENCE, reference, TemporaryFolder, writeModel, writePlain } from "../../testing/folders.ts";
 import { paperModel } from "../../testing/paper.ts";
 import { PAPER } from "../bench/measure/presets.ts";
 import { loadSplit } from "../data/data.ts";
@@ -249,6 +249,31 @@ describe("inputs that do not fit", () => {
     expect(await run(classifier, [ids(1, 2)])).toMatchObject([{ task: "classify", tokens: 2 }]);
     using regression = await openModel(`${REFERENCE}cls-reg`);
     expect(await run(regression, [ids(1, 2)])).toMatchObject([{ task: "regress", tokens: 2 }]);
+  });
+});
+
+test("where several labels can be true, each has a probability of its own", async () => {
+  using folder = new TemporaryFolder();
+  const { config, tensors } = reference("cls-2");
+  const problem_type = "multi_label_classification";
+  const id2label = { 0: "rude", 1: "loud" };
+  using model = await openModel(
+    writeModel(folder, { config: { ...config, problem_type, id2label }, tensors }),
+  );
+  expect(model.config.task).toBe("multi-label");
+  using classifier = await openModel(`${REFERENCE}cls-2`);
+  const inputs = [ids(5, 6, 7), ids(8, 9), ids(100, 200, 300, 400)];
+  const [several, one] = [await run(model, inputs), await run(classifier, inputs)];
+  several.forEach((result, i) => {
+    const single = one[i]!;
+    if ("error" in result || result.task !== "classify") throw new Error("not classified");
+    if ("error" in single || single.task !== "classify") throw new Error("not classified");
+    result.scores.forEach(({ label, probability, logit }, c) => {
+      expect(logit).toBe(single.scores[c]!.logit);
+      expect(probability).toBeCloseTo(1 / (1 + Math.exp(-logit)), 12);
+      expect(result.labels!.includes(label)).toBe(logit >= 0);
+    });
+    expect(single.labels).toBeUndefined();
   });
 });
 

@@ -33,6 +33,7 @@ export interface InferOptions extends Partial<HeadOptions> {
 const TRAINED_FOR: Record<Model["config"]["task"], Task> = {
   mlm: "fill-mask",
   classification: "classify",
+  "multi-label": "classify",
   regression: "regress",
   embedding: "embed",
 };

@@ -86,6 +86,14 @@ describe("tsv", () => {
       "1\tgood\t0.75\t0.25\t0.75\n0\t2.92700005\n1\t0.100000001\t-2\t3\t4\t5\t6\t7\n",
     );
   });
+
+  test("several labels stand in one column", () => {
+    const several = { ...classified, labels: ["bad", "good"] };
+    expect(write("tsv", [several, { ...several, labels: [] }])).toBe(
+      "1\tbad;good\t0.75\t0.25\t0.75\n1\t\t0.75\t0.25\t0.75\n",
+    );
+    expect(JSON.parse(write("jsonl", [several]))).toMatchObject({ label: "good", labels: ["bad", "good"] });
+  });
 });
 
 describe("json", () => {

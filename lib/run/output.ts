@@ -13,6 +13,7 @@
  *                               best first, { token, id, p }: token (absent without a tokenizer), its id and its probability
  *     filled, filled_pair  string  fill-mask: the text with the best candidates in place of its masks
  *     label, p     string, number  classify: the most probable label and its probability
+ *     labels       array        classify, where several labels can be true: those with a probability of a half or more
  *     scores       array        classify: { label, p, logit } for each label, in the model's order
  *     score        number       regress: the model's output
  *     vector       array        embed: the sentence vector, as many numbers as the model's hidden size
@@ -23,7 +24,8 @@
  *
  *     fill-mask    id, mask (from 1), rank (from 1), token (its id without a tokenizer), probability, and the text filled with the
  *                  best candidates, in one column or, for a pair, two
- *     classify     id, most probable label, its probability, then the probability of each label in the model's order
+ *     classify     id, most probable label (where several can be true: all of a half or more, ";" between them), the largest
+ *                  probability, then the probability of each label in the model's order
  *     regress      id, score
  *     embed        id, then a column for each number of the vector
  *
@@ -108,6 +110,7 @@ function taskObject(result: Result): Record<string, unknown> {
       return {
         label: result.label,
         p: six(result.probability),
+        ...(result.labels && { labels: result.labels }),
         scores: result.scores.map(({ label, probability, logit }) => ({
           label,
           p: six(probability),
@@ -141,7 +144,7 @@ function rows(result: Result): (string | number)[][] {
       return [
         [
           id,
-          oneLine(result.label),
+          oneLine(result.labels?.join(";") ?? result.label),
           six(result.probability),
           ...result.scores.map((score) => six(score.probability)),
         ],

@@ -100,7 +100,7 @@ export function longest({ config }: Model, sentence: SentenceSettings | undefine
  * to it, as it is in GLUE.
  */
 function template({ config }: Model, { pair }: Item): EncodeOptions {
-  const classifies = config.task === "classification" || config.task === "regression";
+  const classifies = config.task !== "mlm" && config.task !== "embedding";
   const second = pair ?? (classifies && config.family.emptyPair ? "" : undefined);
   return { ...(second !== undefined && { pair: second }), ...(classifies && { literal: true }) };
 }

@@ -20,6 +20,10 @@ export function matchLabels(
     );
   }
   const has = config.arch.labels;
+  if (config.task === "multi-label")
+    throw new UffbError(
+      `${source} gives several labels at once; ${needs}: give --model one fine-tuned for it`,
+    );
   if (has !== needed) {
     const what = has === 1 ? "one score" : `${has} labels (${config.labels.join(", ")})`;
     throw new UffbError(`${source} has ${what}; ${needs}: give --model one fine-tuned for it`);

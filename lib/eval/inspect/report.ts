@@ -8,6 +8,7 @@ import type { Feedforward, Summary } from "./summary.ts";
 const TASKS: Readonly<Record<string, string>> = {
   mlm: "masked language model",
   classification: "classifier",
+  "multi-label": "classifier of several labels",
   regression: "regression",
   embedding: "encoder without head",
 };

@@ -284,7 +284,6 @@ describe("refuses, naming key and value,", () => {
     ["bert-mlm", "hidden_size", 0],
     ["bert-mlm", "type_vocab_size", null],
     ["bert-mlm", "max_position_embeddings", 1e9],
-    ["bert-cls", "problem_type", "multi_label_classification"],
     ["bert-cls", "problem_type", "regression"],
     ["roberta-cls", "pad_token_id", 41, ""],
     ["distilbert-mlm", "activation", "tanh"],
