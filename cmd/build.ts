@@ -3,8 +3,7 @@
  * Compiles dist/uffb: this program, koffi's native half, the engine, the CUDA library where it was built, and the built-in model in one
  * file.
  */
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
@@ -23,7 +22,7 @@ const embedded = Object.entries(bundles).map(([bundle, files]) => {
     lines.push(`import ${bundle}${i} from ${JSON.stringify(path)} with { type: "file" };`);
     return `${JSON.stringify(name)}: ${bundle}${i}`;
   });
-  return `${bundle}: { files: { ${paths.join(", ")} }, hash: ${JSON.stringify(hash(Object.values(files)))} }`;
+  return `${bundle}: { ${paths.join(", ")} }`;
 });
 lines.push(`embed({ ${embedded.join(", ")} });`, "void main();", "");
 
@@ -41,13 +40,6 @@ const result = await Bun.build({
 });
 for (const log of result.logs) console.error(String(log));
 if (!result.success) process.exit(1);
-
-/** A name for the contents of files. */
-function hash(paths: readonly string[]): string {
-  const hash = createHash("sha256");
-  for (const path of paths) hash.update(readFileSync(path));
-  return hash.digest("hex").slice(0, 32);
-}
 
 /** The commit that benchmarks name as their origin, where git knows it. */
 function commit(): Record<string, string> {

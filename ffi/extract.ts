@@ -1,105 +1,81 @@
-import {
-  closeSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { dlopen } from "bun:ffi";
+import { closeSync, openSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, isAbsolute, join } from "node:path";
+import { join } from "node:path";
 import { UffbError } from "../lib/base/errors.ts";
 
-/** Native libraries inside the compiled binary, which the dynamic loader cannot read there. */
-export interface Bundle {
-  /** The path of each, by the name that its file gets. */
-  files: Readonly<Record<string, string>>;
-  /** Names these contents. */
-  hash: string;
-}
+/** Native libraries inside the compiled binary, where the dynamic loader cannot read them: the path of each there, by its name. */
+export type Bundle = Readonly<Record<string, string>>;
+
+/** Where a library can be put: how messages call the place, and how a new, empty file is opened there. */
+type Place = readonly [place: string, open: (name: string) => number];
+
+const PLACES: readonly Place[] = [
+  ["in memory", openInMemory],
+  ["in a temporary file", openTemporary],
+];
 
 /**
- * Writes the libraries of a bundle to files of a folder, and loads them from there; messages call it `title`. They stay in the user's cache, so that later starts
- * find them; where that cannot be (no home, read-only, somebody else's, mounted noexec) they go to a new temporary folder, which is
- * removed once they are loaded. A file that is there already is used only if it equals what the binary holds.
- * Errors: UffbError naming each place that was tried and why it failed; UffbError thrown by `load` passes through.
+ * Copies the libraries of a bundle to where they can be loaded from, and calls `load` with the path of each; messages call them `title`.
+ * Each goes to a file that has no name: to memory, or where the system does not allow that, to the temporary folder. So what is loaded
+ * is what the binary holds, whoever else may write to the user's folders, and nothing stays behind.
+ * @throws UffbError naming each place that was tried and why it failed; UffbError thrown by `load` passes through
  */
-export function extract<T>(title: string, { files, hash }: Bundle, load: (folder: string) => T): T {
-  const contents = Object.entries(files).map(([name, path]) => [name, readFileSync(path)] as const);
+export function extract<T>(title: string, bundle: Bundle, load: (paths: Record<string, string>) => T): T {
+  const contents = Object.entries(bundle).map(([name, path]) => [name, readFileSync(path)] as const);
   const failures: string[] = [];
-  for (const place of [cached, temporary]) {
-    let folder: Folder | undefined;
+  for (const [place, open] of PLACES) {
     try {
-      folder = place(hash);
-      for (const [name, content] of contents) write(join(folder.path, name), content);
-      return load(folder.path);
+      // Not closed: the loader knows libraries by their paths, and would take another file of the same number for this one.
+      const paths = contents.map(([name, content]) => [name, `/proc/self/fd/${filled(open(name), content)}`]);
+      return load(Object.fromEntries(paths));
     } catch (error) {
       if (error instanceof UffbError) throw error;
-      const { message } = error as Error;
-      failures.push(folder === undefined ? message : `in ${folder.path}: ${message}`);
-    } finally {
-      if (folder?.temporary) rmSync(folder.path, { recursive: true, force: true });
+      failures.push(`${place}: ${(error as Error).message}`);
     }
   }
   throw new UffbError(
-    `cannot load ${title} (${failures.join("; ")}); set XDG_CACHE_HOME or TMPDIR to a folder of yours ` +
-      "with free space that is not mounted read-only or noexec",
+    `cannot load ${title} (${failures.join("; ")}); set TMPDIR to a folder of yours with free space that is not mounted ` +
+      "read-only or noexec",
   );
 }
 
-interface Folder {
-  path: string;
-  temporary: boolean;
-}
-
-/** ~/.cache/uffb/HASH, where the XDG base directory specification puts such files. */
-function cached(hash: string): Folder {
-  const { XDG_CACHE_HOME, HOME } = process.env;
-  const base = [XDG_CACHE_HOME, HOME && join(HOME, ".cache")].find((path) => path && isAbsolute(path));
-  if (!base) throw new Error("HOME is not set");
-  const root = existsSync(base) ? base : dirname(base);
-  // Not in somebody else's home (sudo), nor where somebody else could put another folder in the place of ours.
-  assertMine(root, 0o002);
-  const ours = join(base, "uffb");
-  const path = join(ours, hash);
-  for (const folder of [ours, path]) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    assertMine(folder, 0o022);
-  }
-  return { path, temporary: false };
-}
-
-function temporary(): Folder {
-  return { path: mkdtempSync(join(tmpdir(), "uffb-")), temporary: true };
-}
-
-/** Throws unless `path` is a folder of this user that those with the mode bits `forbidden` may not write to. */
-function assertMine(path: string, forbidden: number): void {
-  const stat = statSync(path);
-  if (!stat.isDirectory()) throw new Error(`${path} is not a folder`);
-  if (stat.uid !== process.geteuid!()) throw new Error(`${path} belongs to another user`);
-  if ((stat.mode & forbidden) !== 0) throw new Error(`${path} is writable by others`);
-}
-
-/** Makes `path` hold `content`. Another process may do the same at the same time: each renames a complete file into place. */
-function write(path: string, content: Buffer): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() && content.equals(readFileSync(path))) return;
-  const partial = `${path}.${process.pid}.${crypto.randomUUID()}`;
-  const file = openSync(partial, "wx", 0o600);
+function filled(file: number, content: Buffer): number {
   try {
-    try {
-      writeFileSync(file, content);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(partial, path);
+    writeFileSync(file, content);
+    return file;
   } catch (error) {
-    rmSync(partial, { force: true });
+    closeSync(file); // with the space that it takes on a full disk
     throw error;
   }
+}
+
+/** The C library that this process already runs on, of glibc or musl. */
+const LIBC = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`];
+const MFD_CLOEXEC = 1;
+
+/** `name` shows in /proc/PID/maps. */
+function openInMemory(name: string): number {
+  const path = Buffer.from(`${name}\0`);
+  for (const library of LIBC) {
+    let libc: ReturnType<typeof openLibc>;
+    try {
+      libc = openLibc(library);
+    } catch {
+      continue;
+    }
+    const file = libc.symbols.memfd_create(path, MFD_CLOEXEC);
+    if (file >= 0) return file;
+  }
+  throw new Error("this system gives none");
+}
+
+const openLibc = (library: string) =>
+  dlopen(library, { memfd_create: { args: ["cstring", "u32"], returns: "i32" } });
+
+function openTemporary(): number {
+  const path = join(tmpdir(), `uffb-${crypto.randomUUID()}`);
+  const file = openSync(path, "wx+", 0o700);
+  unlinkSync(path);
+  return file;
 }

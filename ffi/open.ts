@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { UffbError } from "../lib/base/errors.ts";
 import { type Bundle, extract } from "./extract.ts";
+import { pruneCache } from "./prune.ts";
 
 export type Koffi = typeof import("koffi");
 /** Binds the library at `path`. */
@@ -30,21 +30,22 @@ export function embed(bundles: Embedded): void {
  * Errors: UffbError, and what `bind` throws.
  */
 export function openLibrary<T>(bind: Bind<T>): T {
-  const require = createRequire(import.meta.url);
-  const load = (path: string, library: string) => {
-    koffi = require(path) as Koffi;
-    return bind(koffi, library);
-  };
   if (embedded === undefined) {
     const path = built("libuffb.so");
     if (!existsSync(path)) throw new UffbError(`${path} is missing; run npm run build`);
-    return load("koffi", path);
+    koffi = createRequire(import.meta.url)("koffi") as Koffi;
+    return bind(koffi, path);
   }
   // koffi's own loader looks for its native half at paths of its package, which a compiled binary does not have, and at a few
   // absolute ones, which are not ours. Its native half is all there is to it; the rest of the package deprecates old names.
-  return extract("the engine", embedded.engine, (folder) =>
-    load(join(folder, "koffi.node"), join(folder, "libuffb.so")),
-  );
+  const library = extract("the engine", embedded.engine, (paths) => {
+    const native = { exports: {} };
+    process.dlopen(native, paths["koffi.node"]!);
+    koffi = native.exports as Koffi;
+    return bind(koffi, paths["libuffb.so"]!);
+  });
+  pruneCache();
+  return library;
 }
 
 /**
@@ -57,7 +58,7 @@ export function openCuda<T>(bind: Bind<T>): T {
   const name = "libuffb_cuda.so";
   const path = built(name);
   if (embedded?.cuda !== undefined)
-    return extract("the CUDA library", embedded.cuda, (folder) => bind(own, join(folder, name)));
+    return extract("the CUDA library", embedded.cuda, (paths) => bind(own, paths[name]!));
   if (embedded !== undefined || !existsSync(path)) {
     throw new UffbError(
       "this uffb was built without CUDA; build it where nvcc, the compiler of the CUDA toolkit, is: npm run build",
