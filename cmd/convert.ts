@@ -1,13 +1,13 @@
 import { existsSync, realpathSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { UffbError, UsageError } from "../lib/base/errors.ts";
+import { quoted } from "../lib/base/printable.ts";
 import { type ConvertOptions, convertModel, convertTensors } from "../lib/convert/convert.ts";
 import { costOf } from "../lib/convert/cost.ts";
 import { costLines, roleLines } from "../lib/convert/report.ts";
 import { verificationText } from "../lib/eval/verify/report.ts";
 import { TOLERANCE, verify } from "../lib/eval/verify/verify.ts";
 import { type Checkpoint, openCheckpoint } from "../lib/files/checkpoint.ts";
-import { printable } from "../lib/files/safetensors/safetensors.ts";
 import { openModel } from "../lib/model/model.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
@@ -91,7 +91,7 @@ export default command({
     }
 
     const checkpoint = openCheckpoint(source);
-    const skipped = checkpoint.skipped.map(printable).join(", ");
+    const skipped = checkpoint.skipped.map(quoted).join(", ");
     if (skipped !== "") messages.info(`Beside the model, and left out: ${skipped}`);
     if (to === "safetensors") return await writeTensors(checkpoint, output);
     const options: ConvertOptions = {
@@ -103,7 +103,7 @@ export default command({
     const converted = await convertModel(checkpoint, output, options);
     for (const line of roleLines(converted)) messages.info(line);
     for (const { finite, binding } of converted.weights) {
-      if (!finite) messages.warn(`${source}: tensor ${printable(binding.name)} has NaNs or infinities`);
+      if (!finite) messages.warn(`${source}: tensor ${quoted(binding.name)} has NaNs or infinities`);
     }
     messages.info(`${converted.weights.length} tensors as ${dtype}, ${megabytes(converted.bytes)}`);
     if (dtype !== "f32") await showCost(checkpoint, output, options, dtype);
@@ -114,7 +114,7 @@ export default command({
 async function writeTensors(checkpoint: Checkpoint, output: string): Promise<void> {
   const { bytes, shared } = await convertTensors(checkpoint, output);
   for (const [name, first] of shared)
-    messages.info(`${printable(name)} is ${printable(first)}, which is written once`);
+    messages.info(`${quoted(name)} is ${quoted(first)}, which is written once`);
   messages.info(`${checkpoint.tensors.size} tensors as they are, ${megabytes(bytes)}`);
   print(`${output}\n`);
 }

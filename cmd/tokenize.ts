@@ -1,4 +1,5 @@
 import { UffbError } from "../lib/base/errors.ts";
+import { printable } from "../lib/base/printable.ts";
 import { openTokenizer } from "../lib/model/tokenizer.ts";
 import { type BadItem, type Item, readItemBatches } from "../lib/text/input/input.ts";
 import type { Encoding, Tokenizer } from "../lib/text/tokenizer/tokenizer.ts";
@@ -117,18 +118,11 @@ function writeTable(item: Item, { ids, types, dropped }: Encoding, tokenizer: To
     const type = types[i] ? `  (type ${types[i]})` : "";
     return `${String(id).padStart(width)}  ${visible(tokenizer.token(id))}${type}\n`;
   });
-  return `${[...texts.map((text) => printable(text)), count].join("  |  ")}\n${rows.join("")}\n`;
+  return `${[...texts.map(printable), count].join("  |  ")}\n${rows.join("")}\n`;
 }
 
-/** White space and control characters escaped, so that a stranger's token neither splits a column nor reaches the terminal. */
+/** White space and invisible characters escaped, so that a token does not split a column. */
 function visible(text: string): string {
+  const escaped = (char: string) => `\\u{${char.codePointAt(0)!.toString(16)}}`;
   return /[\s\p{Cc}\p{Cf}]/u.test(text) ? text.replace(/[\s\p{Cc}\p{Cf}]/gu, escaped) : text;
-}
-
-function printable(text: string): string {
-  return text.replace(/(?! )[\s\p{Cc}\p{Cf}]/gu, escaped);
-}
-
-function escaped(char: string): string {
-  return `\\u{${char.codePointAt(0)!.toString(16)}}`;
 }

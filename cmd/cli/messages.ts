@@ -1,5 +1,6 @@
 import { writeSync } from "node:fs";
 import { createConsola, type LogObject } from "consola/core";
+import { printableLines } from "../../lib/base/printable.ts";
 import { hasColor } from "./terminal.ts";
 
 const LABELS: Readonly<Record<string, [text: string, color: number]>> = {
@@ -21,13 +22,8 @@ function report({ type, args }: LogObject): void {
   const [label, color] = LABELS[type] ?? ["", 0];
   const shown = hasColor(2) && label !== "" ? `\u001b[${color}m${label}\u001b[0m` : label;
   try {
-    writeSync(2, `${shown}${args.map((arg) => printable(String(arg))).join(" ")}\n`);
+    writeSync(2, `${shown}${args.map((arg) => printableLines(String(arg))).join(" ")}\n`);
   } catch {
     // Nobody reads stderr; the exit code still tells.
   }
-}
-
-/** Messages quote names and lines of strangers' files: those must not steer the terminal. */
-function printable(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\ufffd");
 }

@@ -1,4 +1,5 @@
 import { fstatSync, writeSync } from "node:fs";
+import { printableLines } from "../../lib/base/printable.ts";
 
 /** The reader of stdout has gone (`| head`): nothing is wrong, there is just nobody left to write for. */
 export class BrokenPipe extends Error {
@@ -7,11 +8,12 @@ export class BrokenPipe extends Error {
 
 /**
  * Writes all of `data` to stdout before it returns: a slow reader slows the writer down, so that memory stays constant however
- * long the stream is. Collect small pieces before calling it.
- * Errors: BrokenPipe.
+ * long the stream is. Collect small pieces before calling it. On a terminal, what could steer it is escaped.
+ *
+ * @throws BrokenPipe
  */
 export function print(data: string | Uint8Array): void {
-  const bytes = typeof data === "string" ? Buffer.from(data) : data;
+  const bytes = typeof data === "string" ? Buffer.from(isWatched() ? printableLines(data) : data) : data;
   for (let at = 0; at < bytes.length; ) {
     try {
       at += writeSync(1, bytes, at, bytes.length - at);
@@ -22,6 +24,13 @@ export function print(data: string | Uint8Array): void {
       Bun.sleepSync(2); // another process made the pipe non-blocking, and it is full
     }
   }
+}
+
+let watched: boolean | undefined;
+
+function isWatched(): boolean {
+  watched ??= isTerminal(1);
+  return watched;
 }
 
 /** Whether `descriptor` (0 stdin, 1 stdout, 2 stderr) is a terminal. */

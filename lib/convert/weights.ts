@@ -1,8 +1,8 @@
 import { type Arch, UFFB_F32, UFFB_PANELS, UFFB_PRE_NORM, UFFB_ROWS } from "../../ffi/bindings.ts";
 import { type Form, INTEGERS, type Integers } from "../../ffi/matrix.ts";
 import { UffbError } from "../base/errors.ts";
+import { quoted } from "../base/printable.ts";
 import { allFinite } from "../files/finite.ts";
-import { printable } from "../files/safetensors/safetensors.ts";
 import type { TensorSource } from "../files/safetensors/write.ts";
 import { type Binding, WEIGHT_DTYPES } from "../model/roles.ts";
 import { type Matrix, quantise, rewrite, type Scratch } from "./rewrite.ts";
@@ -59,7 +59,7 @@ export function planWeights(
     collect(binding);
     if (isInteger(tensor) && dtype !== "I8") {
       throw new UffbError(
-        `${tensor.file}: tensor ${printable(name)} is in integers, which are no way back; convert the original model`,
+        `${tensor.file}: tensor ${quoted(name)} is in integers, which are no way back; convert the original model`,
       );
     }
     return { binding, finite, dtype: wanted.rows === 1 ? "F32" : matrixDtype(binding, finite, dtype, arch) };
@@ -96,7 +96,7 @@ export function* weightData(weight: Weight, layout: number, scratch: Scratch): G
   for (const piece of rewrite(matrixOf(binding), to, scratch)) {
     if (narrowed && finite && !allFinite({ dtype, data: piece })) {
       throw new UffbError(
-        `${tensor.file}: tensor ${printable(name)} has weights beyond the range of ${dtype.toLowerCase()}; use another --dtype`,
+        `${tensor.file}: tensor ${quoted(name)} has weights beyond the range of ${dtype.toLowerCase()}; use another --dtype`,
       );
     }
     yield piece;

@@ -1,8 +1,10 @@
 /** A model's files as they come: a folder, a file with config.json beside it, or a packed file that holds everything. */
+
 import { existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { UffbError } from "../base/errors.ts";
 import { isObject, readObject } from "../base/json.ts";
+import { quoted } from "../base/printable.ts";
 import { requireSnapshot } from "../hub/cache.ts";
 import { isPacked, type PackedFile, packedFiles } from "./packed.ts";
 import { openPickle } from "./pickle/pickle.ts";
@@ -11,7 +13,6 @@ import {
   namedTensors,
   openSafetensors,
   parseTensorFile,
-  printable,
   type StoredTensor,
 } from "./safetensors/safetensors.ts";
 
@@ -160,18 +161,18 @@ function openShards(index: string, format: Format, onSkip: (key: string) => void
   for (const shard of shards) {
     // A name with a folder in it could lead anywhere.
     if (!format.shard.test(shard))
-      throw new UffbError(`${index}: ${printable(shard)} is not the name of a file beside it`);
+      throw new UffbError(`${index}: ${quoted(shard)} is not the name of a file beside it`);
     for (const [name, tensor] of format.open(join(dirname(index), shard), onSkip)) {
       const place = places.get(name);
       if (place !== shard) {
         const expected = place === undefined ? "nowhere" : `in ${place}`;
-        throw new UffbError(`${index}: tensor ${printable(name)} is in ${shard}, but should be ${expected}`);
+        throw new UffbError(`${index}: tensor ${quoted(name)} is in ${shard}, but should be ${expected}`);
       }
       tensors.set(name, tensor);
     }
   }
   for (const [name, shard] of places) {
-    if (!tensors.has(name)) throw new UffbError(`${index}: tensor ${printable(name)} is not in ${shard}`);
+    if (!tensors.has(name)) throw new UffbError(`${index}: tensor ${quoted(name)} is not in ${shard}`);
   }
   return tensors;
 }
@@ -185,7 +186,7 @@ function readIndex(path: string): Map<string, string> {
   const places = new Map<string, string>();
   for (const [name, file] of Object.entries(map)) {
     if (typeof file !== "string")
-      throw new UffbError(`${path}: weight_map of ${printable(name)} is not a file's name`);
+      throw new UffbError(`${path}: weight_map of ${quoted(name)} is not a file's name`);
     places.set(name, file);
   }
   return places;

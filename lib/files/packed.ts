@@ -10,7 +10,8 @@ import { UFFB_PANELS } from "../../ffi/bindings.ts";
 import { INTEGERS } from "../../ffi/matrix.ts";
 import type { Tensor } from "../../ffi/model.ts";
 import { UffbError } from "../base/errors.ts";
-import { printable, type StoredTensor, type TensorFile } from "./safetensors/safetensors.ts";
+import { quoted } from "../base/printable.ts";
+import type { StoredTensor, TensorFile } from "./safetensors/safetensors.ts";
 import { SENTENCE_FILES } from "./sentence.ts";
 
 export const PACKED_METADATA = { format: "uffb", version: "1", layout: "panels16" } as const;
@@ -39,7 +40,7 @@ export function isPacked({ metadata }: TensorFile): boolean {
 export function packedFiles({ metadata, tensors: all }: TensorFile, source: string): PackedFile {
   for (const [key, value] of Object.entries(PACKED_METADATA)) {
     if (metadata[key] === value) continue;
-    const found = printable(metadata[key] ?? "missing");
+    const found = quoted(metadata[key] ?? "missing");
     throw new UffbError(
       `${source}: its ${key} is ${found}, and this uffb reads ${value}; run uffb convert again`,
     );

@@ -2,8 +2,10 @@
  * Attention's query, key and value, which some checkpoints hold as three tensors and the engine as one: head by head, each head's rows of
  * all three together.
  */
+
 import { UffbError } from "../base/errors.ts";
-import { DTYPE_BYTES, printable, type StoredTensor } from "../files/safetensors/safetensors.ts";
+import { quoted } from "../base/printable.ts";
+import { DTYPE_BYTES, type StoredTensor } from "../files/safetensors/safetensors.ts";
 
 interface Part {
   name: string;
@@ -20,7 +22,7 @@ export function interleave(parts: readonly Part[], heads: number): Part {
     if (tensor.dtype === first.dtype && tensor.shape.join() === first.shape.join()) continue;
     const [found, expected] = [tensor, first].map(({ dtype, shape }) => `${dtype} [${shape.join(", ")}]`);
     throw new UffbError(
-      `${tensor.file}: tensor ${printable(name)} is ${found}, but ${printable(parts[0]!.name)} is ${expected}; they must be alike`,
+      `${tensor.file}: tensor ${quoted(name)} is ${found}, but ${quoted(parts[0]!.name)} is ${expected}; they must be alike`,
     );
   }
   const [rows = 0, ...rest] = first.shape;

@@ -1,9 +1,9 @@
 import type { NativeModel } from "../../ffi/model.ts";
 import { UffbError } from "../base/errors.ts";
 import { readObject } from "../base/json.ts";
+import { quoted } from "../base/printable.ts";
 import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
 import { allFinite } from "../files/finite.ts";
-import { printable } from "../files/safetensors/safetensors.ts";
 import { Tokenizer } from "../text/tokenizer/tokenizer.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { type Binding, bindTensors } from "./roles.ts";
@@ -53,7 +53,7 @@ export async function openModel(path?: string): Promise<Model> {
     native,
     source,
     warnings: findNotFinite(checkpoint, bindings).map(
-      (name) => `${source}: tensor ${printable(name)} has NaNs or infinities; results may be meaningless`,
+      (name) => `${source}: tensor ${quoted(name)} has NaNs or infinities; results may be meaningless`,
     ),
     optionalTokenizer,
     sentence: () => readSentenceSettings(checkpoint, config.arch.hidden),

@@ -1,4 +1,5 @@
 /** Gives each of a checkpoint's tensors its place in the engine, and refuses what does not fit: nothing is guessed or left out. */
+
 import {
   UFFB_BF16,
   UFFB_COLUMNS,
@@ -13,9 +14,10 @@ import {
 import { INTEGERS, type Integers } from "../../ffi/matrix.ts";
 import { NativeModel, type Tensor } from "../../ffi/model.ts";
 import { UffbError } from "../base/errors.ts";
+import { quoted } from "../base/printable.ts";
 import type { Checkpoint } from "../files/checkpoint.ts";
 import { packedForm } from "../files/packed.ts";
-import { printable, type StoredTensor } from "../files/safetensors/safetensors.ts";
+import type { StoredTensor } from "../files/safetensors/safetensors.ts";
 import { type Config, classifierTask, nameLabels } from "./config.ts";
 import { type Family, MAX_LABELS, type Role } from "./families/family.ts";
 import { interleave, type Share } from "./interleave.ts";
@@ -186,7 +188,7 @@ function byPlainName(
     if (!other) found.set(plain, entry);
     else if (isSame(other.tensor, entry.tensor)) unused.push({ name, why: "twice" });
     else {
-      const both = `${printable(other.name)} and ${printable(name)}`;
+      const both = `${quoted(other.name)} and ${quoted(name)}`;
       throw new UffbError(`${checkpoint.source}: ${both} are the same tensor of the model; remove one`);
     }
   }
@@ -300,7 +302,7 @@ function formOf({ name, rows, cols, layout }: Tensor, role: Role | undefined): O
 }
 
 function bind(wanted: Tensor, role: Role, { name, tensor }: Entry, packed: boolean): Binding {
-  const label = `${tensor.file}: tensor ${printable(name)} is ${tensor.dtype} [${tensor.shape.join(", ")}]`;
+  const label = `${tensor.file}: tensor ${quoted(name)} is ${tensor.dtype} [${tensor.shape.join(", ")}]`;
   const integers = packed && wanted.layout === UFFB_PANELS ? INTEGERS[tensor.dtype as Integers] : undefined;
   const dtype = integers?.dtype ?? WEIGHT_DTYPES[tensor.dtype];
   if (dtype === undefined)
@@ -330,7 +332,7 @@ function misfit(missing: readonly string[], unexpected: readonly string[], sourc
 }
 
 function list(names: readonly string[]): string {
-  const shown = names.slice(0, MAX_NAMES).map(printable).join(", ");
+  const shown = names.slice(0, MAX_NAMES).map(quoted).join(", ");
   const more = names.length > MAX_NAMES ? ` and ${names.length - MAX_NAMES} more` : "";
   return `tensor${names.length > 1 ? "s" : ""} ${shown}${more}`;
 }

@@ -164,7 +164,7 @@ describe("human", () => {
   test("the filled text, and bars", () => {
     expect(write("human", [fill])).toBe(
       [
-        "one two  [31mdog / cat x",
+        "one two \\u001b[31mdog / cat x",
         "  mask 1",
         "  dog  51.2% ██████████",
         "  ##s  25.0% █████",

@@ -33,6 +33,7 @@
  *
  * `csv` is for vectors alone: a header, then a row for each input, its id or else its line and the vector's numbers.
  */
+import { printable } from "../base/printable.ts";
 import type { FillMask, Result } from "./heads.ts";
 
 export const FORMATS = ["human", "tsv", "csv", "json", "jsonl"] as const;
@@ -134,7 +135,7 @@ function rows(result: Result): (string | number)[][] {
           id,
           mask + 1,
           rank + 1,
-          name(candidate),
+          name(candidate, oneLine),
           six(candidate.probability),
           ...texts,
         ]),
@@ -165,17 +166,19 @@ function human(result: Result, colour: boolean): string {
   const { item } = result;
   const input = item.ids
     ? `line ${item.line}`
-    : oneLine(item.pair ? `${item.text} / ${item.pair}` : item.text);
+    : printable(item.pair ? `${item.text} / ${item.pair}` : item.text);
   switch (result.task) {
     case "fill-mask": {
-      const filled = [result.filled, result.filledPair].filter((text) => text).map((text) => oneLine(text!));
+      const filled = [result.filled, result.filledPair]
+        .filter((text) => text)
+        .map((text) => printable(text!));
       const title = bold(filled.length > 0 ? filled.join(" / ") : input);
       const several = result.masks.length > 1;
       return lines([
         title,
         ...result.masks.flatMap(({ top }, mask) => [
           ...(several ? [`  mask ${mask + 1}`] : []),
-          ...bars(top.map((candidate) => [name(candidate), candidate.probability])),
+          ...bars(top.map((candidate) => [name(candidate, printable), candidate.probability])),
         ]),
       ]);
     }
@@ -183,7 +186,7 @@ function human(result: Result, colour: boolean): string {
       const sorted = result.scores.toSorted((a, b) => b.logit - a.logit);
       return lines([
         bold(input),
-        ...bars(sorted.map(({ label, probability }) => [oneLine(label), probability])),
+        ...bars(sorted.map(({ label, probability }) => [printable(label), probability])),
       ]);
     }
     case "regress":
@@ -205,8 +208,8 @@ function bars(shares: [name: string, share: number][]): string[] {
   });
 }
 
-function name(candidate: FillMask["masks"][number]["top"][number]): string {
-  return candidate.token === undefined ? String(candidate.id) : oneLine(candidate.token);
+function name(candidate: FillMask["masks"][number]["top"][number], safe: (text: string) => string): string {
+  return candidate.token === undefined ? String(candidate.id) : safe(candidate.token);
 }
 
 /** As RFC 4180 has it. */
@@ -218,7 +221,7 @@ function lines(rows: string[]): string {
   return rows.map((row) => `${row}\n`).join("");
 }
 
-/** Keeps text from breaking a row, and from steering a terminal. */
+/** Keeps text from breaking a row. */
 export function oneLine(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ");
 }

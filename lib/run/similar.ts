@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { UffbError } from "../base/errors.ts";
+import { printable, quoted } from "../base/printable.ts";
 import type { Model } from "../model/model.ts";
 import type { Item } from "../text/input/input.ts";
 import { type InferOptions, infer } from "./infer.ts";
@@ -48,7 +49,7 @@ export async function embedQueries(
   for await (const batch of infer(model, items(), { ...options, embed: true })) {
     for (const result of batch) {
       const text = texts[queries.length]!;
-      if ("error" in result) throw new UffbError(`query ${JSON.stringify(text)}: ${result.error}`);
+      if ("error" in result) throw new UffbError(`query ${quoted(text)}: ${result.error}`);
       if (result.task !== "embed") continue;
       const { vector } = result;
       queries.push({ text, vector: normaliseRows(vector.slice(), vector.length), closest: [] });
@@ -98,9 +99,9 @@ export class SimilarSink implements Sink {
         );
       case "human":
         return this.queries.flatMap((query) => [
-          ...(this.queries.length > 1 ? [`${oneLine(query.text)}\n`] : []),
+          ...(this.queries.length > 1 ? [`${printable(query.text)}\n`] : []),
           ...query.closest.map(
-            ({ item, cosine }) => `${cosine.toFixed(4).padStart(7)}  ${oneLine(text(item))}\n`,
+            ({ item, cosine }) => `${cosine.toFixed(4).padStart(7)}  ${printable(text(item))}\n`,
           ),
         ]);
     }

@@ -1,6 +1,7 @@
 /** What `inspect` found, for people and for programs. */
+
 import type { Pooling } from "../../../ffi/context.ts";
-import { printable } from "../../files/safetensors/safetensors.ts";
+import { quoted } from "../../base/printable.ts";
 import type { SentenceSettings } from "../../model/sentence.ts";
 import type { LayerUsage, PathUsage } from "./paths.ts";
 import type { Feedforward, Summary } from "./summary.ts";
@@ -34,7 +35,7 @@ const POOLED: Readonly<Record<Pooling, string>> = {
 function sentenceText({ pooling, normalise, maxLength, prompt }: SentenceSettings, longest: number): string {
   const most = count(Math.min(maxLength ?? longest, longest));
   const scaled = normalise ? ", scaled to length 1" : "";
-  const after = prompt === "" ? "" : `, after ${JSON.stringify(prompt)}`;
+  const after = prompt === "" ? "" : `, after ${quoted(prompt)}`;
   return `${POOLED[pooling]} final state, at most ${most} tokens of a text${scaled}${after}`;
 }
 
@@ -44,7 +45,7 @@ export function summaryText(summary: Summary): string {
   const kind = `${summary.family}, ${TASKS[summary.task] ?? summary.task}`;
   const rows: [string, string][] = [
     ["model", `${summary.source} (${summary.packed ? "packed" : "checkpoint"})`],
-    ["kind", labels.length > 0 ? `${kind}: ${labels.map(printable).join(", ")}` : kind],
+    ["kind", labels.length > 0 ? `${kind}: ${labels.map(quoted).join(", ")}` : kind],
     [
       "encoder",
       `${plural(layers, "layer")}, hidden ${count(hidden)}, ${plural(heads, "head")} of ${hidden / heads}`,
@@ -85,14 +86,13 @@ function arithmeticText({ kind, speedup, macs }: Feedforward): string {
 function specialsText(specials: object): string {
   const known = Object.entries(specials as Record<string, { id: number; token: string }>);
   return (
-    known.map(([role, { id, token }]) => `${role} ${printable(token)} ${id}`).join(", ") ||
-    "no special tokens"
+    known.map(([role, { id, token }]) => `${role} ${quoted(token)} ${id}`).join(", ") || "no special tokens"
   );
 }
 
 export function tensorsText({ tensors }: Summary): string {
   const rows = tensors.map(({ name, role, dtype, shape, bytes }) => [
-    printable(name),
+    quoted(name),
     role === name ? "" : role,
     dtype,
     `[${shape.join(", ")}]`,

@@ -1,4 +1,4 @@
-import { printable } from "../../files/safetensors/safetensors.ts";
+import { quoted } from "../../base/printable.ts";
 import type { Report } from "./compare.ts";
 import type { Verification } from "./verify.ts";
 
@@ -74,5 +74,5 @@ const NAMED = 4;
 
 function summary(names: readonly string[]): string {
   const rest = names.length - NAMED;
-  return names.slice(0, NAMED).map(printable).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
+  return names.slice(0, NAMED).map(quoted).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
 }

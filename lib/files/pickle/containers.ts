@@ -1,12 +1,13 @@
 /** The two files that `torch.save` has written: both hold a pickle of the objects and, beside it, the raw bytes of each storage. */
+
 import { UffbError } from "../../base/errors.ts";
-import { printable } from "../safetensors/safetensors.ts";
+import { quoted } from "../../base/printable.ts";
 import { type Host, unpickle, type Value } from "./machine.ts";
 import { type Storage, TorchHost } from "./tensors.ts";
 import { readZip } from "./zip.ts";
 
 function missing(storage: Storage): never {
-  throw new UffbError(`the storage ${printable(storage.key)} is not in the file`);
+  throw new UffbError(`the storage ${quoted(storage.key)} is not in the file`);
 }
 
 /** PyTorch 1.6 and later: NAME/data.pkl, NAME/data/KEY and NAME/byteorder in a ZIP file. */
@@ -27,7 +28,7 @@ export function readZipCheckpoint(file: Uint8Array): Value {
     const expected = storage.byteLength;
     if (bytes.length !== expected) {
       throw new UffbError(
-        `the storage ${printable(storage.key)} has ${bytes.length} bytes instead of ${expected}`,
+        `the storage ${quoted(storage.key)} has ${bytes.length} bytes instead of ${expected}`,
       );
     }
     storage.bytes = bytes;
@@ -42,7 +43,7 @@ const SMALL = 64 * 2 ** 10;
 /** The small pickles around the one that matters have plain values only. */
 const PLAIN: Host = {
   global: (module, name) => {
-    throw new UffbError(`the file's header asks for ${printable(`${module}.${name}`)}`);
+    throw new UffbError(`the file's header asks for ${quoted(`${module}.${name}`)}`);
   },
   call: () => {
     throw new UffbError("the file's header calls something");

@@ -3,8 +3,9 @@
  * nothing by itself: every global, call and persistent id goes to a host, which knows the few that are harmless. Opcodes are
  * those of Python's Lib/pickletools.py; one that is not in the table below is an error that names it.
  */
+
 import { UffbError } from "../../base/errors.ts";
-import { printable } from "../safetensors/safetensors.ts";
+import { quoted } from "../../base/printable.ts";
 
 /** Lists and tuples are arrays, dicts are maps; `object` is whatever the host made. */
 export type Value =
@@ -151,7 +152,7 @@ class Machine {
     this.spend(COST.entry * items.length);
     for (let i = 0; i < items.length; i += 2) {
       const key = items[i]!;
-      if (map.has(key)) this.fail(`a dict has ${typeof key === "string" ? printable(key) : "a key"} twice`);
+      if (map.has(key)) this.fail(`a dict has ${typeof key === "string" ? quoted(key) : "a key"} twice`);
       map.set(key, items[i + 1]!);
     }
   }

@@ -1,6 +1,8 @@
 /** Opens `pytorch_model.bin` and its like without Python and without running anything: file -> pickle -> named tensors. */
+
 import { UffbError } from "../../base/errors.ts";
-import { mapFile, printable, type StoredTensor } from "../safetensors/safetensors.ts";
+import { quoted } from "../../base/printable.ts";
+import { mapFile, type StoredTensor } from "../safetensors/safetensors.ts";
 import { readLegacyCheckpoint, readZipCheckpoint } from "./containers.ts";
 import type { Value } from "./machine.ts";
 import { StridedTensor } from "./tensors.ts";
@@ -32,7 +34,7 @@ function stateDict(value: Value, onSkip: (key: string) => void): Value {
     return value;
   const wrapper = WRAPPERS.find((key) => value.get(key) instanceof Map);
   if (wrapper === undefined) return value;
-  for (const key of value.keys()) if (typeof key === "string" && key !== wrapper) onSkip(printable(key));
+  for (const key of value.keys()) if (typeof key === "string" && key !== wrapper) onSkip(quoted(key));
   return value.get(wrapper)!;
 }
 
@@ -44,11 +46,9 @@ function collect(root: Value): Map<string, StridedTensor> {
   const visit = (value: Value, path: string, depth: number): number => {
     if (value instanceof StridedTensor) {
       if (path === "" || path.length > MAX_NAME || /[\x00-\x1f\x7f]/.test(path)) {
-        throw new UffbError(
-          `the tensor name ${printable(path)} is empty, too long or has control characters`,
-        );
+        throw new UffbError(`the tensor name ${quoted(path)} is empty, too long or has control characters`);
       }
-      if (tensors.has(path)) throw new UffbError(`two tensors are called ${printable(path)}`);
+      if (tensors.has(path)) throw new UffbError(`two tensors are called ${quoted(path)}`);
       if (tensors.size === MAX_TENSORS) throw new UffbError(`it has more than ${MAX_TENSORS} tensors`);
       tensors.set(path, value);
       return 1;
@@ -57,7 +57,7 @@ function collect(root: Value): Map<string, StridedTensor> {
     // Shared settings (an optimiser's) are usual; tensors below two names, or a circle, could be endless.
     if (counts.get(value) === 0) return 0;
     if (counts.has(value) || depth > MAX_DEPTH) {
-      throw new UffbError(`the objects at ${printable(path)} are nested too deeply or stand in two places`);
+      throw new UffbError(`the objects at ${quoted(path)} are nested too deeply or stand in two places`);
     }
     counts.set(value, Number.NaN);
     let count = 0;
@@ -65,7 +65,7 @@ function collect(root: Value): Map<string, StridedTensor> {
       if (item === null || typeof item !== "object") continue;
       if (typeof key !== "string" && typeof key !== "number") continue;
       if (typeof key === "string" && key.length > MAX_NAME) {
-        throw new UffbError(`the key ${printable(key)} has more than ${MAX_NAME} characters`);
+        throw new UffbError(`the key ${quoted(key)} has more than ${MAX_NAME} characters`);
       }
       count += visit(item, path === "" ? String(key) : `${path}.${key}`, depth + 1);
     }

@@ -2,8 +2,10 @@
  * What a checkpoint's pickle may mention, and what it means: element types, storages, and the functions of `torch._utils` that put
  * a tensor over a storage. These tables are the whole allow-list; nothing outside them is looked up anywhere.
  */
+
 import { UffbError } from "../../base/errors.ts";
-import { DTYPE_BYTES, printable } from "../safetensors/safetensors.ts";
+import { quoted } from "../../base/printable.ts";
+import { DTYPE_BYTES } from "../safetensors/safetensors.ts";
 import type { Host, Value } from "./machine.ts";
 
 /** PyTorch's name of an element type: the safetensors one, and its storage class (newer types have none of their own). */
@@ -162,7 +164,7 @@ function rebuildTensor(args: Value[]): StridedTensor {
   const available = Math.floor(storage.byteLength / element.size);
   const last = shape.reduce((sum, n, i) => sum + (n - 1) * strides[i]!, offset);
   if (last >= available) {
-    throw new UffbError(`${where} leaves its storage ${printable(storage.key)} of ${available} elements`);
+    throw new UffbError(`${where} leaves its storage ${quoted(storage.key)} of ${available} elements`);
   }
   // Bounds what gathering can allocate: a few elements can be repeated without end by a stride of 0.
   if (elements(shape) > available) {
@@ -228,8 +230,8 @@ export class TorchHost implements Host {
     const reason = UNSUPPORTED.find(([pattern]) => pattern.test(path))?.[1];
     throw new UffbError(
       reason !== undefined
-        ? `the pickle has tensors of ${reason} that uffb does not read: ${printable(path)}`
-        : `the pickle asks for ${printable(path)}, which a tensor checkpoint has no need of; nothing was run. Save ` +
+        ? `the pickle has tensors of ${reason} that uffb does not read: ${quoted(path)}`
+        : `the pickle asks for ${quoted(path)}, which a tensor checkpoint has no need of; nothing was run. Save ` +
             "model.state_dict() alone, or use a safetensors file",
     );
   }
@@ -249,17 +251,17 @@ export class TorchHost implements Host {
       throw new UffbError("the pickle refers to a storage without a type or a key");
     }
     if (typeof length !== "number" || !Number.isSafeInteger(length * 8) || length < 0) {
-      throw new UffbError(`the storage ${printable(key)} has no valid size`);
+      throw new UffbError(`the storage ${quoted(key)} has no valid size`);
     }
     if (view !== undefined && view !== null) {
       throw new UffbError(
-        `the storage ${printable(key)} is a view of another, as before PyTorch 0.4; load and save it with a newer one`,
+        `the storage ${quoted(key)} is a view of another, as before PyTorch 0.4; load and save it with a newer one`,
       );
     }
     const known = this.storages.get(key);
     if (known !== undefined) {
       if (known.type !== type || known.length !== length) {
-        throw new UffbError(`the storage ${printable(key)} is described in two ways`);
+        throw new UffbError(`the storage ${quoted(key)} is described in two ways`);
       }
       return known;
     }

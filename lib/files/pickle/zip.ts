@@ -3,8 +3,9 @@
  * Compressed entries are refused (a checkpoint has none), and with them every zip bomb. Checksums are not compared: PyTorch
  * can be told not to write them, and a download is verified by its hash.
  */
+
 import { UffbError } from "../../base/errors.ts";
-import { printable } from "../safetensors/safetensors.ts";
+import { quoted } from "../../base/printable.ts";
 
 const END = 0x06054b50;
 const END64 = 0x06064b50;
@@ -80,7 +81,7 @@ function decodeName(bytes: Uint8Array): string {
   } catch {
     return fail("an entry's name is not UTF-8");
   }
-  return isTricky(name) ? fail(`the entry name ${printable(name)} is not a plain path`) : name;
+  return isTricky(name) ? fail(`the entry name ${quoted(name)} is not a plain path`) : name;
 }
 
 /** The sizes and offset of a central entry that do not fit 32 bits, from its ZIP64 field, in the order given there. */
@@ -117,10 +118,10 @@ function readCentral(
   const next = extraEnd + view.getUint16(at + 32, true);
   if (next > end) fail("a bad central directory");
   const name = decodeName(file.subarray(at + 46, nameEnd));
-  if ((view.getUint16(at + 8, true) & ENCRYPTED) !== 0) fail(`the entry ${printable(name)} is encrypted`);
+  if ((view.getUint16(at + 8, true) & ENCRYPTED) !== 0) fail(`the entry ${quoted(name)} is encrypted`);
   if (view.getUint16(at + 10, true) !== 0) {
     fail(
-      `the entry ${printable(name)} is compressed, as in TorchScript programs; save model.state_dict() with torch.save`,
+      `the entry ${quoted(name)} is compressed, as in TorchScript programs; save model.state_dict() with torch.save`,
     );
   }
   const fields = [
@@ -129,18 +130,18 @@ function readCentral(
     view.getUint32(at + 42, true),
   ];
   const [size, stored, header] = widen(view, nameEnd, extraEnd, fields) as [number, number, number];
-  if (size !== stored) fail(`the entry ${printable(name)} has two sizes`);
+  if (size !== stored) fail(`the entry ${quoted(name)} has two sizes`);
   return { entry: { name, header, size }, next };
 }
 
 /** Where an entry's data begins: after its local header, which must be that of the same entry. */
 function dataStart(file: Uint8Array, view: DataView, { name, header }: Entry, limit: number): number {
   if (header + 30 > limit || view.getUint32(header, true) !== LOCAL)
-    fail(`the entry ${printable(name)} is not where it should be`);
+    fail(`the entry ${quoted(name)} is not where it should be`);
   const nameEnd = header + 30 + view.getUint16(header + 26, true);
   const start = nameEnd + view.getUint16(header + 28, true);
   if (start > limit || decodeName(file.subarray(header + 30, nameEnd)) !== name) {
-    fail(`the entry ${printable(name)} is not where it should be`);
+    fail(`the entry ${quoted(name)} is not where it should be`);
   }
   return start;
 }
@@ -165,8 +166,8 @@ export function readZip(file: Uint8Array): Map<string, Uint8Array> {
   for (const [i, entry] of entries.entries()) {
     const limit = Math.min(entries[i + 1]?.header ?? directory.start, directory.start);
     const start = dataStart(file, view, entry, limit);
-    if (entry.size > limit - start) fail(`the entry ${printable(entry.name)} overlaps what follows it`);
-    if (contents.has(entry.name)) fail(`the entry ${printable(entry.name)} is there twice`);
+    if (entry.size > limit - start) fail(`the entry ${quoted(entry.name)} overlaps what follows it`);
+    if (contents.has(entry.name)) fail(`the entry ${quoted(entry.name)} is there twice`);
     contents.set(entry.name, file.subarray(start, start + entry.size));
   }
   return contents;

@@ -6,6 +6,7 @@ import { statSync } from "node:fs";
 import { SafeTensor } from "safetensors";
 import { UffbError } from "../../base/errors.ts";
 import { isObject, type JsonObject, tryJson } from "../../base/json.ts";
+import { quoted } from "../../base/printable.ts";
 
 /** A tensor as a file holds it, whatever the file's format. */
 export interface StoredTensor {
@@ -53,12 +54,6 @@ const MAX_HEADER = 100_000_000;
 const MAX_PARTS = 1_000_000;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/** A name from a file, fit for a message. */
-export function printable(name: string): string {
-  const short = name.length > 100 ? `${name.slice(0, 100)}...` : name;
-  return /^[\x21-\x7e]+$/.test(short) ? short : JSON.stringify(short);
-}
 
 /** Maps a file of at least one byte, read-only. The mapping lives as long as any view of it; the file must not shrink meanwhile. */
 export function mapFile(path: string): Uint8Array {
@@ -139,11 +134,11 @@ export function parseTensorFile(bytes: Uint8Array, source: string): TensorFile {
   let covered = 0;
   let last = "the header";
   for (const { name, begin, end } of found.toSorted((a, b) => a.begin - b.begin || a.end - b.end)) {
-    if (begin < covered) throw bad(`tensor ${printable(name)} overlaps ${last}`);
+    if (begin < covered) throw bad(`tensor ${quoted(name)} overlaps ${last}`);
     if (begin > covered)
-      throw bad(`${begin - covered} bytes between ${last} and tensor ${printable(name)} belong to no tensor`);
+      throw bad(`${begin - covered} bytes between ${last} and tensor ${quoted(name)} belong to no tensor`);
     covered = end;
-    last = `tensor ${printable(name)}`;
+    last = `tensor ${quoted(name)}`;
   }
   if (covered !== size) throw bad(`${size - covered} bytes after ${last} belong to no tensor`);
   const data = bytes.subarray(8 + length);
@@ -203,13 +198,13 @@ function countKeys(bytes: Uint8Array, bad: Bad): number {
 }
 
 function checkEntry(name: string, entry: unknown, size: number, bad: Bad): void {
-  const label = `tensor ${printable(name)}`;
+  const label = `tensor ${quoted(name)}`;
   if (!isObject(entry)) throw bad(`${label} in the header is not an object`);
   const { dtype, shape, data_offsets: offsets, ...rest } = entry;
   const extra = Object.keys(rest)[0];
-  if (extra !== undefined) throw bad(`${label} has an unknown property ${printable(extra)}`);
+  if (extra !== undefined) throw bad(`${label} has an unknown property ${quoted(extra)}`);
   if (typeof dtype !== "string" || !Object.hasOwn(DTYPE_BYTES, dtype)) {
-    throw bad(`${label} has the unknown dtype ${printable(String(JSON.stringify(dtype)))}`);
+    throw bad(`${label} has the unknown dtype ${quoted(String(JSON.stringify(dtype)))}`);
   }
   if (!Array.isArray(shape) || !shape.every(isSize))
     throw bad(`${label} has a shape that is not a list of sizes`);

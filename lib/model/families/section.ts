@@ -1,5 +1,5 @@
 import { UffbError } from "../../base/errors.ts";
-import { printable } from "../../files/safetensors/safetensors.ts";
+import { quoted } from "../../base/printable.ts";
 
 type Json = Record<string, unknown>;
 
@@ -90,7 +90,7 @@ export class Section {
   finish(): void {
     for (const [key, value] of Object.entries(this.#values)) {
       if (this.#read.has(key) || value === null || value === false) continue;
-      throw this.bad(printable(key), "this setting is not known, so the model cannot be run as it was meant");
+      throw this.bad(quoted(key), "this setting is not known, so the model cannot be run as it was meant");
     }
   }
 }

@@ -53,7 +53,7 @@ describe("report", () => {
       "UltraFastBERT-1x11-long · 87.5 · 83.0",
       "",
       "MRPC · label · prediction · loss · text",
-      " · 3 · equivalent · not_equivalent · 6.002 · text 3 [2J | b c",
+      " · 3 · equivalent · not_equivalent · 6.002 · text 3\\u001b[2J | b c",
       "",
     ]);
   });

@@ -28,11 +28,6 @@ export function whole(value: number): string {
   return Math.round(value).toLocaleString("en");
 }
 
-/** On one line, without control characters: the texts are strangers'. */
-export function printable(text: string): string {
-  return text.replaceAll(/[\s\p{Cc}\p{Cf}]+/gu, " ").trim();
-}
-
 /** What ran it: `2 threads`, `2 instances`, or a device and its dtype. */
 export function engine({
   instances,

@@ -1,8 +1,9 @@
+import { printable } from "../../../base/printable.ts";
 import { METRICS } from "../../metrics.ts";
 import type { Evaluation } from "../evaluate.ts";
 import { AVERAGED, average, PUBLISHED } from "../published.ts";
 import type { WorstExample } from "../worst.ts";
-import { align, engine, percent, printable, whole } from "./table.ts";
+import { align, engine, percent, whole } from "./table.ts";
 
 /** What one task gave, and the examples to show of it. */
 export interface TaskReport {
@@ -151,7 +152,7 @@ function worstTable({ dataset }: Evaluation, worst: readonly WorstExample[]): st
     label,
     prediction,
     loss.toFixed(3),
-    texts.map(printable).join(" | "),
+    texts.map((text) => printable(text.trim())).join(" | "),
   ]);
   return [align([dataset.task.title, "label", "prediction", "loss", "text"], rows)];
 }
