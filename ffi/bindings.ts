@@ -38,7 +38,7 @@ export const UFFB_PANELS_I8 = 3;
 /** of UFFB_I16: [ceil(rows/16)][ceil(cols/2)][16][2], padded with zeros */
 export const UFFB_PANELS_I16 = 4;
 
-// Activations.
+// Activations, UFFB_GELU and so on: a constant for each line of activations.inc.
 /** exact, with erf */
 export const UFFB_GELU = 0;
 /** the tanh approximation */
@@ -46,6 +46,7 @@ export const UFFB_GELU_TANH = 1;
 export const UFFB_RELU = 2;
 export const UFFB_TANH = 3;
 export const UFFB_IDENTITY = 4;
+export const UFFB_ACTIVATION_COUNT = 5;
 
 // Where a block normalises.
 /** x += f(norm(x)); UltraFastBERT, crammedBERT */
@@ -115,6 +116,20 @@ export const UFFB_PROBE_MEMORY = 1;
 /** bytes read from L2 */
 export const UFFB_PROBE_L2 = 2;
 
+/** Activations, UFFB_GELU and so on: a constant for each line of activations.inc. */
+export const ACTIVATIONS = [
+  { value: UFFB_GELU, name: "gelu", torch: "GELU", transformers: "gelu" },
+  {
+    value: UFFB_GELU_TANH,
+    name: "gelu_tanh",
+    torch: "",
+    transformers: "gelu_new gelu_fast gelu_pytorch_tanh",
+  },
+  { value: UFFB_RELU, name: "relu", torch: "ReLU", transformers: "relu" },
+  { value: UFFB_TANH, name: "tanh", torch: "Tanh", transformers: "" },
+  { value: UFFB_IDENTITY, name: "identity", torch: "Identity", transformers: "" },
+] as const;
+
 /** What a model is. Everything about a block is data here. Sizes are counts of elements. */
 export interface Arch {
   layers: number;
@@ -145,7 +160,7 @@ export interface Arch {
   positions: number;
   /** UFFB_FFN_* */
   feedforward: number;
-  /** of the feedforward layers and the MLM transform */
+  /** of the feedforward layers and the MLM transform: UFFB_GELU... */
   activation: number;
   /** after `head.pool.dense`, or on the pooled vector without it */
   poolActivation: number;

@@ -20,8 +20,12 @@ interface Parameter {
   name: string;
 }
 
+/** A constant, and the other columns of its line. */
+type Row = { value: string } & Record<string, string>;
+
 type Declaration =
   | { kind: "constant"; name: string; value: number; heading: string; doc: string }
+  | { kind: "list"; name: string; rows: Row[]; doc: string }
   | { kind: "opaque"; name: string }
   | { kind: "struct"; name: string; fields: Field[]; doc: string }
   | { kind: "function"; name: string; result: string; parameters: Parameter[]; source: string; doc: string };
@@ -42,13 +46,17 @@ const ARRAYS: Readonly<Record<string, string>> = {
 };
 
 const COMMENT = String.raw`/\*(?:(?!\*/)[\s\S])*\*/`;
-const FORMS: readonly [RegExp, (match: string[], doc: string) => Declaration | undefined][] = [
+const FORMS: readonly [RegExp, (match: string[], doc: string) => Declaration | Declaration[]][] = [
   [/^#define (UFFB_\w+) (\d+)(?: *(\/\*.*\*\/))?\n/, constant],
+  [
+    /^enum \{\n#define (UFFB_\w+)\(CONSTANT, ([\w, ]+)\) UFFB_##CONSTANT,\n([\s\S]*?)#undef \1\n +(UFFB_\w+)\n\};\n/,
+    list,
+  ],
   [/^typedef struct (\w+) \{\n([\s\S]*?)\n\} \1;\n/, struct],
   [/^typedef struct (\w+) \1;\n/, ([, name]) => ({ kind: "opaque", name: name! })],
   [/^UFFB_API ([^;]*?)(\w+)\(([^)]*)\);\n/, fn],
-  [/^(?:#ifndef UFFB_\w*H|#define UFFB_\w*H|#endif|#include .*|#define UFFB_API .*)\n/, () => undefined],
-  [/^#ifdef __cplusplus\n[\s\S]*?#endif\n/, () => undefined],
+  [/^(?:#ifndef UFFB_\w*H|#define UFFB_\w*H|#endif|#include .*|#define UFFB_API .*)\n/, () => []],
+  [/^#ifdef __cplusplus\n[\s\S]*?#endif\n/, () => []],
 ];
 
 /** Reads the header's declarations in order, each with the comment that stands right before it. */
@@ -66,8 +74,7 @@ export function readHeader(header: string): Declaration[] {
     for (const [form, make] of length > 0 ? [] : FORMS) {
       const match = form.exec(rest);
       if (!match) continue;
-      const declaration = make(match, doc);
-      if (declaration) declarations.push(declaration);
+      declarations.push(...[make(match, doc)].flat());
       doc = "";
       length = match[0].length;
       break;
@@ -88,6 +95,37 @@ function text(comment: string | undefined): string {
 
 function constant([, name, value, comment]: string[], doc: string): Declaration {
   return { kind: "constant", name: name!, value: Number(value), heading: doc, doc: text(comment) };
+}
+
+/** An enum whose members stand in an .inc file: a constant a line, how many there are, and what else the lines say. */
+function list([, macro, columns, body, count]: string[], doc: string): Declaration[] {
+  const line = new RegExp(`^${macro}\\((\\w+), (.*)\\)(?: *(/\\*.*\\*/))?$`);
+  const names = columns!.split(", ");
+  const constants: Declaration[] = [];
+  const rows: Row[] = [];
+  for (const source of body!
+    .replace(new RegExp(`^${COMMENT}\n`), "")
+    .trimEnd()
+    .split("\n")) {
+    const [, name, values, comment] = line.exec(source) ?? [];
+    const fields = values?.split(", ").map((value) => value.replaceAll('"', ""));
+    if (fields?.length !== names.length)
+      throw new Error(`uffb.h: line of ${macro} not understood: ${source}`);
+    const heading = rows.length === 0 ? doc : "";
+    constants.push({
+      kind: "constant",
+      name: `UFFB_${name}`,
+      value: rows.length,
+      heading,
+      doc: text(comment),
+    });
+    rows.push({
+      value: `UFFB_${name}`,
+      ...Object.fromEntries(names.map((column, i) => [column, fields[i]!])),
+    });
+  }
+  constants.push({ kind: "constant", name: count!, value: rows.length, heading: "", doc: "" });
+  return [...constants, { kind: "list", name: `${macro!.replace("UFFB_", "")}S`, rows, doc }];
 }
 
 function struct([, name, body]: string[], doc: string): Declaration {
@@ -167,6 +205,16 @@ export function generate(header: string, { origin, opaque: others }: Setting = E
     if (doc !== "") out.push(...docstring(doc, ""));
     out.push(`export const ${name} = ${value};`);
   }
+  for (const { name, rows, doc } of of("list")) {
+    out.push("", ...docstring(doc, ""), `export const ${name} = [`);
+    for (const { value, ...columns } of rows) {
+      const fields = Object.entries(columns).map(([column, words]) => `${column}: ${quote(words)}`);
+      const members = [`value: ${value}`, ...fields];
+      const line = `  { ${members.join(", ")} },`;
+      out.push(...(line.length > WIDTH ? ["  {", ...members.map((one) => `    ${one},`), "  },"] : [line]));
+    }
+    out.push("] as const;");
+  }
   for (const { name, fields, doc } of structs) {
     out.push("", ...(doc === "" ? [] : docstring(doc, "")), `export interface ${pascal(name)} {`);
     for (const field of fields) {
@@ -229,9 +277,12 @@ function wrap(words: string, prefix: string): string[] {
   return lines;
 }
 
-/** The text of headers, one after the other. */
+/** The text of headers, one after the other, with that of the .inc files they include. */
 function read(...paths: string[]): string {
-  return paths.map((path) => readFileSync(new URL(`../kernels/${path}`, import.meta.url), "utf8")).join("");
+  const file = (path: string) => readFileSync(new URL(`../kernels/${path}`, import.meta.url), "utf8");
+  return paths
+    .map((path) => file(path).replace(/^#include "(.*\.inc)"\n/gm, (_, list: string) => file(list)))
+    .join("");
 }
 
 const ENGINE: Setting = { origin: "kernels/uffb.h and kernels/bench/bench.h" };

@@ -57,12 +57,13 @@ extern "C" {
 #define UFFB_PANELS_I8 3  /* of UFFB_I8: [ceil(rows/16)][ceil(cols/4)][16][4], padded with zeros */
 #define UFFB_PANELS_I16 4 /* of UFFB_I16: [ceil(rows/16)][ceil(cols/2)][16][2], padded with zeros */
 
-/* Activations. */
-#define UFFB_GELU 0      /* exact, with erf */
-#define UFFB_GELU_TANH 1 /* the tanh approximation */
-#define UFFB_RELU 2
-#define UFFB_TANH 3
-#define UFFB_IDENTITY 4
+/* Activations, UFFB_GELU and so on: a constant for each line of activations.inc. */
+enum {
+#define UFFB_ACTIVATION(CONSTANT, name, torch, transformers) UFFB_##CONSTANT,
+#include "activations.inc"
+#undef UFFB_ACTIVATION
+    UFFB_ACTIVATION_COUNT
+};
 
 /* Where a block normalises. */
 #define UFFB_PRE_NORM 0  /* x += f(norm(x)); UltraFastBERT, crammedBERT */
@@ -106,7 +107,7 @@ typedef struct uffb_arch {
     int32_t norm_position;   /* UFFB_PRE_NORM, UFFB_POST_NORM */
     int32_t positions;       /* UFFB_SINUSOIDAL, UFFB_LEARNED */
     int32_t feedforward;     /* UFFB_FFN_* */
-    int32_t activation;      /* of the feedforward layers and the MLM transform */
+    int32_t activation;      /* of the feedforward layers and the MLM transform: UFFB_GELU... */
     int32_t pool_activation; /* after `head.pool.dense`, or on the pooled vector without it */
     int32_t pooling;         /* of the classification head: UFFB_POOL_* */
     int32_t embed_norm;      /* 1: LayerNorm on the embedding */

@@ -2,6 +2,7 @@
 #include "layer.h"
 #include "fill.h"
 #include "../engine/memory.h"
+#include "../ops/activate/scalar.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -145,13 +146,7 @@ float *uffb_bench_scratch(uffb_bench *b, int64_t size) {
     return b->scratch;
 }
 
-float uffb_bench_activate(const uffb_bench *b, float x) {
-    switch (b->shape.activation) {
-    case UFFB_GELU: return 0.5f * x * (1.0f + erff(x * 0.70710678f));
-    case UFFB_RELU: return x > 0 ? x : 0.0f;
-    default: uffb_ops_of(UFFB_ISA_generic)->activate(b->shape.activation, 1, 1, &x, 1); return x;
-    }
-}
+float uffb_bench_activate(const uffb_bench *b, float x) { return activate(b->shape.activation, x); }
 
 /* --- filling ---------------------------------------------------------------------------------------------------------------
  */

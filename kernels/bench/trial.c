@@ -251,8 +251,7 @@ static int reference(const uffb_bench *b, const float *x, double margin, double 
                 size += fabs(product);
             }
             if (b->shape.trees > 0 && step + 1 < steps && fabs(logit) <= margin * size) return 0;
-            float f = (float)logit;
-            uffb_ops_of(UFFB_ISA_generic)->activate(b->shape.activation, 1, 1, &f, 1);
+            const float f = uffb_bench_activate(b, (float)logit);
             for (int64_t i = 0; i < h; i++) y[i] += (double)f * b->out[row * h + i];
             node = b->shape.trees > 0 ? 2 * node + 1 + (logit > 0) : node + 1;
         }

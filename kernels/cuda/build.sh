@@ -26,7 +26,7 @@ flags="-std=c++17 -O3 -Xcompiler $host -Werror all-warnings
 stamp="$nvcc $flags"
 if [ "$(cat build/cuda/flags 2>/dev/null)" != "$stamp" ]; then rm -f build/cuda/*.o; fi
 echo "$stamp" >build/cuda/flags
-headers=$(find kernels -name '*.h')
+headers=$(find kernels -name '*.h' -o -name '*.inc')
 newest=$(ls -t kernels/cuda/build.sh $headers | head -n 1)
 
 failed=0 pids=

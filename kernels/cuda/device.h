@@ -31,6 +31,10 @@
 #define UFFB_DYNAMIC_SHARED(type, name) type *const name = (type *)simt::dynamic_shared()
 #endif
 
+/* Activations, by the source that the engine has. */
+#define UFFB_SCALAR __host__ __device__ inline
+#include "../ops/activate/scalar.h"
+
 /* --- errors --------------------------------------------------------------------------------------------------------------- */
 
 /* Keeps one line for uffb_cuda_error() and returns `status`. */
@@ -109,20 +113,6 @@ template <class T> __device__ inline uint4 pack(const float (&in)[PACK<T>]) {
     uint4 bits;
     memcpy(&bits, v, sizeof bits);
     return bits;
-}
-
-/* --- activations, as kernels/ops/activate/activate_generic.c has them
- * ---------------------------------------------------------------
- */
-
-__host__ __device__ inline float activate(int32_t activation, float x) {
-    switch (activation) {
-    case UFFB_GELU: return 0.5f * x * (1.0f + erff(x * 0.70710678f));
-    case UFFB_GELU_TANH: return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
-    case UFFB_RELU: return x > 0.0f ? x : 0.0f;
-    case UFFB_TANH: return tanhf(x);
-    default: return x;
-    }
 }
 
 /* --- warps ---------------------------------------------------------------------------------------------------------------- */

@@ -64,7 +64,7 @@ static void test_bad_arch(void) {
     BAD(norm_position, 2);
     BAD(positions, -1);
     BAD(feedforward, 3);
-    BAD(activation, 5);
+    BAD(activation, UFFB_ACTIVATION_COUNT);
     BAD(pool_activation, -1);
     BAD(pooling, 4);
     BAD(heads_present, 4);

@@ -2,6 +2,7 @@
  * feedforward trees are walked along the paths that the engine took; each of its branches must be right
  * unless the logit is too near 0 to tell. */
 #include "engine_test.h"
+#include "activations.h"
 #include "check.h"
 
 #include <math.h>
@@ -15,16 +16,6 @@ static double *doubles(int64_t count) {
     double *data = calloc((size_t)count, sizeof *data);
     if (!data) abort();
     return data;
-}
-
-static double activation(int32_t kind, double x) {
-    switch (kind) {
-    case UFFB_GELU: return 0.5 * x * erfc(-x / sqrt(2));
-    case UFFB_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
-    case UFFB_RELU: return fmax(x, 0);
-    case UFFB_TANH: return tanh(x);
-    default: return x;
-    }
 }
 
 /* y [rows] = w [rows, cols] x + b */
@@ -113,7 +104,7 @@ static void dense(const random_model *m, int64_t layer, const double *x, double 
     double *h = doubles(arch->width);
     linear(arch->width, n, layer_tensor(m, layer, "ffn.in.weight"), layer_tensor(m, layer, "ffn.in.bias"), x, h);
     for (int64_t i = 0; i < half; i++) {
-        h[i] = glu ? h[i] * activation(arch->activation, h[half + i]) : activation(arch->activation, h[i]);
+        h[i] = glu ? h[i] * exact_activation(arch->activation, h[half + i]) : exact_activation(arch->activation, h[i]);
     }
     linear(n, half, layer_tensor(m, layer, "ffn.out.weight"), layer_tensor(m, layer, "ffn.out.bias"), h, y);
     free(h);
@@ -147,7 +138,8 @@ static int64_t forest(const random_model *m, int64_t layer, const double *x, con
             logit += in[node * n + i] * x[i];
             magnitude += fabs(in[node * n + i] * x[i]);
         }
-        double error = fabs(logits[p] - logit), bound = TOLERANCE * magnitude, factor = activation(m->arch.activation, logit);
+        double error = fabs(logits[p] - logit), bound = TOLERANCE * magnitude,
+               factor = exact_activation(m->arch.activation, logit);
         check(error <= bound, "layer %lld, step %lld: logit %g off by %g", (long long)layer, (long long)p, logit, error);
         for (int64_t i = 0; i < n; i++) y[i] += factor * out[node * row + i * step];
         ties += p % levels + 1 < levels && fabs(logit) <= bound;
@@ -200,7 +192,7 @@ static void check_mlm(const random_model *m, int64_t first, int64_t tokens, cons
         memcpy(h, final + t * n, (size_t)n * sizeof *h);
         if (arch->mlm_transform) {
             linear(n, n, tensor_of(m, "head.mlm.dense.weight"), tensor_of(m, "head.mlm.dense.bias"), final + t * n, h);
-            for (int64_t i = 0; i < n; i++) h[i] = activation(arch->activation, h[i]);
+            for (int64_t i = 0; i < n; i++) h[i] = exact_activation(arch->activation, h[i]);
             norm(m, tensor_of(m, "head.mlm.norm.weight"), tensor_of(m, "head.mlm.norm.bias"), h, h);
         }
         linear(arch->vocab, n, decoder, tensor_of(m, "head.mlm.decoder.bias"), h, logits + t * arch->vocab);
@@ -232,7 +224,7 @@ static void check_classes(const random_model *m, int64_t sequence, int64_t token
     if (arch->pool_width) {
         linear(width, n, tensor_of(m, "head.pool.dense.weight"), tensor_of(m, "head.pool.dense.bias"), pooled, h);
     }
-    for (int64_t i = 0; i < width; i++) h[i] = activation(arch->pool_activation, h[i]);
+    for (int64_t i = 0; i < width; i++) h[i] = exact_activation(arch->pool_activation, h[i]);
     linear(arch->labels, width, tensor_of(m, "head.class.weight"), tensor_of(m, "head.class.bias"), h, logits);
     check_rows(run_output(r, CLASSES), sequence, 1, logits);
     free(pooled);

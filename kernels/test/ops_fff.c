@@ -2,6 +2,7 @@
  * branch whose logit is nearly 0, so the walk is judged along the kernel's own path: each logit must be right for the node that
  * the kernel names, and each next node must follow from the logit that the kernel gives. */
 #include "ops_test.h"
+#include "activations.h"
 #include "check.h"
 #include "view.h"
 
@@ -247,7 +248,7 @@ static void check_sum(const uffb_tree *tree, int32_t kind, const int32_t *nodes,
     double scale[UFFB_MAX_DEPTH + 1], scale_bound[UFFB_MAX_DEPTH + 1];
     for (int64_t p = 0; p <= tree->depth; p++) {
         scale[p] = exact_activation(kind, logits[p]);
-        scale_bound[p] = activation_bound(kind, logits[p]);
+        scale_bound[p] = activation_error(kind, logits[p]);
     }
     for (int64_t h = 0; h < tree->hidden; h++) {
         double expected = old[h], magnitude = fabs(expected), inexact = 0;
@@ -266,9 +267,9 @@ static void sum_case(const uffb_ops *ops, int64_t depth, int64_t hidden, int64_t
     int64_t shift = variant & 1, gap = variant & 2 ? 3 : 0, ordered = variant >> 2 & 1, levels = depth + 1;
     int64_t all = ordered ? 2 * tokens + 1 : tokens;
     const size_t path_size = (size_t)levels * sizeof(int32_t);
-    int32_t kind = variant % (UFFB_IDENTITY + 1);
-    test_case("depth %lld, hidden %lld, tokens %lld, activation %d%s", (long long)depth, (long long)hidden, (long long)tokens,
-              kind, ordered ? ", in another order" : "");
+    int32_t kind = variant % UFFB_ACTIVATION_COUNT;
+    test_case("depth %lld, hidden %lld, tokens %lld, %s%s", (long long)depth, (long long)hidden, (long long)tokens,
+              activation_names[kind], ordered ? ", in another order" : "");
     view nodes = view_new(NODES, all, levels, gap, shift), logits = view_new(LOGITS, all, levels, gap, 1 - shift);
     view y = view_new(Y, all, hidden, 1 + shift, shift), old = view_new(X, all, hidden, 0, 0);
     view parts = view_new(PART_LOGITS, all, hidden, 0, 1);

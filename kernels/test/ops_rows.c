@@ -1,5 +1,6 @@
 /* Tests of the ops that work on each row by itself: norm, softmax, activate, multiply. */
 #include "ops_test.h"
+#include "activations.h"
 #include "check.h"
 #include "view.h"
 
@@ -125,27 +126,8 @@ void test_softmax(const uffb_ops *ops, const char *isa) {
 
 /* --- activate ------------------------------------------------------------------------------------------------------------- */
 
-static const char *const activation_names[] = {"gelu", "gelu_tanh", "relu", "tanh", "identity"};
-
-double exact_activation(int32_t kind, double x) {
-    switch (kind) {
-    case UFFB_GELU: return 0.5 * x * erfc(-x / sqrt(2));
-    case UFFB_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
-    case UFFB_RELU: return fmax(x, 0);
-    case UFFB_TANH: return tanh(x);
-    default: return x;
-    }
-}
-
-/* GELU multiplies x by a factor between 0 and 1, and tanh lies between -1 and 1: that factor may be off by a
- * few units in the last place of 1. The others are exact. */
-double activation_bound(int32_t kind, double x) {
-    if (kind == UFFB_GELU || kind == UFFB_GELU_TANH) return 8 * ROUNDING * fabs(x) + FLT_MIN;
-    return kind == UFFB_TANH ? 8 * ROUNDING : 0;
-}
-
 static double check_activation(int32_t kind, float x, float y) {
-    double bound = activation_bound(kind, x), error = fabs(y - exact_activation(kind, x));
+    double bound = activation_error(kind, x), error = fabs(y - exact_activation(kind, x));
     check(error <= bound, "%s(%a) is off by %g, bound %g", activation_names[kind], (double)x, error, bound);
     return bound > 0 ? error / bound : 0;
 }
@@ -190,19 +172,34 @@ static double activate_sweep(const uffb_ops *ops, int32_t kind) {
     return worst;
 }
 
+/* A NaN in each lane of a vector and of a rest gives a NaN there and nowhere else. */
+static void keeps_nan(const uffb_ops *ops, int32_t kind) {
+    enum { LENGTH = 35 };
+    test_case("%s of NaN", activation_names[kind]);
+    for (int at = 0; at < LENGTH; at++) {
+        float x[LENGTH] = {0};
+        x[at] = NAN;
+        ops->activate(kind, 1, LENGTH, x, LENGTH);
+        for (int i = 0; i < LENGTH; i++) check(i == at ? isnan(x[i]) : x[i] == 0, "%g at %d, NaN was at %d", x[i], i, at);
+    }
+}
+
 void test_activate(const uffb_ops *ops, const char *isa) {
     test_begin("activate %s", isa);
-    double worst[UFFB_IDENTITY + 1];
-    for (int32_t kind = UFFB_GELU; kind <= UFFB_IDENTITY; kind++) {
+    for (int32_t kind = 0; kind < UFFB_ACTIVATION_COUNT; kind++) {
         for (int64_t i = 0; i < COUNT_OF(row_counts); i++) {
             for (int64_t j = 0; j < COUNT_OF(ops_lengths); j++) {
                 activate_case(ops, kind, row_counts[i], ops_lengths[j]);
             }
         }
-        worst[kind] = activate_sweep(ops, kind);
+        const double worst = activate_sweep(ops, kind);
+        if (worst > 0) test_note("%s: largest error %.2f of its bound", activation_names[kind], worst);
+        keeps_nan(ops, kind);
     }
-    test_note("largest error in parts of the bound: gelu %.2f, gelu_tanh %.2f, tanh %.2f", worst[UFFB_GELU],
-              worst[UFFB_GELU_TANH], worst[UFFB_TANH]);
+    test_case("an activation that there is not");
+    float x[35] = {0};
+    ops->activate(UFFB_ACTIVATION_COUNT, 1, COUNT_OF(x), x, COUNT_OF(x));
+    for (int i = 0; i < COUNT_OF(x); i++) check(isnan(x[i]), "x[%d] is %g, not NaN", i, x[i]);
     test_end();
 }
 

@@ -18,8 +18,4 @@ extern const int64_t ops_lengths[15];
 #define ROW_COUNTS 36
 int64_t ops_rows(int64_t index);
 
-/* An activation in double precision, and how far a kernel may be off. */
-double exact_activation(int32_t kind, double x);
-double activation_bound(int32_t kind, double x);
-
 #endif

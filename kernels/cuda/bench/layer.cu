@@ -30,7 +30,7 @@ static int32_t check_shape(const uffb_cuda_bench_shape *s) {
     if (!status && !fff(s)) status = check_range("width", s->width, 1, 1 << 24);
     if (!status) status = check_range("batch", s->batch, 1, 1 << 24);
     if (!status) status = check_range("inputs", s->inputs, s->batch, 1 << 24);
-    if (!status) status = check_range("activation", s->activation, UFFB_GELU, UFFB_IDENTITY);
+    if (!status) status = check_range("activation", s->activation, 0, UFFB_ACTIVATION_COUNT - 1);
     if (!status) status = check_range("dtype", s->dtype, UFFB_F32, UFFB_BF16);
     if (!status) status = check_range("cold", s->cold, 0, 1);
     /* Products of elements that fit are far below 2^63. */

@@ -133,7 +133,7 @@ void test_layer_misuse(void) {
     REFUSED(depth, 25);
     REFUSED(batch, 0);
     REFUSED(inputs, 3);
-    REFUSED(activation, 5);
+    REFUSED(activation, UFFB_ACTIVATION_COUNT);
     REFUSED(dtype, UFFB_F64);
     REFUSED(cold, 2);
     uffb_cuda_bench_shape other = good;

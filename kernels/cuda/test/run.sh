@@ -45,7 +45,7 @@ compile() { # compile SOURCE: when it, or any header, is newer than its object
 }
 
 # shellcheck disable=SC2046 # file names have no spaces here
-newest=$(ls -t kernels/cuda/test/run.sh $(find kernels -name '*.h') | head -n 1)
+newest=$(ls -t kernels/cuda/test/run.sh $(find kernels -name '*.h' -o -name '*.inc') | head -n 1)
 objects=
 for source in kernels/test/*.c kernels/cuda/test/*.c $(find kernels/cuda -name '*.cu' | sort); do
     case $source in kernels/test/*_test.c | *_test.cu) continue ;; esac

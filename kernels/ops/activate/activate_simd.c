@@ -1,15 +1,14 @@
 #include "../vec/math.h"
 
+/* NaN for an activation that there is not. */
 UFFB_INLINE vec apply(int32_t activation, vec x) {
-    vec half = vec_mul(x, vec_set(0.5f));
     switch (activation) {
-    case UFFB_GELU: return vec_gelu(x);
-    case UFFB_GELU_TANH: {
-        vec cube = vec_mul(vec_mul(x, x), vec_mul(x, vec_set(0.044715f)));
-        return vec_fma(half, vec_tanh(vec_mul(vec_set(0.79788456f), vec_add(x, cube))), half);
-    }
-    case UFFB_RELU: return vec_max(x, vec_zero());
-    default: return vec_tanh(x);
+#define UFFB_ACTIVATION(CONSTANT, name, ...)                                                                                   \
+    case UFFB_##CONSTANT:                                                                                                      \
+        return vec_##name(x);
+#include "../../activations.inc"
+#undef UFFB_ACTIVATION
+    default: return vec_set(NAN);
     }
 }
 
@@ -24,10 +23,12 @@ UFFB_INLINE void activate(int32_t activation, int64_t rows, int64_t cols, float 
 /* One loop per activation, so that none of them decides anything per element. */
 void KERNEL(activate)(int32_t activation, int64_t rows, int64_t cols, float *x, int64_t ldx) {
     switch (activation) {
-    case UFFB_GELU: activate(UFFB_GELU, rows, cols, x, ldx); break;
-    case UFFB_GELU_TANH: activate(UFFB_GELU_TANH, rows, cols, x, ldx); break;
-    case UFFB_RELU: activate(UFFB_RELU, rows, cols, x, ldx); break;
-    case UFFB_TANH: activate(UFFB_TANH, rows, cols, x, ldx); break;
-    default: break;
+#define UFFB_ACTIVATION(CONSTANT, ...)                                                                                         \
+    case UFFB_##CONSTANT:                                                                                                      \
+        activate(UFFB_##CONSTANT, rows, cols, x, ldx);                                                                         \
+        break;
+#include "../../activations.inc"
+#undef UFFB_ACTIVATION
+    default: activate(UFFB_ACTIVATION_COUNT, rows, cols, x, ldx);
     }
 }

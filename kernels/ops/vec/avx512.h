@@ -36,6 +36,7 @@ static inline vec vec_inverse(vec a) {
     return _mm512_fmadd_ps(near, error, near);
 }
 static inline vec vec_abs(vec a) { return _mm512_abs_ps(a); }
+/* b where either is NaN. */
 static inline vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
 static inline vec vec_min(vec a, vec b) { return _mm512_min_ps(a, b); }
 static inline vec vec_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }

@@ -1,4 +1,5 @@
-/* Vector functions good to a few units in the last place of 1. Coefficients: our own minimax fits. */
+/* Vector functions good to a few units in the last place of 1. Coefficients: our own minimax fits. NaN gives NaN: what may be
+ * one comes last in vec_max and vec_min. */
 #ifndef UFFB_SIMD_MATH_H
 #define UFFB_SIMD_MATH_H
 
@@ -6,7 +7,7 @@
 
 /* exp(x) = 2^n exp(r), |r| <= ln2/2; relative error 2e-7. Below -87 it stays at exp(-87), above 88 at exp(88). */
 UFFB_INLINE vec vec_exp(vec x) {
-    x = vec_min(vec_max(x, vec_set(-87.0f)), vec_set(88.0f));
+    x = vec_min(vec_set(88.0f), vec_max(vec_set(-87.0f), x));
     vec n = vec_round(vec_mul(x, vec_set(1.44269504f)));
     vec r = vec_fma(n, vec_set(-0.693359375f), x);
     r = vec_fma(n, vec_set(2.12194440e-4f), r);
@@ -22,7 +23,7 @@ UFFB_INLINE vec vec_exp(vec x) {
 /* x (1/2 + x P(x^2) / Q(x^2)), the fraction held from |x| = 5.66 on, where it is 1/2 - 1e-8; off by 2.3e-7 of |x|, or of 1
  * where |x| is less. */
 UFFB_INLINE vec vec_gelu(vec x) {
-    const vec t = vec_min(vec_max(x, vec_set(-5.65685425f)), vec_set(5.65685425f)), u = vec_mul(t, t);
+    const vec t = vec_min(vec_set(5.65685425f), vec_max(vec_set(-5.65685425f), x)), u = vec_mul(t, t);
     vec p = vec_set(2.19498498e-08f);
     p = vec_fma(p, u, vec_set(6.2869855e-06f));
     p = vec_fma(p, u, vec_set(0.000171569139f));
@@ -43,5 +44,15 @@ UFFB_INLINE vec vec_tanh(vec x) {
     vec e = vec_exp(vec_add(x, x));
     return vec_fma(vec_set(-2.0f), vec_inverse(vec_add(e, vec_set(1.0f))), vec_set(1.0f));
 }
+
+/* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+UFFB_INLINE vec vec_gelu_tanh(vec x) {
+    const vec half = vec_mul(x, vec_set(0.5f)), cube = vec_mul(vec_mul(x, x), vec_mul(x, vec_set(0.044715f)));
+    return vec_fma(half, vec_tanh(vec_mul(vec_set(0.79788456f), vec_add(x, cube))), half);
+}
+
+UFFB_INLINE vec vec_relu(vec x) { return vec_max(vec_zero(), x); }
+
+UFFB_INLINE vec vec_identity(vec x) { return x; }
 
 #endif

@@ -41,6 +41,7 @@ static inline vec vec_sub(vec a, vec b) { return vsubq_f32(a, b); }
 static inline vec vec_mul(vec a, vec b) { return vmulq_f32(a, b); }
 static inline vec vec_inverse(vec a) { return vdivq_f32(vdupq_n_f32(1.0f), a); }
 static inline vec vec_abs(vec a) { return vabsq_f32(a); }
+/* NaN where either is. */
 static inline vec vec_max(vec a, vec b) { return vmaxq_f32(a, b); }
 static inline vec vec_min(vec a, vec b) { return vminq_f32(a, b); }
 static inline vec vec_fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }

@@ -2,26 +2,21 @@ import {
   UFFB_FFN_DENSE,
   UFFB_FFN_FFF,
   UFFB_FFN_GLU,
-  UFFB_GELU,
-  UFFB_IDENTITY,
   UFFB_LEARNED,
   UFFB_POOL_FIRST,
   UFFB_POOL_LSE,
   UFFB_POOL_MAX,
   UFFB_POOL_MEAN,
   UFFB_PRE_NORM,
-  UFFB_RELU,
   UFFB_SINUSOIDAL,
-  UFFB_TANH,
 } from "../../../ffi/bindings.ts";
+import { activationsOf } from "./activations.ts";
 import { type Family, MAX_LABELS, type Settings, type Switch } from "./family.ts";
 import type { Section } from "./section.ts";
 
 /** Names of torch.nn classes. With "glu" appended, the first half of the layer is multiplied by the activated second half. */
-const ACTIVATIONS = { GELU: UFFB_GELU, ReLU: UFFB_RELU, Tanh: UFFB_TANH, Identity: UFFB_IDENTITY };
-
 const FEEDFORWARD_ACTIVATIONS: Record<string, { activation: number; gated: boolean }> = {};
-for (const [name, activation] of Object.entries(ACTIVATIONS)) {
+for (const [name, activation] of Object.entries(activationsOf("torch"))) {
   FEEDFORWARD_ACTIVATIONS[name] = { activation, gated: false };
   FEEDFORWARD_ACTIVATIONS[`${name}glu`] = { activation, gated: true };
 }

@@ -1,24 +1,11 @@
 /** What Hugging Face's BERT, RoBERTa and DistilBERT have in common: a post-norm encoder, learned positions, biases everywhere. */
-import {
-  UFFB_FFN_DENSE,
-  UFFB_GELU,
-  UFFB_GELU_TANH,
-  UFFB_LEARNED,
-  UFFB_POOL_FIRST,
-  UFFB_POST_NORM,
-  UFFB_RELU,
-} from "../../../ffi/bindings.ts";
+import { UFFB_FFN_DENSE, UFFB_LEARNED, UFFB_POOL_FIRST, UFFB_POST_NORM } from "../../../ffi/bindings.ts";
+import { activationsOf } from "./activations.ts";
 import { MAX_LABELS, type Settings } from "./family.ts";
 import type { Section } from "./section.ts";
 
 /** The tanh approximation goes by several names, which stand for different ways to compute it. */
-const ACTIVATIONS = {
-  gelu: UFFB_GELU,
-  gelu_new: UFFB_GELU_TANH,
-  gelu_fast: UFFB_GELU_TANH,
-  gelu_pytorch_tanh: UFFB_GELU_TANH,
-  relu: UFFB_RELU,
-};
+const ACTIVATIONS = activationsOf("transformers");
 
 const MAX_SIZE = 2 ** 24;
 const MAX_POSITIONS = 65_536;
