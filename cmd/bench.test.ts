@@ -74,7 +74,7 @@ test.each([
   [["--model", "1x11", "--length", "500"], 2, "1x11 takes 128 tokens"],
   [["--model", "1x11", "--svg", "x.svg"], 2, "--svg draws layers"],
   [["--export", "results"], 2, "end it in"],
-  [["--export", "/no/such/folder/r.json"], 1, "ENOENT"],
+  [["--export", "/no/such/folder/r.json"], 1, "cannot be written: no such folder"],
   [["--blas", "nothing"], 1, "no BLAS called nothing found"],
   [["--blas", "/no/such/lib.so"], 1, "cannot open the BLAS"],
   [["--preset", "gpt3", "--batch", "16777216"], 1, "are free; use a smaller --batch"],

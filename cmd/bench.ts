@@ -1,5 +1,8 @@
 import { cudaDevices } from "../ffi/cuda.ts";
 import { UsageError } from "../lib/base/errors.ts";
+import { formatSeconds, percent } from "../lib/base/numbers.ts";
+import type { StatusLine } from "../lib/base/progress.ts";
+import { align } from "../lib/base/table.ts";
 import { environmentWarnings, findAll, findOne } from "../lib/bench/layer/blas.ts";
 import { describeMachine, machineWarnings, measureRoofline } from "../lib/bench/measure/machine.ts";
 import { type BenchRecord, COLUMNS } from "../lib/bench/measure/record.ts";
@@ -15,7 +18,7 @@ import { toDevicePlan } from "./bench/device.ts";
 import { ARGS, toPlan } from "./bench/plan.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
-import { print, showsProgress } from "./cli/terminal.ts";
+import { print, statusLine } from "./cli/terminal.ts";
 
 /** Set when the binary is compiled from a checkout; see build.ts. */
 declare const UFFB_COMMIT: string | undefined;
@@ -42,8 +45,8 @@ export default command({
   ],
 
   sections: {
-    "FIELDS of csv, json, jsonl and sql, and of the table `records` of --db": Object.entries(COLUMNS).map(
-      ([name, [, meaning]]) => `${name.padEnd(24)} ${meaning}`,
+    "FIELDS of csv, json, jsonl and sql, and of the table `records` of --db": align(
+      Object.entries(COLUMNS).map(([name, [, meaning]]) => [name, meaning]),
     ),
   },
   exitCodes: { 1: "failure, or report found something slower" },
@@ -64,13 +67,14 @@ export default command({
     using store = args.db === undefined ? undefined : openDatabase(args.db);
     warnBefore(plan);
     const records: BenchRecord[] = [];
+    const line = statusLine();
     const commit = typeof UFFB_COMMIT === "string" ? UFFB_COMMIT : null;
-    for await (const some of run(plan, { version, commit }, showsProgress() ? draw() : () => {})) {
+    for await (const some of run(plan, { version, commit }, draw(line))) {
       records.push(...some);
       for (const write of outputs) await write(records);
       if (store) append(store, some);
     }
-    if (showsProgress()) process.stderr.write("\r\x1b[K");
+    line.clear();
     const format = args.format ?? "table";
     print(format === "table" ? toTable(records) : FORMATS[format](records));
     warnAfter(records, plan);
@@ -135,7 +139,7 @@ function list(blas: Plan["blas"]): number {
     ],
     ...blas.map(({ name, library }) => [name, `${library.version} (${library.path})`]),
   ];
-  print(lines.map(([name, text]) => `${name!.padEnd(10)}  ${text}\n`).join(""));
+  print(`${align(lines).join("\n")}\n`);
   return 0;
 }
 
@@ -146,7 +150,7 @@ function listDevices(): number {
     `${name}; ${(memory / 1e9).toFixed(1)} GB, L2 ${(l2 / 1e6).toFixed(1)} MB; ${one.multiprocessors} multiprocessors of capability ${(one.capability / 10).toFixed(1)}; ` +
       `CUDA ${version(one.runtime)}, driver for ${version(one.driver)}, ${one.cublas || "no cuBLAS"}`,
   ]);
-  print(lines.map(([name, text]) => `${name!.padEnd(10)}  ${text}\n`).join(""));
+  print(`${align(lines).join("\n")}\n`);
   return 0;
 }
 
@@ -157,29 +161,24 @@ function report(word: string, database: string | undefined): number {
     );
   }
   const comparisons = compareRuns(database);
-  const rows = comparisons.map(({ name, times, p, verdict }) =>
-    [
-      verdict.padEnd(6),
-      `${((times[1] / times[0] - 1) * 100).toFixed(1)}%`.padStart(7),
-      showSeconds(times[1]).padStart(9),
-      `p ${p.toPrecision(2)}`.padEnd(10),
-      name,
-    ].join("  "),
-  );
-  print(`${rows.join("\n")}\n`);
+  const rows = comparisons.map(({ name, times, p, verdict }) => [
+    verdict,
+    percent(times[1] / times[0] - 1, 1),
+    showSeconds(times[1]),
+    `p ${p.toPrecision(2)}`,
+    name,
+  ]);
+  print(`${align(rows, (column) => column === 1 || column === 2).join("\n")}\n`);
   return comparisons.some(({ verdict }) => verdict === "slower") ? 1 : 0;
 }
 
-/** One line that is drawn over: what runs, and how long it will take. */
-function draw(): (state: Progress) => void {
+/** Shows what runs, and how long all will take. */
+function draw(line: StatusLine): (state: Progress) => void {
   const start = performance.now();
-  let last = 0;
-  return ({ done, total, share, name }) => {
-    const now = performance.now();
-    if (now - last < 100) return;
-    last = now;
-    const part = (done + share) / total;
-    const left = part > 0 ? ((now - start) / part) * (1 - part) : 0;
-    process.stderr.write(`\r\x1b[K${done + 1}/${total} ${name}, ${Math.ceil(left / 1000)} s left`);
-  };
+  return ({ done, total, share, name }) =>
+    line.show((now) => {
+      const part = (done + share) / total;
+      const left = part > 0 ? ((now - start) / part) * (1 - part) : 0;
+      return `${done + 1}/${total} ${name}, ${formatSeconds(left / 1000)} left`;
+    });
 }

@@ -1,6 +1,7 @@
 import { existsSync, realpathSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { UffbError, UsageError } from "../lib/base/errors.ts";
+import { formatBytes } from "../lib/base/numbers.ts";
 import { quoted } from "../lib/base/printable.ts";
 import { type ConvertOptions, convertModel, convertTensors } from "../lib/convert/convert.ts";
 import { costOf } from "../lib/convert/cost.ts";
@@ -9,6 +10,7 @@ import { verificationText } from "../lib/eval/verify/report.ts";
 import { TOLERANCE, verify } from "../lib/eval/verify/verify.ts";
 import { type Checkpoint, openCheckpoint } from "../lib/files/checkpoint.ts";
 import { openModel } from "../lib/model/model.ts";
+import { flagName } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
 import { print } from "./cli/terminal.ts";
@@ -78,7 +80,7 @@ export default command({
     if (to === "safetensors") {
       for (const flag of ["dtype", "ignoreUnknown", "verify"] as const) {
         if (args[flag])
-          throw new UsageError(`--to safetensors keeps every tensor as it is; drop --${kebab(flag)}`);
+          throw new UsageError(`--to safetensors keeps every tensor as it is; drop --${flagName(flag)}`);
       }
     }
     if (to === "hf" && dtype === "int8")
@@ -105,7 +107,7 @@ export default command({
     for (const { finite, binding } of converted.weights) {
       if (!finite) messages.warn(`${source}: tensor ${quoted(binding.name)} has NaNs or infinities`);
     }
-    messages.info(`${converted.weights.length} tensors as ${dtype}, ${megabytes(converted.bytes)}`);
+    messages.info(`${converted.weights.length} tensors as ${dtype}, ${formatBytes(converted.bytes)}`);
     if (dtype !== "f32") await showCost(checkpoint, output, options, dtype);
     print(`${output}\n`);
   },
@@ -115,7 +117,7 @@ async function writeTensors(checkpoint: Checkpoint, output: string): Promise<voi
   const { bytes, shared } = await convertTensors(checkpoint, output);
   for (const [name, first] of shared)
     messages.info(`${quoted(name)} is ${quoted(first)}, which is written once`);
-  messages.info(`${checkpoint.tensors.size} tensors as they are, ${megabytes(bytes)}`);
+  messages.info(`${checkpoint.tensors.size} tensors as they are, ${formatBytes(bytes)}`);
   print(`${output}\n`);
 }
 
@@ -136,14 +138,6 @@ async function showCost(checkpoint: Checkpoint, output: string, options: Convert
   } catch (error) {
     messages.warn(`what ${dtype} changes could not be measured: ${(error as Error).message}`);
   }
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
-}
-
-function kebab(flag: string): string {
-  return flag.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
 /** The folder's or file's own name, without what tells the format. */

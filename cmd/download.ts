@@ -1,14 +1,14 @@
-import { writeSync } from "node:fs";
 import { resolve } from "node:path";
 import { UsageError } from "../lib/base/errors.ts";
+import { formatBytes } from "../lib/base/numbers.ts";
 import { type DownloadOptions, download, type Plan, planDownload } from "../lib/hub/download.ts";
 import { hubEnvironment } from "../lib/hub/environment.ts";
 import { parseRepo } from "../lib/hub/names.ts";
 import { offlineDownload } from "../lib/hub/offline.ts";
-import { formatBytes, Progress } from "../lib/hub/progress.ts";
+import { Progress } from "../lib/hub/progress.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
-import { print, showsProgress } from "./cli/terminal.ts";
+import { print, progressColumns, toStderr } from "./cli/terminal.ts";
 
 const DEFAULT_REPO = "pbelcak/UltraFastBERT-1x11-long";
 
@@ -75,7 +75,7 @@ export default command({
     }
     const progress = new Progress({
       write: toStderr,
-      columns: showsProgress() ? process.stderr.columns || 80 : undefined,
+      columns: progressColumns(),
     });
     const options: DownloadOptions = {
       ...args,
@@ -121,12 +121,4 @@ function describe({ commit, chosen, missing }: Plan, { repo, revision = "main" }
 
 function total(files: { size: number }[]): string {
   return formatBytes(files.reduce((sum, { size }) => sum + size, 0));
-}
-
-function toStderr(text: string): void {
-  try {
-    writeSync(2, text);
-  } catch {
-    // Nobody reads stderr; the exit code still tells.
-  }
 }

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { UffbError, UsageError } from "../lib/base/errors.ts";
+import { bar } from "../lib/base/progress.ts";
 import { findTasks, TASK_NAMES, type Task } from "../lib/data/tasks.ts";
 import { compare } from "../lib/eval/glue/compare.ts";
 import { takesCosine } from "../lib/eval/glue/cosine.ts";
@@ -13,7 +14,7 @@ import { openDevice } from "../lib/run/device.ts";
 import { deviceArgs, flagName, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
-import { print, showsProgress } from "./cli/terminal.ts";
+import { print, progressColumns, statusLine, toStderr } from "./cli/terminal.ts";
 
 const args = {
   model: {
@@ -176,34 +177,24 @@ function checkCosine(tasks: readonly Task[], args: Record<string, unknown>): voi
 
 /** Shows, on a terminal, how far things are; `clear` takes it off the screen. */
 function display(): Pick<TaskOptions, "onWarning" | "onProgress" | "onDownload"> & { clear(): void } {
-  const columns = showsProgress() ? process.stderr.columns || 80 : undefined;
-  const write = (text: string) => void process.stderr.write(text);
-  const downloads = new Progress({ write, columns });
-  const bar = (text: string) => {
-    if (columns !== undefined) write(`\r\x1b[K${text.slice(0, columns - 1)}`);
-  };
+  const downloads = new Progress({ write: toStderr, columns: progressColumns() });
+  const line = statusLine();
   const clear = () => {
     downloads.clear();
-    bar("");
+    line.clear();
   };
   return {
     clear,
     onDownload: downloads.show,
     onProgress: ({ title }, split, done, total) => {
-      if (done === total) bar("");
-      else bar(`${title} ${split}  ${meter(done / total)}  ${done} of ${total}`);
+      if (done === total) line.clear();
+      else line.show(() => `${title} ${split}  ${bar(done / total, 30)}  ${done} of ${total}`);
     },
     onWarning: (text) => {
       clear();
       messages.warn(text);
     },
   };
-}
-
-function meter(share: number): string {
-  const width = 30;
-  const filled = Math.floor(width * share);
-  return "█".repeat(filled) + "░".repeat(width - filled);
 }
 
 async function compareFiles(files: readonly string[], json: boolean): Promise<void> {

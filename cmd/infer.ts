@@ -14,7 +14,7 @@ import { inputArgs, inputPositionals, reportBadItem } from "./cli/input.ts";
 import { interruptSignal } from "./cli/interrupt.ts";
 import { messages } from "./cli/messages.ts";
 import { Rate } from "./cli/rate.ts";
-import { hasColor, isTerminal, print, showsProgress } from "./cli/terminal.ts";
+import { hasColor, isTerminal, print, statusLine } from "./cli/terminal.ts";
 
 /** Candidates of a mask, or lines nearest to a query. */
 const TOP = 5;
@@ -138,7 +138,9 @@ export default command({
     using owned = new DisposableStack();
     const sink = await openSink(args, model, options, owned);
     const embeds = taskOf(model, embed) === "embed";
-    const rate = new Rate(embeds && showsProgress() && !(isTerminal(1) && similar === undefined));
+    // Where results are shown on the terminal, they show the progress.
+    const shows = embeds && !(isTerminal(1) && similar === undefined);
+    const rate = new Rate(shows ? statusLine() : undefined);
     owned.defer(() => rate.clear());
     let bad = 0;
     let cut = 0;

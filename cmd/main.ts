@@ -1,5 +1,6 @@
 #!/usr/bin/env bun
 import { UffbError, UsageError } from "../lib/base/errors.ts";
+import { align } from "../lib/base/table.ts";
 import { version } from "../package.json";
 import { didYouMean } from "./cli/closest.ts";
 import type { Command } from "./cli/command.ts";
@@ -52,9 +53,7 @@ USAGE  uffb COMMAND [OPTIONS] [ARGUMENTS]
 
 COMMANDS
 
-${Object.entries(COMMANDS)
-  .map(([name, { description }]) => `  ${name.padEnd(10)}  ${description}`)
-  .join("\n")}
+${align(Object.entries(COMMANDS).map(([name, { description }]) => [`  ${name}`, description])).join("\n")}
 
 OPTIONS
 

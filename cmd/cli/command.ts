@@ -1,4 +1,5 @@
 import { type ArgsDef, type CommandDef, defineCommand, renderUsage } from "citty";
+import { align } from "../../lib/base/table.ts";
 import { type Arg, type Args, flagName, type Positional, type Values } from "./args.ts";
 import { parse } from "./parse.ts";
 import { hasColor, print } from "./terminal.ts";
@@ -80,7 +81,7 @@ async function help<A extends Args>(definition: Definition<A>, args: Args): Prom
     ...Object.entries(definition.sections ?? {}).flatMap(([title, lines]) => section(title, lines)),
     ...section(
       "EXIT CODES",
-      codes.map(([code, meaning]) => `${code.padStart(3)}  ${meaning}`),
+      align(codes, (column) => column === 0),
     ),
     "",
   ].join("\n");

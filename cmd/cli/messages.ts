@@ -1,7 +1,6 @@
-import { writeSync } from "node:fs";
 import { createConsola, type LogObject } from "consola/core";
 import { printableLines } from "../../lib/base/printable.ts";
-import { hasColor } from "./terminal.ts";
+import { hasColor, toStderr } from "./terminal.ts";
 
 const LABELS: Readonly<Record<string, [text: string, color: number]>> = {
   error: ["error: ", 31],
@@ -21,9 +20,5 @@ export const messages = createConsola({
 function report({ type, args }: LogObject): void {
   const [label, color] = LABELS[type] ?? ["", 0];
   const shown = hasColor(2) && label !== "" ? `\u001b[${color}m${label}\u001b[0m` : label;
-  try {
-    writeSync(2, `${shown}${args.map((arg) => printableLines(String(arg))).join(" ")}\n`);
-  } catch {
-    // Nobody reads stderr; the exit code still tells.
-  }
+  toStderr(`${shown}${args.map((arg) => printableLines(String(arg))).join(" ")}\n`);
 }

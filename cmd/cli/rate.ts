@@ -1,23 +1,17 @@
-import { writeSync } from "node:fs";
+import type { StatusLine } from "../../lib/base/progress.ts";
 import { messages } from "./messages.ts";
 
-const REDRAW_MS = 100;
-
-/** Counts texts on their way, and says on stderr how fast they go. */
+/** Counts texts on their way, and says how fast they go. */
 export class Rate {
   #count = 0;
-  #drawn = 0;
   readonly #started = performance.now();
 
-  /** `live`: keep a line up to date on a terminal. */
-  constructor(readonly live: boolean) {}
+  /** `line` is kept up to date, if given. */
+  constructor(readonly line: StatusLine | undefined) {}
 
   add(count: number): void {
     this.#count += count;
-    const now = performance.now();
-    if (!this.live || now - this.#drawn < REDRAW_MS) return;
-    this.#drawn = now;
-    writeSync(2, `\r\u001b[K${this.#text(now)}`);
+    this.line?.show((now) => this.#text(now));
   }
 
   /** Takes the line away, and leaves what it was in all, if that says something. */
@@ -27,8 +21,7 @@ export class Rate {
   }
 
   clear(): void {
-    if (this.#drawn > 0) writeSync(2, "\r\u001b[K");
-    this.#drawn = 0;
+    this.line?.clear();
   }
 
   #text(now: number): string {

@@ -1,5 +1,6 @@
 import { fstatSync, writeSync } from "node:fs";
 import { printableLines } from "../../lib/base/printable.ts";
+import { StatusLine } from "../../lib/base/progress.ts";
 
 /** The reader of stdout has gone (`| head`): nothing is wrong, there is just nobody left to write for. */
 export class BrokenPipe extends Error {
@@ -50,8 +51,27 @@ function isDevice(descriptor: number): boolean {
 const { NO_COLOR, CI, TERM } = process.env;
 
 /** Whether to show progress: only to somebody who watches. */
-export function showsProgress(): boolean {
+function showsProgress(): boolean {
   return isTerminal(2) && !CI && TERM !== "dumb";
+}
+
+/** Writes to stderr what is not a message. */
+export function toStderr(text: string): void {
+  try {
+    writeSync(2, text);
+  } catch {
+    // Nobody reads stderr; the exit code still tells.
+  }
+}
+
+/** Columns of the terminal to show progress on; undefined where nobody watches. */
+export function progressColumns(): number | undefined {
+  return showsProgress() ? process.stderr.columns || 80 : undefined;
+}
+
+/** A line of progress on stderr. */
+export function statusLine(): StatusLine {
+  return new StatusLine(toStderr, progressColumns());
 }
 
 /** Whether to write colours to `descriptor`. */

@@ -1,3 +1,5 @@
+import { percent } from "../base/numbers.ts";
+import { align } from "../base/table.ts";
 import type { Converted } from "./convert.ts";
 import type { Cost } from "./cost.ts";
 import { hasRows } from "./weights.ts";
@@ -32,18 +34,10 @@ export function roleLines({ weights, unused }: Converted): string[] {
     add(name, `${tensor.dtype} [${tensor.shape.join(", ")}]`, wanted.name, stored);
   }
   for (const { name, why } of unused) add(name, "", WHY[why], "");
-  const cells = [...rows.values()].map(({ cells, layers }) =>
-    cells.map((cell) => cell.replace(".*.", `.${ranges(layers)}.`)),
-  );
-  const widths = cells.reduce(
-    (most, row) => row.map((cell, c) => Math.max(cell.length, most[c] ?? 0)),
-    [0, 0, 0, 0],
-  );
-  return cells.map((row) =>
-    row
-      .map((cell, c) => cell.padEnd(widths[c]!))
-      .join("  ")
-      .trimEnd(),
+  return align(
+    [...rows.values()].map(({ cells, layers }) =>
+      cells.map((cell) => cell.replace(".*.", `.${ranges(layers)}.`)),
+    ),
   );
 }
 
@@ -64,7 +58,9 @@ export function costLines(cost: Cost, dtype: string): string[] {
   const lines = [`What ${dtype} changes, on ${sentences} built-in sentences of ${tokens} tokens:`];
   if (paths.length > 0) {
     const mean = paths.reduce((sum, share) => sum + share, 0) / paths.length;
-    lines.push(`  paths     ${percent(mean)} changed; by layer: ${paths.map(percent).join(" ")}`);
+    lines.push(
+      `  paths     ${percent(mean)} changed; by layer: ${paths.map((share) => percent(share)).join(" ")}`,
+    );
   }
   const { of, max, rms, largest } = error;
   lines.push(
@@ -75,8 +71,4 @@ export function costLines(cost: Cost, dtype: string): string[] {
       `  answers   ${answers - same} of ${answers} changed: ${percent(same / answers)} have the same best one`,
     );
   return lines;
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(share > 0 && share < 0.01 ? 2 : 1)}%`;
 }

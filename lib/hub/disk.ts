@@ -1,7 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { UffbError } from "../base/errors.ts";
-import { formatBytes } from "./progress.ts";
+import { formatBytes } from "../base/numbers.ts";
 
 const REASONS: Record<string, string> = {
   ENOSPC: "the disk is full; free some space and run the command again, it goes on where it stopped",

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { HubFile } from "./listing.ts";
-import { formatBytes, formatSeconds, Progress } from "./progress.ts";
+import { Progress } from "./progress.ts";
 
 const file = (path: string, size: number): HubFile => ({
   path,
@@ -90,25 +90,4 @@ test("starting over does not make the rate negative; resumed bytes do not count 
   show.at(20_000, { kind: "bytes", file: b, bytes: 900 });
   show.at(21_000, { kind: "done", file: b });
   expect(show.text()).toEndWith("b.bin  1.0 kB, 100 B/s\n");
-});
-
-test("numbers for people", () => {
-  expect([0, 999, 1000, 99_949, 99_950, 755_000_000, 999_600, 2 ** 52].map(formatBytes)).toEqual([
-    "0 B",
-    "999 B",
-    "1.0 kB",
-    "99.9 kB",
-    "100 kB",
-    "755 MB",
-    "1.0 MB",
-    "4504 TB",
-  ]);
-  expect([0, 0.2, 89, 91, 3599, 3700].map(formatSeconds)).toEqual([
-    "0 s",
-    "1 s",
-    "89 s",
-    "2 min",
-    "1 h 0 min",
-    "1 h 2 min",
-  ]);
 });

@@ -1,25 +1,8 @@
+import { formatBytes, formatSeconds } from "../base/numbers.ts";
+import { printable } from "../base/printable.ts";
+import { bar } from "../base/progress.ts";
 import type { DownloadEvent } from "./download.ts";
 import type { HubFile } from "./listing.ts";
-
-/** `1.5 GB`: three digits, decimal units, as the hub's pages have them. */
-export function formatBytes(bytes: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return `${unit === 0 || value >= 99.95 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
-}
-
-/** `45 s`, `3 min`, `2 h 5 min`. */
-export function formatSeconds(seconds: number): string {
-  const whole = Math.max(0, Math.ceil(seconds));
-  if (whole < 90) return `${whole} s`;
-  const minutes = Math.ceil(whole / 60);
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-}
 
 /** The rate is that of the last few seconds. */
 const WINDOW_MS = 8000;
@@ -129,14 +112,14 @@ export class Progress {
 
   #line(text: string): void {
     this.clear();
-    this.#options.write(`${text}\n`);
+    this.#options.write(`${printable(text)}\n`);
     if (this.#options.columns !== undefined) this.#redraw(this.#now());
   }
 
   #redraw(now: number): void {
     this.clear();
     const columns = this.#options.columns!;
-    const lines = [...this.#meters.values()].slice(0, MAX_BARS).map((meter) => bar(meter, columns, now));
+    const lines = [...this.#meters.values()].slice(0, MAX_BARS).map((meter) => line(meter, columns, now));
     this.#options.write(lines.map((line) => `${line}\n`).join(""));
     this.#drawn = lines.length;
     this.#drawnAt = now;
@@ -144,15 +127,14 @@ export class Progress {
 }
 
 /** `name  ████░░░░  340 MB of 755 MB, 61.2 MB/s, 7 s left`, never wider than the terminal. */
-function bar(meter: Meter, columns: number, now: number): string {
+function line(meter: Meter, columns: number, now: number): string {
   const status = meter.status(now);
   const room = columns - 1 - status.length - 4;
   const { path, size } = meter.file;
   const nameWidth = Math.min(30, Math.max(8, Math.floor(room / 2)));
-  const letters = [...path];
-  const name = letters.length > nameWidth ? `…${letters.slice(1 - nameWidth).join("")}` : path;
+  const letters = [...printable(path)];
+  const name = letters.length > nameWidth ? `…${letters.slice(1 - nameWidth).join("")}` : letters.join("");
   const barWidth = Math.min(30, room - nameWidth);
-  const filled = size === 0 ? barWidth : Math.floor((barWidth * meter.bytes) / size);
-  const drawing = barWidth >= 4 ? `  ${"█".repeat(filled)}${"░".repeat(barWidth - filled)}` : "";
+  const drawing = barWidth >= 4 ? `  ${bar(size === 0 ? 1 : meter.bytes / size, barWidth)}` : "";
   return `${name.padEnd(nameWidth)}${drawing}  ${status}`.slice(0, Math.max(1, columns - 1));
 }

@@ -9,8 +9,9 @@ import {
   type DeviceShape,
 } from "../../../ffi/cuda-bench.ts";
 import { UffbError } from "../../base/errors.ts";
+import { formatBytes } from "../../base/numbers.ts";
 import type { LayerCase } from "../layer/parts.ts";
-import { type DeviceFacts, gigabytes } from "../measure/machine.ts";
+import type { DeviceFacts } from "../measure/machine.ts";
 import { type LayerShape, neurons, shapeName } from "../measure/presets.ts";
 import type { BenchRecord } from "../measure/record.ts";
 import { type DeviceEntry, toDeviceRecords } from "./device-record.ts";
@@ -68,7 +69,7 @@ export function checkDeviceMemory(one: DeviceLayerCase, facts: DeviceFacts): voi
   );
   if (bytes <= memory) return;
   throw new UffbError(
-    `${shapeName(one.shape)} at batch ${one.batch} needs ${gigabytes(bytes)}, and ${name} has ${gigabytes(memory)}; use a smaller --batch or shape`,
+    `${shapeName(one.shape)} at batch ${one.batch} needs ${formatBytes(bytes)}, and ${name} has ${formatBytes(memory)}; use a smaller --batch or shape`,
   );
 }
 

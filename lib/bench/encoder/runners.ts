@@ -2,8 +2,9 @@ import { type Arch, UFFB_FFN_DENSE, UFFB_FFN_FFF } from "../../../ffi/bindings.t
 import type { CudaDtype } from "../../../ffi/cuda.ts";
 import type { NativeModel } from "../../../ffi/model.ts";
 import { UffbError, UsageError } from "../../base/errors.ts";
+import { formatBytes } from "../../base/numbers.ts";
 import { openModel } from "../../model/model.ts";
-import { availableMemory, gigabytes } from "../measure/machine.ts";
+import { availableMemory } from "../measure/machine.ts";
 import { PRESET_NAMES, preset, shapeName } from "../measure/presets.ts";
 import { encoderArch, modelBytes, randomModel } from "./random-model.ts";
 
@@ -66,7 +67,7 @@ export async function checkModels(
   }
   if (bytes > availableMemory()) {
     throw new UffbError(
-      `the models of ${name} need ${gigabytes(bytes)}, and ${gigabytes(availableMemory())} are free; choose a smaller one`,
+      `the models of ${name} need ${formatBytes(bytes)}, and ${formatBytes(availableMemory())} are free; choose a smaller one`,
     );
   }
 }

@@ -1,4 +1,5 @@
 /** What stands in a case of layers: the case's own, dense ones beside it, and who computes them. */
+
 import {
   benchBytes,
   type Cache,
@@ -10,7 +11,8 @@ import {
 import { type BenchShape, UFFB_GELU } from "../../../ffi/bindings.ts";
 import type { NativeModel } from "../../../ffi/model.ts";
 import { UffbError } from "../../base/errors.ts";
-import { availableMemory, gigabytes, type RunFacts } from "../measure/machine.ts";
+import { formatBytes } from "../../base/numbers.ts";
+import { availableMemory, type RunFacts } from "../measure/machine.ts";
 import { type LayerShape, neurons, shapeName } from "../measure/presets.ts";
 import type { FoundBlas } from "./blas.ts";
 
@@ -55,7 +57,7 @@ export function checkMemory(one: LayerCase, facts: RunFacts): void {
   if (bytes <= availableMemory()) return;
   const warm = one.cache === "warm" ? "" : ", or --warm, which needs one copy of the weights";
   throw new UffbError(
-    `${shapeName(one.shape)} at batch ${one.batch} needs ${gigabytes(bytes)}, and ${gigabytes(availableMemory())} are free; use a smaller --batch or shape${warm}`,
+    `${shapeName(one.shape)} at batch ${one.batch} needs ${formatBytes(bytes)}, and ${formatBytes(availableMemory())} are free; use a smaller --batch or shape${warm}`,
   );
 }
 

@@ -100,5 +100,3 @@ export interface RunFacts {
 export interface DeviceFacts extends Omit<RunFacts, "roofline"> {
   device: CudaDevice;
 }
-
-export const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;

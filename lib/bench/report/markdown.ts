@@ -2,10 +2,7 @@
  * Records for a document: of layers a matrix of all contenders and cases, then each case in full, the fastest first; of models a table.
  */
 import type { BenchRecord } from "../measure/record.ts";
-import { caseName, contenderName, type Table, tables, timePerToken, times } from "./table.ts";
-
-/** Text columns of a table; the others are numbers. */
-const TEXTS = 3;
+import { caseName, contenderName, type Table, TEXTS, tables, timePerToken, times } from "./table.ts";
 
 export function toMarkdown(records: readonly BenchRecord[]): string {
   const isLayer = ({ kind }: BenchRecord) => kind === "layer";

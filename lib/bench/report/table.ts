@@ -1,4 +1,6 @@
 /** What a person reads of records: a table for a terminal. */
+import { percent } from "../../base/numbers.ts";
+import { align } from "../../base/table.ts";
 import type { BenchRecord } from "../measure/record.ts";
 import { seconds, significant } from "./units.ts";
 
@@ -44,7 +46,7 @@ const OVERVIEW_HEAD = [
 ];
 
 export const times = (value: number | null) => (value === null ? "" : `${significant(value)}x`);
-const percent = (value: number | null) => (value === null ? "" : `${Math.round(100 * value)}%`);
+const share = (value: number | null) => (value === null ? "" : percent(value, 0));
 const giga = (value: number | null) => (value === null ? "" : significant(value / 1e9));
 
 /** Where a run has layers and models, each shape's best side by side; else a row for each record. */
@@ -84,7 +86,7 @@ export const timePerToken = (record: BenchRecord) => seconds(record.seconds_per_
 
 /** How near the limit of arithmetic a speed-up is. */
 const ofLimit = ({ speedup_fastest_dense: got, speedup_limit: limit }: BenchRecord) =>
-  percent(got === null || limit === null ? null : got / limit);
+  share(got === null || limit === null ? null : got / limit);
 
 function layerRow(record: BenchRecord): string[] {
   return [
@@ -95,7 +97,7 @@ function layerRow(record: BenchRecord): string[] {
     ofLimit(record),
     giga(record.flops),
     giga(record.bytes_per_s),
-    percent(record.share_of_bound),
+    share(record.share_of_bound),
     record.error === null ? "" : record.error.toExponential(0),
   ];
 }
@@ -109,7 +111,7 @@ function modelRow(record: BenchRecord): string[] {
     significant(record.tokens_per_s),
     times(record.speedup_fastest_dense),
     ofLimit(record),
-    percent(record.share_of_bound),
+    share(record.share_of_bound),
   ];
 }
 
@@ -146,16 +148,11 @@ function overview(layers: readonly BenchRecord[], models: readonly BenchRecord[]
   return { head: OVERVIEW_HEAD, rows };
 }
 
+/** Text columns of a table; the others are numbers. */
+export const TEXTS = 3;
+
 export function toTable(records: readonly BenchRecord[]): string {
   return tables(records)
-    .map(({ head, rows }) => {
-      const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
-      const line = (cells: readonly string[]) =>
-        cells
-          .map((text, i) => (i < 3 ? text.padEnd(widths[i]!) : text.padStart(widths[i]!)))
-          .join("  ")
-          .trimEnd();
-      return `${[line(head), ...rows.map(line)].join("\n")}\n`;
-    })
+    .map(({ head, rows }) => `${align([head, ...rows], (column) => column >= TEXTS).join("\n")}\n`)
     .join("\n");
 }

@@ -1,7 +1,9 @@
 /** What `inspect` found, for people and for programs. */
 
 import type { Pooling } from "../../../ffi/context.ts";
+import { count, formatBytes, percent, plural } from "../../base/numbers.ts";
 import { quoted } from "../../base/printable.ts";
+import { align } from "../../base/table.ts";
 import type { SentenceSettings } from "../../model/sentence.ts";
 import type { LayerUsage, PathUsage } from "./paths.ts";
 import type { Feedforward, Summary } from "./summary.ts";
@@ -14,16 +16,7 @@ const TASKS: Readonly<Record<string, string>> = {
   embedding: "encoder without head",
 };
 
-const count = (n: number) => n.toLocaleString("en-US");
-const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
-const percent = (share: number) => `${(100 * share).toFixed(share < 0.01 ? 2 : 1)}%`;
-const plural = (n: number, word: string) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
-
-/** Lines of `name  value`. */
-function table(rows: readonly [string, string][]): string {
-  const width = Math.max(...rows.map(([name]) => name.length));
-  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join("");
-}
+const ended = (lines: readonly string[]) => lines.map((line) => `${line}\n`).join("");
 
 const POOLED: Readonly<Record<Pooling, string>> = {
   first: "the first token's",
@@ -58,13 +51,13 @@ export function summaryText(summary: Summary): string {
     ...Object.entries(parameters.parts)
       .filter(([, n]) => n > 0)
       .map(([part, n]): [string, string] => [`  ${part}`, `${count(n)} (${percent(n / parameters.total)})`]),
-    ["stored", `${plural(summary.tensors.length, "tensor")}, ${dtypes}, ${megabytes(summary.bytes)}`],
+    ["stored", `${plural(summary.tensors.length, "tensor")}, ${dtypes}, ${formatBytes(summary.bytes)}`],
     [
       "tokenizer",
       tokenizer ? `${count(tokenizer.vocabSize)} entries; ${specialsText(tokenizer.specials)}` : "none",
     ],
   ];
-  return table(rows);
+  return ended(align(rows));
 }
 
 function feedforwardText({ kind, neurons, used, trees, depth, leaves }: Feedforward): string {
@@ -99,13 +92,7 @@ export function tensorsText({ tensors }: Summary): string {
     count(bytes),
   ]);
   rows.unshift(["tensor", "role", "dtype", "shape", "bytes"]);
-  const widths = rows[0]!.map((_, c) => Math.max(...rows.map((row) => row[c]!.length)));
-  const line = (row: string[]) =>
-    row
-      .map((cell, c) => (c === 4 ? cell.padStart(widths[c]!) : cell.padEnd(widths[c]!)))
-      .join("  ")
-      .trimEnd();
-  return `${rows.map(line).join("\n")}\n`;
+  return ended(align(rows, (column) => column === 4));
 }
 
 /** Columns of the chart, at most. */
@@ -125,22 +112,29 @@ export function leafBars({ visits }: LayerUsage, depth: number): string {
 }
 
 export function pathsText({ texts, tokens, depth, layers }: PathUsage): string {
-  const lines = [`How ${plural(tokens, "token")} of ${plural(texts, "text")} fall through the trees:`];
-  const width = Math.max(6, ...layers.map((usage) => leafBars(usage, depth).length));
-  const levels = `of ${depth + 1}`;
-  lines.push(
-    `layer  ${"leaves".padEnd(width)}  entropy  unused leaves   path shared with the next token, a random one`,
-  );
-  for (const usage of layers) {
+  const head = [
+    "layer",
+    "leaves",
+    "entropy",
+    "unused leaves",
+    "path shared with the next token, a random one",
+  ];
+  const rows = layers.map((usage) => {
     const { layer, entropy, deadLeaves, leaves, sharedNext, sharedRandom } = usage;
     const next = Number.isNaN(sharedNext) ? "-" : sharedNext.toFixed(2);
-    lines.push(
-      `${String(layer).padStart(5)}  ${leafBars(usage, depth).padEnd(width)}  ${entropy.toFixed(2).padStart(7)}  ` +
-        `${`${count(deadLeaves)} of ${count(leaves)}`.padStart(13)}   ${next}, ${sharedRandom.toFixed(2)} ${levels}`,
-    );
-  }
-  lines.push(`Entropy is that of a token's leaf in bits, ${depth} at most; bars show square roots.`);
-  return `${lines.join("\n")}\n`;
+    return [
+      String(layer),
+      leafBars(usage, depth),
+      entropy.toFixed(2),
+      `${count(deadLeaves)} of ${count(leaves)}`,
+      `${next}, ${sharedRandom.toFixed(2)} of ${depth + 1}`,
+    ];
+  });
+  return ended([
+    `How ${plural(tokens, "token")} of ${plural(texts, "text")} fall through the trees:`,
+    ...align([head, ...rows], (column) => [0, 2, 3].includes(column)),
+    `Entropy is that of a token's leaf in bits, ${depth} at most; bars show square roots.`,
+  ]);
 }
 
 /**

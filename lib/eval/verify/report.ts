@@ -1,4 +1,5 @@
 import { quoted } from "../../base/printable.ts";
+import { align } from "../../base/table.ts";
 import type { Report } from "./compare.ts";
 import type { Verification } from "./verify.ts";
 
@@ -41,18 +42,9 @@ const COLUMNS: { title: string; of(report: Report): string }[] = [
 /** A table for people, and the verdict. */
 export function verificationText(verification: Verification): string {
   const { passed, tolerance, isa, threads, sequences, tokens, tensors, ignored } = verification;
-  const cells = [
-    COLUMNS.map(({ title }) => title),
-    ...tensors.map((report) => COLUMNS.map(({ of }) => of(report))),
-  ];
-  const widths = COLUMNS.map((_, c) => Math.max(...cells.map((row) => row[c]!.length)));
-  const table = cells.map((row) =>
-    row
-      .map((cell, c) =>
-        c === 0 || c === row.length - 1 ? cell.padEnd(widths[c]!) : cell.padStart(widths[c]!),
-      )
-      .join("  ")
-      .trimEnd(),
+  const table = align(
+    [COLUMNS.map(({ title }) => title), ...tensors.map((report) => COLUMNS.map(({ of }) => of(report)))],
+    (column) => column > 0 && column < COLUMNS.length - 1,
   );
   const failed = tensors.filter((report) => !report.passed).length;
   const nothing = tensors.every(({ compared }) => compared === 0);

@@ -1,6 +1,7 @@
+import { count } from "../../../base/numbers.ts";
 import { METRICS } from "../../metrics.ts";
 import type { Comparison } from "../compare.ts";
-import { align, percent, signed, whole } from "./table.ts";
+import { points, signed, table } from "./table.ts";
 
 /** What `uffb glue compare` prints for people. */
 export function comparisonText(
@@ -9,19 +10,19 @@ export function comparisonText(
 ): string {
   const rows = metrics.map(({ metric, ...m }) => [
     METRICS[metric].title,
-    percent(m.a),
-    percent(m.b),
+    points(m.a),
+    points(m.b),
     signed(m.difference),
     Number.isNaN(m.interval[0]) ? "–" : `${signed(m.interval[0])} to ${signed(m.interval[1])}`,
     probability(m.p),
   ]);
-  const table = align(["metric", "A", "B", "B - A", "95% interval", "p"], rows);
+  const shown = table(["metric", "A", "B", "B - A", "95% interval", "p"], rows);
   const lines = [
     `A: ${a}`,
     `B: ${b}`,
-    `${whole(examples)} examples; intervals and p from a paired bootstrap`,
+    `${count(examples)} examples; intervals and p from a paired bootstrap`,
     "",
-    table.trimEnd(),
+    shown.trimEnd(),
   ];
   if (mcnemar) {
     const { onlyA, onlyB, p } = mcnemar;

@@ -1,7 +1,8 @@
+import { count } from "../../../base/numbers.ts";
 import type { Task } from "../../../data/tasks.ts";
 import { METRICS } from "../../metrics.ts";
 import type { Ladder } from "../ladder.ts";
-import { align, engine, percent, whole } from "./table.ts";
+import { engine, points, table } from "./table.ts";
 
 /** The steps of one task. */
 export interface LadderReport {
@@ -21,15 +22,15 @@ function ladderTable({ task, ladder: { rungs, examples } }: LadderReport): strin
     name,
     engine(run),
     (examples / run.seconds).toFixed(1),
-    whole(run.tokens / run.seconds),
+    count(run.tokens / run.seconds),
     `${(slowest / run.seconds).toFixed(2)}x`,
-    percent(score),
+    points(score),
     logitError === 0 ? "0" : logitError.toPrecision(2),
     run.isa,
   ]);
   const metric = METRICS[task.metrics[0]!].title;
-  const title = `${task.title}, ${whole(examples)} examples`;
-  return align([title, "engine", "examples/s", "tokens/s", "speed-up", metric, "logit error", "ISA"], rows);
+  const title = `${task.title}, ${count(examples)} examples`;
+  return table([title, "engine", "examples/s", "tokens/s", "speed-up", metric, "logit error", "ISA"], rows);
 }
 
 /** What `uffb glue --ladder --json` prints: the same numbers; padding does not count as tokens. */

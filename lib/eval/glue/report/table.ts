@@ -1,31 +1,21 @@
+import { align, numericColumns } from "../../../base/table.ts";
 import type { Run } from "../run.ts";
 
-/** Columns as wide as their widest cell; numbers to the right, and nothing after the last cell of a row. */
-export function align(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const table = [header, ...rows];
-  const widths = header.map((_, c) => Math.max(...table.map((row) => (row[c] ?? "").length)));
-  const numeric = header.map((_, c) => rows.every((row) => /^[+−-]?[\d.,]*$|^–$/.test(row[c] ?? "")));
-  const line = (row: readonly string[]) =>
-    row
-      .map((cell, c) => (numeric[c] ? cell.padStart(widths[c]!) : cell.padEnd(widths[c]!)))
-      .join("  ")
-      .trimEnd();
-  return table.map((row) => `${line(row)}\n`).join("");
+/** A table with a title over each column; numbers stand at the right. */
+export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  return align([header, ...rows], numericColumns(rows))
+    .map((line) => `${line}\n`)
+    .join("");
 }
 
-/** In percent, two decimals; a dash where it is not defined. */
-export function percent(value: number): string {
+/** A score as papers have it: times 100, two decimals; a dash where it is not defined. */
+export function points(value: number): string {
   return Number.isNaN(value) ? "–" : (100 * value).toFixed(2);
 }
 
 /** The same with its sign. */
 export function signed(value: number): string {
   return Number.isNaN(value) ? "–" : `${value < 0 ? "" : "+"}${(100 * value).toFixed(2)}`;
-}
-
-/** Rounded, with thousands separated. */
-export function whole(value: number): string {
-  return Math.round(value).toLocaleString("en");
 }
 
 /** What ran it: `2 threads`, `2 instances`, or a device and its dtype. */

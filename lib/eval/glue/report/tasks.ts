@@ -1,9 +1,10 @@
+import { count } from "../../../base/numbers.ts";
 import { printable } from "../../../base/printable.ts";
 import { METRICS } from "../../metrics.ts";
 import type { Evaluation } from "../evaluate.ts";
 import { AVERAGED, average, PUBLISHED } from "../published.ts";
 import type { WorstExample } from "../worst.ts";
-import { align, engine, percent, whole } from "./table.ts";
+import { engine, points, table } from "./table.ts";
 
 /** What one task gave, and the examples to show of it. */
 export interface TaskReport {
@@ -32,7 +33,7 @@ export interface TaskReport {
  *       errors                       array    { index, label, prediction, loss, texts }, worst first; absent without --errors
  *       warnings                     array
  *     average    number   over the tasks of the paper's average, as there; null unless all are there
- *     published  array    { model, scores, average }, in percent
+ *     published  array    { model, scores, average }, in points
  */
 export function toJson(reports: readonly TaskReport[]): string {
   const tasks = reports.map(({ evaluation, worst }) => {
@@ -86,20 +87,20 @@ function metricTable(reports: readonly TaskReport[]): string {
   const rows = reports.flatMap(({ evaluation }) => {
     const { dataset, run, metrics, predictions } = evaluation;
     const speed = [
-      whole(predictions.length),
-      whole(predictions.length / run.seconds),
-      whole(run.tokens / run.seconds),
+      count(predictions.length),
+      count(predictions.length / run.seconds),
+      count(run.tokens / run.seconds),
       engine(run),
       run.fixedLength ? "fixed" : "dynamic",
       run.isa,
     ];
     return metrics.map(({ metric, value, interval: [low, high] }, m) => {
-      const bounds = Number.isNaN(low) ? "–" : `${percent(low)} to ${percent(high)}`;
-      const scores = [METRICS[metric].title, percent(value), bounds];
+      const bounds = Number.isNaN(low) ? "–" : `${points(low)} to ${points(high)}`;
+      const scores = [METRICS[metric].title, points(value), bounds];
       return m === 0 ? [dataset.task.title, ...scores, ...speed] : ["", ...scores];
     });
   });
-  return align(
+  return table(
     [
       "task",
       "metric",
@@ -142,7 +143,7 @@ function paperTable(reports: readonly TaskReport[]): string {
       row(published.model, (task) => published.scores[task], published.average),
     ),
   ];
-  return align(["", ...columns.map((task) => titles.get(task)!), "average"], rows);
+  return table(["", ...columns.map((task) => titles.get(task)!), "average"], rows);
 }
 
 function worstTable({ dataset }: Evaluation, worst: readonly WorstExample[]): string[] {
@@ -154,5 +155,5 @@ function worstTable({ dataset }: Evaluation, worst: readonly WorstExample[]): st
     loss.toFixed(3),
     texts.map((text) => printable(text.trim())).join(" | "),
   ]);
-  return [align([dataset.task.title, "label", "prediction", "loss", "text"], rows)];
+  return [table([dataset.task.title, "label", "prediction", "loss", "text"], rows)];
 }
