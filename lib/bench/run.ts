@@ -1,6 +1,6 @@
 import type { Cache, Fill, RowDtype } from "../../ffi/bench.ts";
 import { cpuCount } from "../../ffi/engine.ts";
-import { type DevicePlan, deviceCases } from "./device/device-cases.ts";
+import { type DevicePlan, deviceCases } from "./device-cases.ts";
 import { measureEncoder } from "./encoder/encoder.ts";
 import { walks } from "./encoder/random-model.ts";
 import { checkModels, type Dtype, openRunners } from "./encoder/runners.ts";

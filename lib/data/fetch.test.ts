@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { COMMIT, FakeHub } from "../../testing/hub/fake-hub.ts";
 import { scratch } from "../../testing/hub/setup.ts";
-import { loadSplit } from "./data.ts";
 import { fetchSplit } from "./fetch.ts";
+import { loadSplit } from "./load.ts";
 import { findTasks } from "./tasks.ts";
 
 const SNAPSHOT = fileURLToPath(

@@ -4,7 +4,7 @@ import { useCuda } from "../../ffi/cuda-library.ts";
 import { hasSimulator, useSimulator } from "../../testing/cuda.ts";
 import { CudaStubs, koffi } from "../../testing/cuda-stub.ts";
 import { REFERENCE, REFERENCE_BERT } from "../../testing/folders.ts";
-import { difference } from "../bench/device/device-timer.ts";
+import { difference } from "../bench/encoder/device.ts";
 import { type Run, run } from "../eval/glue/run.ts";
 import { type Model, openModel } from "../model/model.ts";
 import { openDevice } from "./device.ts";

@@ -7,7 +7,7 @@ import { CancelledError } from "../../ffi/status.ts";
 import { REFERENCE, reference, TemporaryFolder, writeModel, writePlain } from "../../testing/folders.ts";
 import { paperModel } from "../../testing/paper.ts";
 import { PAPER } from "../bench/measure/presets.ts";
-import { loadSplit } from "../data/data.ts";
+import { loadSplit } from "../data/load.ts";
 import { findTasks } from "../data/tasks.ts";
 import { verify } from "../eval/verify/verify.ts";
 import { type Model, openModel } from "../model/model.ts";

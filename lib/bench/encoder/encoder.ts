@@ -1,11 +1,11 @@
 import { UFFB_FFN_FFF, UFFB_FFN_GLU } from "../../../ffi/bindings.ts";
 import { type Batch, NativeContext } from "../../../ffi/context.ts";
 import type { NativeModel } from "../../../ffi/model.ts";
-import { deviceTimer } from "../device/device-timer.ts";
 import type { DeviceFacts, Roofline, RunFacts } from "../measure/machine.ts";
 import { shapeName } from "../measure/presets.ts";
 import type { BenchRecord } from "../measure/record.ts";
 import { median, outliers, quantile } from "../measure/statistics.ts";
+import { deviceTimer } from "./device.ts";
 import type { Runner } from "./runners.ts";
 
 export interface EncoderCase {

@@ -5,8 +5,8 @@ import { UffbError } from "../../base/errors.ts";
 import type { RunFacts } from "../measure/machine.ts";
 import { type LayerShape, neurons } from "../measure/presets.ts";
 import type { BenchRecord } from "../measure/record.ts";
-import { type Entry, toRecords } from "./layer-record.ts";
 import { benchShape, type LayerCase, type Part, partsOf, takesPart } from "./parts.ts";
+import { type Entry, toRecords } from "./record.ts";
 
 /** Rows compared with the double-precision reference. */
 const CHECKED = 16;

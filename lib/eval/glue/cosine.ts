@@ -1,5 +1,5 @@
 import { UffbError } from "../../base/errors.ts";
-import type { Dataset } from "../../data/data.ts";
+import type { Dataset } from "../../data/load.ts";
 import type { Task } from "../../data/tasks.ts";
 import type { Model } from "../../model/model.ts";
 import { sentenceText } from "../../model/sentence.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { loadSplit } from "../../data/data.ts";
+import { loadSplit } from "../../data/load.ts";
 import { findTasks } from "../../data/tasks.ts";
 import { bert } from "../../model/families/bert.ts";
 import { crammed } from "../../model/families/crammed.ts";

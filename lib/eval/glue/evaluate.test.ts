@@ -16,7 +16,7 @@ import {
   UFFB_TANH,
 } from "../../../ffi/bindings.ts";
 import { NativeModel } from "../../../ffi/model.ts";
-import { loadSplit } from "../../data/data.ts";
+import { loadSplit } from "../../data/load.ts";
 import { findTasks } from "../../data/tasks.ts";
 import { crammed } from "../../model/families/crammed.ts";
 import { type Model, openModel } from "../../model/model.ts";

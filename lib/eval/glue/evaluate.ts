@@ -1,4 +1,4 @@
-import type { Dataset } from "../../data/data.ts";
+import type { Dataset } from "../../data/load.ts";
 import type { Model } from "../../model/model.ts";
 import { type Interval, interval, resample } from "../bootstrap.ts";
 import { METRICS, type MetricName, type Scored, score } from "../metrics.ts";

@@ -1,6 +1,6 @@
 import { cpuCount } from "../../../ffi/engine.ts";
 import { UffbError } from "../../base/errors.ts";
-import type { Dataset } from "../../data/data.ts";
+import type { Dataset } from "../../data/load.ts";
 import type { Model } from "../../model/model.ts";
 import { MAX_LENGTH } from "./encode.ts";
 import { type EvaluateOptions, type Evaluation, evaluate } from "./evaluate.ts";

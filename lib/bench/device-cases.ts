@@ -1,10 +1,10 @@
-import type { CudaDevice, CudaDtype } from "../../../ffi/cuda.ts";
-import { measureEncoder } from "../encoder/encoder.ts";
-import { checkModels, openRunners } from "../encoder/runners.ts";
-import type { DeviceFacts } from "../measure/machine.ts";
-import { shapeName } from "../measure/presets.ts";
-import type { Case, Plan } from "../run.ts";
-import { checkDeviceMemory, type DeviceLayerCase, measureDeviceLayer } from "./device-layer.ts";
+import type { CudaDevice, CudaDtype } from "../../ffi/cuda.ts";
+import { checkDeviceMemory, type DeviceLayerCase, measureDeviceLayer } from "./device/layer.ts";
+import { measureEncoder } from "./encoder/encoder.ts";
+import { checkModels, openRunners } from "./encoder/runners.ts";
+import type { DeviceFacts } from "./measure/machine.ts";
+import { shapeName } from "./measure/presets.ts";
+import type { Case, Plan } from "./run.ts";
 
 /** Where a plan runs, when that is not the CPU. */
 export interface DevicePlan {

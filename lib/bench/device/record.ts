@@ -3,7 +3,7 @@ import type { DeviceFacts } from "../measure/machine.ts";
 import { type LayerShape, neurons, shapeName } from "../measure/presets.ts";
 import type { BenchRecord } from "../measure/record.ts";
 import { median, outliers, quantile } from "../measure/statistics.ts";
-import type { DeviceLayerCase } from "./device-layer.ts";
+import type { DeviceLayerCase } from "./layer.ts";
 
 /** One contender of a case on a device. */
 export interface DeviceEntry {

@@ -14,7 +14,7 @@ import type { LayerCase } from "../layer/parts.ts";
 import type { DeviceFacts } from "../measure/machine.ts";
 import { type LayerShape, neurons, shapeName } from "../measure/presets.ts";
 import type { BenchRecord } from "../measure/record.ts";
-import { type DeviceEntry, toDeviceRecords } from "./device-record.ts";
+import { type DeviceEntry, toDeviceRecords } from "./record.ts";
 
 export interface DeviceLayerCase extends Pick<LayerCase, "shape" | "batch" | "paths" | "seconds"> {
   cache: "warm" | "rotated";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { UffbError } from "../base/errors.ts";
-import { type DataOptions, loadSplit } from "./data.ts";
+import { type DataOptions, loadSplit } from "./load.ts";
 import { readParquet } from "./parquet.ts";
 import { findTasks, type Split } from "./tasks.ts";
 
