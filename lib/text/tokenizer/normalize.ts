@@ -1,6 +1,6 @@
 import { UffbError } from "../../base/errors.ts";
 import { asArray, asFlag, asObject, asString, type JsonObject, pick } from "../../base/json.ts";
-import { readPattern } from "./pattern.ts";
+import { readPattern } from "./pattern/pattern.ts";
 
 type Step = (text: string) => string;
 type Reader = (config: JsonObject, where: string, depth: number) => Step[];
@@ -38,8 +38,8 @@ const READERS: Record<string, Reader> = {
   },
   Replace: (config, where) => {
     const pattern = readPattern(config.pattern, `${where}.pattern`);
-    const content = asString(config.content, `${where}.content`, MAX_CONTENT).replaceAll("$", "$$$$");
-    return [(text) => text.replace(pattern, content)];
+    const content = asString(config.content, `${where}.content`, MAX_CONTENT);
+    return [(text) => pattern.replace(text, content)];
   },
   BertNormalizer: (config, where) => {
     const lower = asFlag(config.lowercase, `${where}.lowercase`, true);

@@ -1,7 +1,7 @@
 import { ByteLevelPreTokenizer } from "@huggingface/tokenizers";
 import { UffbError } from "../../base/errors.ts";
 import { asArray, asFlag, asObject, fail, type JsonObject, pick, show } from "../../base/json.ts";
-import { readPattern } from "./pattern.ts";
+import { readPattern } from "./pattern/pattern.ts";
 
 type Step = (text: string) => string[];
 type Reader = (config: JsonObject, where: string, depth: number) => Step[];
@@ -96,10 +96,10 @@ function readSplit(config: JsonObject, where: string): Step[] {
     (text) => {
       const words: string[] = [];
       let end = 0;
-      for (const match of text.matchAll(pattern)) {
-        if (keepRest && match.index > end) words.push(text.slice(end, match.index));
-        if (keepMatches && match[0] !== "") words.push(match[0]);
-        end = match.index + match[0].length;
+      for (const [from, to] of pattern.find(text)) {
+        if (keepRest && from > end) words.push(text.slice(end, from));
+        if (keepMatches && to > from) words.push(text.slice(from, to));
+        end = to;
       }
       if (keepRest && end < text.length) words.push(text.slice(end));
       return words;

@@ -1,0 +1,81 @@
+import { SplitPreTokenizer } from "@huggingface/tokenizers";
+import { UffbError } from "../../../base/errors.ts";
+import { asObject, asString, fail } from "../../../base/json.ts";
+import { BoundedMatcher } from "./bounded.ts";
+import { parseExpression } from "./expression.ts";
+import { settlesAtOnce } from "./settles.ts";
+
+/** Longest regular expression; the longest in use has about 700 characters. */
+const MAX_PATTERN = 4096;
+/** Longest text to be found as it is; the longest in use has a few characters. */
+const MAX_STRING = 256;
+
+/** Where a match lies in the text. */
+export type Span = readonly [start: number, end: number];
+
+/** What a tokenizer.json splits and replaces with. Its time is linear in the text, whatever the expression. */
+export interface Pattern {
+  /** Every match, from the left, none overlapping. Errors: UffbError when the expression takes more work on this text than any in use. */
+  find(text: string): Iterable<Span>;
+  /** The text with `content` in place of each match. Errors: those of `find`. */
+  replace(text: string, content: string): string;
+}
+
+/**
+ * Reads a `{"String": …}` or `{"Regex": …}` of tokenizer.json. The expressions are Oniguruma's; the library translates what JavaScript spells
+ * otherwise, and rejects what it cannot.
+ *
+ * A stranger's expression can keep JavaScript's own matcher, which cannot be interrupted, busy for ever. So it gets those alone that it
+ * settles at once; others are matched with a count of the steps. A library that promises linear time (RE2's) keeps that promise for one
+ * match, not for all those in a text, and knows no look-ahead, which GPT-2's expression has.
+ */
+export function readPattern(value: unknown, where: string): Pattern {
+  const config = asObject(value, where);
+  if (config.String !== undefined) {
+    const text = asString(config.String, `${where}.String`, MAX_STRING);
+    if (text === "") fail(`${where}.String`, "is empty");
+    return new NativeMatcher(text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&"));
+  }
+  const at = `${where}.Regex`;
+  const source = translate(asString(config.Regex, at, MAX_PATTERN), at);
+  const expression = parseExpression(source, at);
+  return settlesAtOnce(expression, source)
+    ? new NativeMatcher(source)
+    : new BoundedMatcher(expression, where);
+}
+
+/** An expression of Oniguruma's in JavaScript's spelling, for the flag "u". */
+function translate(regex: string, at: string): string {
+  if (regex === "") fail(at, "is empty");
+  try {
+    const { pattern } = new SplitPreTokenizer({
+      type: "Split",
+      pattern: { Regex: regex },
+      behavior: "Isolated",
+      invert: false,
+    });
+    if (pattern) return pattern.source;
+  } catch (error) {
+    throw new UffbError(`${at} is not a supported regular expression: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  return fail(at, "is not a supported regular expression");
+}
+
+/** JavaScript's own matcher, for what it settles at once. */
+class NativeMatcher implements Pattern {
+  readonly #regex: RegExp;
+
+  constructor(source: string) {
+    this.#regex = new RegExp(source, "gu");
+  }
+
+  *find(text: string): Generator<Span> {
+    for (const { index, 0: match } of text.matchAll(this.#regex)) yield [index, index + match.length];
+  }
+
+  replace(text: string, content: string): string {
+    return text.replace(this.#regex, content.replaceAll("$", "$$$$"));
+  }
+}
