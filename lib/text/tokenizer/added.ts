@@ -39,6 +39,9 @@ export function readAddedTokens(value: unknown, vocabulary: Vocabulary, where: s
 /** Longest sum of all spellings, which bounds the tree below; the longest in use has about 100,000. */
 const MAX_SPELLINGS = 500_000;
 
+/** Most looks at each character of a text, on average, for tokens that begin as the text goes on; text of one tag after another takes one or two. */
+const LOOKS = 32;
+
 interface Node {
   next: Map<number, Node>;
   token?: AddedToken;
@@ -56,10 +59,14 @@ export class AddedTokenSplitter {
   readonly #root: Node = { next: new Map() };
   /** Finds where a token may start. */
   readonly #start: RegExp | undefined;
+  readonly #where: string;
   /** Length of what #longest found. */
   #length = 0;
+  /** Characters that may still be looked at. */
+  #looks = 0;
 
   constructor(spellings: Iterable<[string, AddedToken]>, where: string) {
+    this.#where = where;
     const first = new Set<string>();
     let total = 0;
     for (const [spelling, token] of spellings) {
@@ -83,11 +90,15 @@ export class AddedTokenSplitter {
     this.#start = codes.length > 0 ? new RegExp(`[${codes.join("")}]`, "g") : undefined;
   }
 
-  /** The text's pieces in order: plain text, or the id of a token. None is empty unless all the text is. */
+  /**
+   * The text's pieces in order: plain text, or the id of a token. None is empty unless all the text is. Errors: UffbError when long tokens
+   * nearly match nearly everywhere, which would take for ever.
+   */
   split(text: string): (string | number)[] {
     const start = this.#start;
     if (!start) return [text];
     start.lastIndex = 0;
+    this.#looks = LOOKS * (text.length + 1);
     const pieces: (string | number)[] = [];
     let done = 0;
     while (start.test(text)) {
@@ -114,6 +125,8 @@ export class AddedTokenSplitter {
     let found: AddedToken | undefined;
     let node: Node | undefined = this.#root;
     for (let i = from; i < text.length; i++) {
+      if (--this.#looks < 0)
+        fail(this.#where, "nearly match this text everywhere; is the tokenizer damaged?");
       node = node.next.get(text.charCodeAt(i));
       if (!node) break;
       if (node.token) {

@@ -2,15 +2,18 @@ import { UffbError } from "../../base/errors.ts";
 import { asArray, asFlag, asObject, asString, type JsonObject, pick } from "../../base/json.ts";
 import { readPattern } from "./pattern/pattern.ts";
 
-type Step = (text: string) => string;
+/** Gives a text of at most `most` UTF-16 units, or undefined where it would be longer. */
+type Step = (text: string, most: number) => string | undefined;
 type Reader = (config: JsonObject, where: string, depth: number) => Step[];
 
 const MAX_DEPTH = 8;
 const MAX_STEPS = 64;
 /** Longest replacement of one match, in UTF-16 units. */
 const MAX_CONTENT = 32;
-/** Times that a text may grow; Unicode's own compatibility forms reach 18. */
-const MAX_GROWTH = 32;
+/** UTF-16 units that a text may grow to: one character to the 18 of Unicode's longest compatibility form, a long text to several times its length. */
+const longest = (length: number) => Math.min(32 * length, 4 * length + (1 << 16));
+/** Units normalised at once to find out how much a long text grows. */
+const PIECE = 1 << 16;
 
 /** CJK ideographs, in the ranges of Rust `tokenizers` (which has 2B920 where Unicode's block starts at 2B820). */
 const IDEOGRAPH =
@@ -25,10 +28,10 @@ const READERS: Record<string, Reader> = {
     asArray(config.normalizers, `${where}.normalizers`, MAX_STEPS).flatMap((entry, i) =>
       readSteps(entry, `${where}.normalizers[${i}]`, depth + 1),
     ),
-  NFC: () => [(text) => text.normalize("NFC")],
-  NFD: () => [(text) => text.normalize("NFD")],
-  NFKC: () => [(text) => text.normalize("NFKC")],
-  NFKD: () => [(text) => text.normalize("NFKD")],
+  NFC: () => [normalise("NFC")],
+  NFD: () => [normalise("NFD")],
+  NFKC: () => [normalise("NFKC")],
+  NFKD: () => [normalise("NFKD")],
   Lowercase: () => [lowercase],
   StripAccents: () => [(text) => text.replace(/\p{M}/gu, "")],
   Strip: (config, where) => {
@@ -39,7 +42,7 @@ const READERS: Record<string, Reader> = {
   Replace: (config, where) => {
     const pattern = readPattern(config.pattern, `${where}.pattern`);
     const content = asString(config.content, `${where}.content`, MAX_CONTENT);
-    return [(text) => pattern.replace(text, content)];
+    return [(text, most) => pattern.replace(text, content, most)];
   },
   BertNormalizer: (config, where) => {
     const lower = asFlag(config.lowercase, `${where}.lowercase`, true);
@@ -49,7 +52,7 @@ const READERS: Record<string, Reader> = {
       steps.push((text) => text.replace(IDEOGRAPH, " $& "));
     }
     if (asFlag(config.strip_accents, `${where}.strip_accents`, lower)) {
-      steps.push((text) => text.normalize("NFD").replace(/\p{Mn}/gu, ""));
+      steps.push(normalise("NFD"), (text) => text.replace(/\p{Mn}/gu, ""));
     }
     if (lower) steps.push(lowercase);
     return steps;
@@ -57,17 +60,21 @@ const READERS: Record<string, Reader> = {
 };
 
 /** Reads `normalizer` (null: none) into one function. */
-export function readNormalizer(value: unknown, where: string): Step {
+export function readNormalizer(value: unknown, where: string): (text: string) => string {
   const steps = value === undefined || value === null ? [] : readSteps(value, where, 0);
   if (steps.length > MAX_STEPS)
     throw new UffbError(`${where} has ${steps.length} steps; at most ${MAX_STEPS} are accepted`);
   return (text) => {
+    const most = longest(text.length);
     let result = text;
     for (const step of steps) {
-      result = step(result);
-      if (result.length > MAX_GROWTH * text.length) {
-        throw new UffbError(`${where} makes a text ${MAX_GROWTH} times longer; the tokenizer is damaged`);
+      const next = step(result, most);
+      if (next === undefined || next.length > most) {
+        throw new UffbError(
+          `${where} makes a text of ${text.length} characters longer than ${most}; the tokenizer is damaged`,
+        );
       }
+      result = next;
     }
     return result;
   };
@@ -77,6 +84,17 @@ function readSteps(value: unknown, where: string, depth: number): Step[] {
   if (depth > MAX_DEPTH) throw new UffbError(`${where} is nested too deeply`);
   const config = asObject(value, where);
   return pick(READERS, config, where)(config, where, depth);
+}
+
+/** One of Unicode's normal forms, the longest of which have 18 times the units of what they stand for. */
+function normalise(form: "NFC" | "NFD" | "NFKC" | "NFKD"): Step {
+  return (text, most) => {
+    for (let at = 0, units = 0; text.length > PIECE && at < text.length; at += PIECE) {
+      units += text.slice(at, at + PIECE).normalize(form).length;
+      if (units > most) return undefined;
+    }
+    return text.normalize(form);
+  };
 }
 
 /** Character by character, as in Rust: a capital sigma becomes σ even at a word's end. */

@@ -66,7 +66,7 @@ describe("a damaged tokenizer.json is named in one line", () => {
     [
       "endless words",
       (f) => (f.model.max_input_chars_per_word = 1e9),
-      "max_input_chars_per_word must be an integer from 1 to 1000",
+      "max_input_chars_per_word must be an integer from 1 to 256",
     ],
     ["added token against vocab", (f) => (f.added_tokens[0].id = 3), "but the vocabulary gives it"],
     [
@@ -179,7 +179,7 @@ describe("a damaged tokenizer.json is named in one line", () => {
           type: "Sequence",
           normalizers: Array(60).fill({ type: "Replace", pattern: { Regex: "." }, content: "aa" }),
         }),
-      "t.json: normalizer makes a text 32 times longer",
+      "t.json: normalizer makes a text of 3 characters longer than 96; ",
     ],
     [
       "too many normalizers",
@@ -213,6 +213,53 @@ describe("a damaged tokenizer.json is named in one line", () => {
     const tokenizer = Tokenizer.parse(JSON.stringify(file), "t.json");
     expect(tokenizer.encode("the").ids.length).toBeGreaterThan(2);
     expect(() => tokenizer.decode([5])).toThrow('t.json: decoder.type "CTC" is not supported');
+  });
+});
+
+describe("a tokenizer.json that makes a text endless, or takes endless time over it, is refused", () => {
+  const long = 1_000_000;
+  const cases: [name: string, change: (file: Json) => void, text: string, message: string | undefined][] = [
+    [
+      "a replacement in a long text",
+      (f) => (f.normalizer = { type: "Replace", pattern: { Regex: "." }, content: "b".repeat(32) }),
+      "a".repeat(long),
+      "longer than 4065536",
+    ],
+    [
+      "a normal form of a long text",
+      (f) => (f.normalizer = { type: "NFKD" }),
+      "\ufdfa".repeat(long),
+      "longer than 4065536",
+    ],
+    [
+      "an added token that nearly matches",
+      (f) => f.added_tokens.push({ id: 4999, content: `${"a".repeat(1000)}b`, normalized: false }),
+      "a".repeat(long),
+      "nearly match this text everywhere",
+    ],
+    [
+      "a long text to be found",
+      (f) => (f.normalizer = { type: "Replace", pattern: { String: `${"a".repeat(200)}b` }, content: "" }),
+      "a".repeat(long),
+      undefined,
+    ],
+    [
+      "pieces of every length",
+      (f) => {
+        for (let n = 1; n <= 1000; n++) f.model.vocab[`##${"a".repeat(n)}`] = 5000 + n;
+        f.model.max_input_chars_per_word = 256;
+      },
+      // Words that no cache knows.
+      Array.from({ length: 3000 }, (_, i) => `b${"a".repeat(240)}${i}`).join(" "),
+      undefined,
+    ],
+  ];
+  test.each(cases)("%s", (_, change, text, message) => {
+    const file = read("bert");
+    change(file);
+    const tokenizer = Tokenizer.parse(JSON.stringify(file), "t.json");
+    if (message === undefined) expect(tokenizer.encode(text).ids.length).toBeGreaterThan(2);
+    else expect(() => tokenizer.encode(text)).toThrow(message);
   });
 });
 

@@ -16,7 +16,9 @@ import { MAX_TOKEN, Vocabulary } from "./vocabulary.ts";
 type Model = (word: string) => number[];
 
 /** Longest word that WordPiece may be asked to cut up; BERT's is 100. */
-const MAX_WORD = 1000;
+const MAX_WORD = 256;
+/** Longest pieces that are found by trying one length after another: those of BERT have at most 18 units. */
+const MAX_TRIED = 64;
 const MAX_MERGES = 2_000_000;
 
 /** Words of each generation of the cache, and the longest of them. Text repeats its words, so that nearly all are found. */
@@ -89,10 +91,12 @@ function readWordPiece(config: JsonObject, vocabulary: Vocabulary, where: string
   const prefix = asString(config.continuing_subword_prefix ?? "##", `${where}.continuing_subword_prefix`, 16);
   const at = `${where}.max_input_chars_per_word`;
   const maxChars = asInteger(config.max_input_chars_per_word ?? 100, at, 1, MAX_WORD);
-  const { ids, longest } = vocabulary;
+  const { ids } = vocabulary;
   const continuations = new Map<string, number>();
   for (const [token, id] of ids)
     if (token.startsWith(prefix)) continuations.set(token.slice(prefix.length), id);
+  const starts = longestPiece(ids, vocabulary.longest);
+  const rests = longestPiece(continuations, vocabulary.longest);
 
   return (word) => {
     // Two UTF-16 units a character at most.
@@ -100,18 +104,65 @@ function readWordPiece(config: JsonObject, vocabulary: Vocabulary, where: string
       return [unknown];
     const pieces: number[] = [];
     for (let start = 0; start < word.length; ) {
-      const table = start === 0 ? ids : continuations;
-      let end = Math.min(word.length, start + longest);
-      let id: number | undefined;
-      for (; end > start; end--) {
-        id = table.get(word.slice(start, end));
-        if (id !== undefined) break;
-      }
-      if (id === undefined) return [unknown];
-      pieces.push(id);
-      start = end;
+      const piece = (start === 0 ? starts : rests)(word, start);
+      if (piece === undefined) return [unknown];
+      pieces.push(piece.id);
+      start = piece.end;
     }
     return pieces;
+  };
+}
+
+interface Piece {
+  id: number;
+  end: number;
+}
+
+/** Finds the longest of these pieces that a word has at a place. */
+function longestPiece(
+  ids: ReadonlyMap<string, number>,
+  longest: number,
+): (word: string, start: number) => Piece | undefined {
+  if (longest > MAX_TRIED) return longestInTree(ids);
+  return (word, start) => {
+    for (let end = Math.min(word.length, start + longest); end > start; end--) {
+      const id = ids.get(word.slice(start, end));
+      if (id !== undefined) return { id, end };
+    }
+    return undefined;
+  };
+}
+
+interface Branch {
+  next: Map<number, Branch>;
+  id?: number;
+}
+
+/** The same letter by letter, since hashing every beginning of a long word takes time cubic in its length. */
+function longestInTree(ids: ReadonlyMap<string, number>): (word: string, start: number) => Piece | undefined {
+  const root: Branch = { next: new Map() };
+  for (const [piece, id] of ids) {
+    let branch = root;
+    for (let i = 0; i < Math.min(piece.length, 2 * MAX_WORD); i++) {
+      const unit = piece.charCodeAt(i);
+      let next = branch.next.get(unit);
+      if (!next) {
+        next = { next: new Map() };
+        branch.next.set(unit, next);
+      }
+      branch = next;
+    }
+    if (piece.length <= 2 * MAX_WORD) branch.id = id;
+  }
+  return (word, start) => {
+    let found: Piece | undefined;
+    let branch: Branch | undefined = root;
+    for (let end = start; end < word.length; ) {
+      branch = branch.next.get(word.charCodeAt(end++));
+      if (!branch) break;
+      if (branch.id !== undefined) found = { id: branch.id, end };
+    }
+    return found;
   };
 }
 

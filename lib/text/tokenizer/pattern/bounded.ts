@@ -1,6 +1,6 @@
 import { UffbError } from "../../../base/errors.ts";
 import type { Choice, Node } from "./expression.ts";
-import type { Pattern, Span } from "./pattern.ts";
+import { type Pattern, replaceFound, type Span } from "./pattern.ts";
 
 /** Matches from a place of the text and then whatever `next` does; gives the end of all that, or -1. */
 type Matcher = (at: number, next: Next) => number;
@@ -43,14 +43,8 @@ export class BoundedMatcher implements Pattern {
     }
   }
 
-  replace(text: string, content: string): string {
-    let result = "";
-    let done = 0;
-    for (const [start, end] of this.find(text)) {
-      result += text.slice(done, start) + content;
-      done = end;
-    }
-    return result + text.slice(done);
+  replace(text: string, content: string, most: number): string | undefined {
+    return replaceFound(this, text, content, most);
   }
 
   #step(): void {
@@ -168,6 +162,7 @@ export class BoundedMatcher implements Pattern {
   #endsAt(match: Matcher, at: number): boolean {
     for (let start = at; start >= 0; start--) {
       this.#step();
+      if (start > 0 && width(this.#text, start - 1) === 2) continue; // between the halves of a code point
       if (match(start, (end) => (end === at ? end : -1)) >= 0) return true;
     }
     return false;

@@ -17,8 +17,25 @@ export type Span = readonly [start: number, end: number];
 export interface Pattern {
   /** Every match, from the left, none overlapping. Errors: UffbError when the expression takes more work on this text than any in use. */
   find(text: string): Iterable<Span>;
-  /** The text with `content` in place of each match. Errors: those of `find`. */
-  replace(text: string, content: string): string;
+  /** The text with `content` in place of each match; undefined when that has more than `most` UTF-16 units. Errors: those of `find`. */
+  replace(text: string, content: string, most: number): string | undefined;
+}
+
+/** The same by way of `find`. */
+export function replaceFound(
+  pattern: Pattern,
+  text: string,
+  content: string,
+  most: number,
+): string | undefined {
+  let result = "";
+  let done = 0;
+  for (const [start, end] of pattern.find(text)) {
+    result += text.slice(done, start) + content;
+    if (result.length > most) return undefined;
+    done = end;
+  }
+  return result.length + text.length - done > most ? undefined : result + text.slice(done);
 }
 
 /**
@@ -75,7 +92,10 @@ class NativeMatcher implements Pattern {
     for (const { index, 0: match } of text.matchAll(this.#regex)) yield [index, index + match.length];
   }
 
-  replace(text: string, content: string): string {
+  replace(text: string, content: string, most: number): string | undefined {
+    // A match may be empty, so that there is one more than there are units.
+    if (text.length + content.length * (text.length + 1) > most)
+      return replaceFound(this, text, content, most);
     return text.replace(this.#regex, content.replaceAll("$", "$$$$"));
   }
 }
