@@ -60,7 +60,7 @@ describe("an expression", () => {
         expect(ours).toEqual(native(source, text));
         expect(bounded(source).replace(text, "$&", 1000)).toBe(text.replace(new RegExp(source, "gu"), "$$&"));
       }),
-      { numRuns: 3000 },
+      { numRuns: 1500 },
     );
     expect(givenUp).toBeLessThan(100);
   });
@@ -78,9 +78,9 @@ describe("an expression", () => {
           expect(found(bounded(source), text)).toEqual(native(source, text)); // throws when it takes many
         },
       ),
-      { numRuns: 3000 },
+      { numRuns: 1500 },
     );
-    expect(left).toBeGreaterThan(500);
+    expect(left).toBeGreaterThan(200);
   });
 
   test.each([
