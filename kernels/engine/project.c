@@ -54,7 +54,7 @@ static void quantise_task(void *arg, int64_t task, int32_t thread) {
     const int64_t rows = left < ROWS_A_TASK ? left : ROWS_A_TASK;
     const float *a = p->a + first * p->lda;
     if (p->linear->i8.panels) {
-        p->ops->quantise(rows, p->linear->cols, a, p->lda, (uint8_t *)p->q + first * p->ldq, p->ldq, p->q_scale + first);
+        p->ops->quantise_i8(rows, p->linear->cols, a, p->lda, (uint8_t *)p->q + first * p->ldq, p->ldq, p->q_scale + first);
     } else {
         p->ops->quantise_i16(rows, p->linear->cols, a, p->lda, (int16_t *)p->q + first * p->ldq, p->ldq, p->q_scale + first);
     }

@@ -24,7 +24,8 @@ typedef void uffb_gemm_fn(int64_t m, int64_t n, int64_t k, const float *a, int64
 
 /* Activations for gemm_i8: per row, scale = max|x| / 127 and q = 128 + round(x / scale), to nearest, ties to even. q [rows,
  * ldq] is filled up with 128, which stands for 0, to a multiple of 4 columns. */
-typedef void uffb_quantise_fn(int64_t rows, int64_t cols, const float *x, int64_t ldx, uint8_t *q, int64_t ldq, float *scale);
+typedef void uffb_quantise_i8_fn(int64_t rows, int64_t cols, const float *x, int64_t ldx, uint8_t *q, int64_t ldq,
+                                 float *scale);
 
 /* A weight matrix of 8-bit integers, value q * scale. */
 typedef struct uffb_weights_i8 {
@@ -33,7 +34,7 @@ typedef struct uffb_weights_i8 {
     const int32_t *sum;   /* [n] of the integers of a row */
 } uffb_weights_i8;
 
-/* c [m, n] = a * w^T + bias, plus the old c if `accumulate`; a [m, k] as `quantise` gives it. The integers are exact and the
+/* c [m, n] = a * w^T + bias, plus the old c if `accumulate`; a [m, k] as `quantise_i8` gives it. The integers are exact and the
  * floating-point steps after them the same everywhere, so that every ISA gives the same bits. */
 typedef void uffb_gemm_i8_fn(int64_t m, int64_t n, int64_t k, const uint8_t *a, int64_t lda, const float *a_scale,
                              const uffb_weights_i8 *w, const float *bias, float *c, int64_t ldc, int32_t accumulate);

@@ -68,7 +68,7 @@ static void quantise_cases(width t, const uffb_ops *ops) {
         if (rows > 3) view_row(x, 3)[cols - 1] = -1e30f;
         void *q = malloc((size_t)(rows * ldq * t.bytes));
         memset(q, 77, (size_t)(rows * ldq * t.bytes));
-        if (t.bytes == 1) ops->quantise(rows, cols, x.data, x.ld, q, ldq, scale.data);
+        if (t.bytes == 1) ops->quantise_i8(rows, cols, x.data, x.ld, q, ldq, scale.data);
         if (t.bytes == 2) ops->quantise_i16(rows, cols, x.data, x.ld, q, ldq, scale.data);
         check_quantised(t, x, q, ldq, scale.data);
         view_check_canaries(scale, "scales");
@@ -76,8 +76,8 @@ static void quantise_cases(width t, const uffb_ops *ops) {
     }
 }
 
-void test_quantise(const uffb_ops *ops, const char *isa) {
-    test_begin("quantise %s", isa);
+void test_quantise_i8(const uffb_ops *ops, const char *isa) {
+    test_begin("quantise_i8 %s", isa);
     quantise_cases(i8, ops);
     test_end();
 }

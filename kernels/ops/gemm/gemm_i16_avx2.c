@@ -1,5 +1,5 @@
 /* 16-bit integers on AVX2: one instruction multiplies pairs and adds them up, for each of 8 columns. */
-#include "int.h"
+#include "integers.h"
 
 #include <immintrin.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* 8-bit integers on AVX2. Bytes are widened to 16 bits before they are multiplied: the instruction that multiplies bytes
  * saturates. */
-#include "int.h"
+#include "integers.h"
 
 #include <immintrin.h>
 #include <string.h>

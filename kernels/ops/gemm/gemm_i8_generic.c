@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-void uffb_quantise_generic(int64_t rows, int64_t cols, const float *x, int64_t ldx, uint8_t *q, int64_t ldq, float *scale) {
+void uffb_quantise_i8_generic(int64_t rows, int64_t cols, const float *x, int64_t ldx, uint8_t *q, int64_t ldq, float *scale) {
     for (int64_t r = 0; r < rows; r++, x += ldx, q += ldq) {
         float most = 0;
         for (int64_t i = 0; i < cols; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;

@@ -1,4 +1,5 @@
-/* One vector of floats on AVX-512 (F only). Every vec/ header defines these same names; simd/ is written once over them. */
+/* One vector of floats on AVX-512 (F only). Every vec/ header defines these same names; files called *_simd.c are written once
+ * over them. */
 #include <immintrin.h>
 
 #define VEC_LANES 16

@@ -1,5 +1,5 @@
-/* int.h: what integer kernels of either width do around their tiles. A tile sums products of integers; a step of it takes 4
- * bytes of a row and of each of the 16 columns of a panel: four integers of 8 bits, or two of 16. */
+/* integers.h: what kernels on integers of either width do around their tiles. A tile sums products of integers; a step of it
+ * takes 4 bytes of a row and of each of the 16 columns of a panel: four integers of 8 bits, or two of 16. */
 #ifndef UFFB_INT_H
 #define UFFB_INT_H
 

@@ -1,6 +1,6 @@
 /* Integers on the base AArch64 instructions. Products of bytes, in 16 bits, are added up pairwise in 32; those of 16 bits are
  * 32 bits wide as they are. Sums of pairs are added up at the end. */
-#include "int.h"
+#include "integers.h"
 
 #include <arm_neon.h>
 #include <string.h>

@@ -1,9 +1,9 @@
-/* Activations in 8 bits, with the very bits of generic/gemm_i8.c. */
+/* Activations in 8 bits, with the very bits of gemm_i8_generic.c. */
 #include "../vec/simd.h"
 
 #include <math.h>
 
-void KERNEL(quantise)(int64_t rows, int64_t cols, const float *x, int64_t ldx, uint8_t *q, int64_t ldq, float *scale) {
+void KERNEL(quantise_i8)(int64_t rows, int64_t cols, const float *x, int64_t ldx, uint8_t *q, int64_t ldq, float *scale) {
     const int64_t whole = cols / VEC_LANES * VEC_LANES;
     for (int64_t r = 0; r < rows; r++, x += ldx, q += ldq) {
         vec mosts = vec_zero();

@@ -1,5 +1,5 @@
 /* Integers on AVX-512 VNNI: one instruction adds four products of 8 bits, or two of 16, to each of 16 columns: four bytes of a
- * row and 64 of a panel are a step of either. Tiles as in simd/gemm.c. */
+ * row and 64 of a panel are a step of either. Tiles as in gemm_simd.c. */
 #include "../ops.h"
 
 #include <immintrin.h>
