@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type CudaDtype, cudaDevice } from "../../ffi/cuda.ts";
 import { cudaContenders } from "../../ffi/cuda-bench.ts";
 import { useCuda } from "../../ffi/cuda-library.ts";
+import { record } from "../../testing/bench-record.ts";
 import { hasSimulator, useSimulator } from "../../testing/cuda.ts";
 import { CudaStubs } from "../../testing/cuda-stub.ts";
 import { checkDeviceMemory, type DeviceLayerCase, measureDeviceLayer } from "./device/layer.ts";
@@ -9,7 +10,6 @@ import { measureEncoder } from "./encoder/encoder.ts";
 import { encoderArch, randomModel } from "./encoder/random-model.ts";
 import { type DeviceFacts, describeMachine } from "./measure/machine.ts";
 import { toSvg } from "./report/chart.ts";
-import { record } from "./report/recorded.ts";
 import { toTable } from "./report/table.ts";
 
 function facts(): DeviceFacts {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
+import { record } from "../../../testing/bench-record.ts";
 import { toSvg } from "./chart.ts";
-import { record } from "./recorded.ts";
 
 const dense = (batch: number, changes = {}) =>
   record({

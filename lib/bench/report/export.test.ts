@@ -2,8 +2,8 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { record } from "../../../testing/bench-record.ts";
 import { exportTo } from "./export.ts";
-import { record } from "./recorded.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "uffb-export-"));
 afterAll(() => rmSync(folder, { recursive: true }));

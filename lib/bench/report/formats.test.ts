@@ -3,10 +3,10 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { record } from "../../../testing/bench-record.ts";
 import { COLUMN_NAMES } from "../measure/record.ts";
 import { append, compareRuns, openDatabase } from "./database.ts";
 import { FORMATS, TABLE } from "./formats.ts";
-import { record } from "./recorded.ts";
 import { toTable } from "./table.ts";
 import { seconds, significant } from "./units.ts";
 

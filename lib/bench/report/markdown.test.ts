@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
+import { record } from "../../../testing/bench-record.ts";
 import type { BenchRecord } from "../measure/record.ts";
 import { toMarkdown } from "./markdown.ts";
-import { record } from "./recorded.ts";
 
 const fff = (contender: string, microseconds: number, baseline: number, changes: Partial<BenchRecord> = {}) =>
   record({

@@ -1,4 +1,4 @@
-import type { BenchRecord } from "../measure/record.ts";
+import type { BenchRecord } from "../lib/bench/measure/record.ts";
 
 /** A recorded row, for tests. */
 export const record = (changes: Partial<BenchRecord> = {}): BenchRecord => ({
