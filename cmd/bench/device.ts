@@ -1,6 +1,6 @@
 import { CUDA_DTYPES, type CudaDtype, cudaDevice } from "../../ffi/cuda.ts";
 import { UsageError } from "../../lib/base/errors.ts";
-import type { DevicePlan } from "../../lib/bench/device-cases.ts";
+import type { DevicePlan } from "../../lib/bench/plan.ts";
 import { parseDevice } from "../../lib/run/device.ts";
 
 interface Flags {

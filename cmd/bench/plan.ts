@@ -6,7 +6,7 @@ import type { Dtype } from "../../lib/bench/encoder/runners.ts";
 import { readRealPaths } from "../../lib/bench/layer/real-paths.ts";
 import { parseGrid } from "../../lib/bench/measure/grid.ts";
 import { type LayerShape, PAPER_SHAPES, preset, shapeName } from "../../lib/bench/measure/presets.ts";
-import type { Plan } from "../../lib/bench/run.ts";
+import type { Plan } from "../../lib/bench/plan.ts";
 import { type Model, openModel } from "../../lib/model/model.ts";
 import { PLAIN_SENTENCES } from "../../lib/text/sample.ts";
 import { type Args, deviceArgs, type Values } from "../cli/args.ts";

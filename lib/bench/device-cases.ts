@@ -1,16 +1,11 @@
-import type { CudaDevice, CudaDtype } from "../../ffi/cuda.ts";
-import { checkDeviceMemory, type DeviceLayerCase, measureDeviceLayer } from "./device/layer.ts";
+import type { CudaDtype } from "../../ffi/cuda.ts";
+import { measureDeviceLayer } from "./device/layer.ts";
+import { checkDeviceMemory, type DeviceLayerCase } from "./device/parts.ts";
 import { measureEncoder } from "./encoder/encoder.ts";
 import { checkModels, openRunners } from "./encoder/runners.ts";
 import type { DeviceFacts } from "./measure/machine.ts";
 import { shapeName } from "./measure/presets.ts";
-import type { Case, Plan } from "./run.ts";
-
-/** Where a plan runs, when that is not the CPU. */
-export interface DevicePlan {
-  device: CudaDevice;
-  dtypes: readonly CudaDtype[];
-}
+import type { Case, Plan } from "./plan.ts";
 
 /** The cases of a plan on a device, a layer's dtypes one by one, a model's together. Errors: UffbError, UsageError. */
 export async function deviceCases(

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { layerCases, type Plan } from "./run.ts";
+import { layerCases } from "./cases.ts";
+import type { Plan } from "./plan.ts";
 
 const plan: Plan = {
   shapes: [{ hidden: 768, trees: 1, depth: 11, width: 0 }],

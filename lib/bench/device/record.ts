@@ -1,9 +1,10 @@
 import type { CudaBench, CudaContenderInfo } from "../../../ffi/cuda-bench.ts";
+import { pathsName } from "../layer/parts.ts";
 import type { DeviceFacts } from "../measure/machine.ts";
 import { type LayerShape, neurons, shapeName } from "../measure/presets.ts";
-import type { BenchRecord } from "../measure/record.ts";
-import { median, outliers, quantile } from "../measure/statistics.ts";
-import type { DeviceLayerCase } from "./layer.ts";
+import { type BenchRecord, toRecord } from "../measure/record.ts";
+import { median } from "../measure/statistics.ts";
+import type { DeviceLayerCase } from "./parts.ts";
 
 /** One contender of a case on a device. */
 export interface DeviceEntry {
@@ -46,51 +47,27 @@ export function toDeviceRecords(
     const time = perToken(entry);
     const bytes = bench.shape.dtype === "f32" ? 4 : 2;
     const compare = (seconds: number) => (info.fff && Number.isFinite(seconds) ? seconds / time : null);
-    return {
+    return toRecord(samples, one.batch, facts, {
       kind: "layer",
       case_shape: shapeName(one.shape),
       shape: shapeName(layer),
       ...layer,
-      layers: null,
       batch: one.batch,
-      length: null,
-      padded: false,
       contender: info.name,
       level: levelOf(entry),
-      published: false,
       blas: info.library ? "cublas" : null,
       blas_version: info.library ? device.cublas : null,
-      isa: null,
-      threads: null,
       device: device.name,
       dtype: dtypeOf(entry),
       cache: one.cache,
-      paths: typeof one.paths === "string" ? one.paths : one.paths.name,
-      leaves: null,
-      busiest_leaf: null,
-      tokens: one.batch,
-      samples,
-      seconds_per_token: time,
-      tokens_per_s: 1 / time,
-      latency_p50: median(samples),
-      latency_p90: quantile(samples, 0.9),
-      latency_p99: quantile(samples, 0.99),
+      paths: pathsName(one.paths),
       speedup_same_level: compare(baseline(entry, levelOf(entry))),
       speedup_fastest_dense: compare(baseline(entry)),
       speedup_limit: info.fff ? all / used : null,
       flops: (neurons(layer).used * 4 * layer.hidden) / time,
       bytes_per_s: ((rowsRead(entry, one.batch) * 2 + 2) * layer.hidden * bytes) / time,
-      peak_flops: null,
-      peak_memory_bytes_per_s: null,
-      peak_l2_bytes_per_s: null,
-      share_of_bound: null,
       error,
       ties,
-      outliers: outliers(samples),
-      machine: facts.machine,
-      version: facts.version,
-      commit: facts.commit,
-      date: facts.date,
-    };
+    });
   });
 }

@@ -5,8 +5,8 @@ import type { NativeModel } from "../../../ffi/model.ts";
 import { NativeTaps } from "../../../ffi/taps.ts";
 import { UffbError } from "../../base/errors.ts";
 import { median } from "../measure/statistics.ts";
-import type { Timer } from "./encoder.ts";
 import type { Runner } from "./runners.ts";
+import type { Timer } from "./timer.ts";
 
 /** Error of right states: rounding, and in narrow types paths that turn for it in many layers. Wrong states are off by 1 and more. */
 const TOLERANCE: Readonly<Record<CudaDtype, number>> = { f32: 1e-3, f16: 0.1, bf16: 0.4 };

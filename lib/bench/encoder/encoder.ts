@@ -1,12 +1,14 @@
 import { UFFB_FFN_FFF, UFFB_FFN_GLU } from "../../../ffi/bindings.ts";
-import { type Batch, NativeContext } from "../../../ffi/context.ts";
+import type { Batch } from "../../../ffi/context.ts";
 import type { NativeModel } from "../../../ffi/model.ts";
 import type { DeviceFacts, Roofline, RunFacts } from "../measure/machine.ts";
 import { shapeName } from "../measure/presets.ts";
-import type { BenchRecord } from "../measure/record.ts";
-import { median, outliers, quantile } from "../measure/statistics.ts";
+import { type BenchRecord, toRecord } from "../measure/record.ts";
+import { median } from "../measure/statistics.ts";
+import { takeTurns } from "../measure/turns.ts";
 import { deviceTimer } from "./device.ts";
 import type { Runner } from "./runners.ts";
+import { cpuTimer, type Timer } from "./timer.ts";
 
 export interface EncoderCase {
   runners: readonly Runner[];
@@ -27,16 +29,6 @@ const MIN_ROUNDS = 5;
 const MAX_ROUNDS = 200;
 /** Tokens of the sequence that a device is compared with the CPU on. */
 const CHECKED = 32;
-
-/** A model that is ready to be timed. */
-export interface Timer extends Disposable {
-  readonly isa: string | null;
-  readonly threads: number | null;
-  /** Of what it computes, where that was compared. */
-  readonly error: number | null;
-  /** Seconds of one batch, from ids to final states. */
-  time(batch: Batch): Promise<number>;
-}
 
 /** One runner at one length. */
 interface Entry {
@@ -75,43 +67,26 @@ export async function measureEncoder(
         });
       }
     }
-    await takeTurns(entries, one.seconds, progress);
+    await takeTurns(
+      entries,
+      turn,
+      { seconds: one.seconds, least: 1 + MIN_ROUNDS, most: MAX_ROUNDS },
+      progress,
+    );
     const roofline = "roofline" in facts ? facts.roofline(one.threads) : undefined;
-    return entries.map((entry) => toRecord(entry, entries, one, facts, roofline));
+    return entries.map((entry) => recordOf(entry, entries, one, facts, roofline));
   } finally {
     for (const { timer } of entries) timer[Symbol.dispose]();
   }
 }
 
-function cpuTimer({ model }: Runner, threads: number): Timer {
-  const context = new NativeContext(model, { threads });
-  return {
-    isa: context.isa,
-    threads: context.threads,
-    error: null,
-    async time(batch) {
-      const before = performance.now();
-      await context.encode(batch);
-      return (performance.now() - before) / 1000;
-    },
-    [Symbol.dispose]: () => context[Symbol.dispose](),
-  };
-}
-
-async function takeTurns(entries: readonly Entry[], seconds: number, progress: (done: number) => void) {
-  const start = performance.now();
-  for (let round = 0; round < MAX_ROUNDS; round++) {
-    for (const { timer, batch, samples } of entries) {
-      let seconds = await timer.time(batch);
-      if (round > 0 && seconds >= TURN) samples.push(seconds); // the first round warms up
-      for (let spent = seconds; spent < TURN; spent += seconds) {
-        seconds = await timer.time(batch);
-        if (round > 0) samples.push(seconds);
-      }
-    }
-    const spent = (performance.now() - start) / 1000;
-    progress(Math.min(1, Math.max(spent / seconds, round / MAX_ROUNDS)));
-    if (round >= MIN_ROUNDS && spent > seconds) return;
+/** One turn: a call, or as many as fill it. The first round of all warms up and is not counted. */
+async function turn({ timer, batch, samples }: Entry, round: number): Promise<void> {
+  let seconds = await timer.time(batch);
+  if (round > 0 && seconds >= TURN) samples.push(seconds);
+  for (let spent = seconds; spent < TURN; spent += seconds) {
+    seconds = await timer.time(batch);
+    if (round > 0) samples.push(seconds);
   }
 }
 
@@ -131,7 +106,7 @@ export function flopsPerToken({ arch }: NativeModel, length: number): number {
   return layers * (projections + attention + ffn);
 }
 
-function toRecord(
+function recordOf(
   entry: Entry,
   entries: readonly Entry[],
   one: EncoderCase,
@@ -140,7 +115,6 @@ function toRecord(
 ): BenchRecord {
   const { runner, timer, samples, padded } = entry;
   const { arch } = runner.model;
-  const tokens = one.batch * one.length;
   const middle = median(samples);
   const dense = entries.find(
     (other) => other.runner.dense && other.padded === padded && other.runner.dtype === runner.dtype,
@@ -148,7 +122,7 @@ function toRecord(
   const against = dense && dense !== entry ? median(dense.samples) / middle : null;
   const length = padded ? arch.maxLength : one.length;
   const flops = (flopsPerToken(runner.model, length) * one.batch * length) / middle;
-  return {
+  return toRecord(samples, one.batch * one.length, facts, {
     kind: "model",
     case_shape: shapeName(entries[0]!.runner.model.arch),
     shape: shapeName(arch),
@@ -162,42 +136,22 @@ function toRecord(
     padded,
     contender: `${runner.name} ${runner.dtype}`,
     level: 0,
-    published: false,
-    blas: null,
-    blas_version: null,
     isa: timer.isa,
     threads: timer.threads,
     device: "device" in facts ? facts.device.name : null,
     dtype: runner.dtype,
     cache: "warm",
     paths: runner.trained ? "real" : "uniform",
-    leaves: null,
-    busiest_leaf: null,
-    tokens,
-    samples,
-    seconds_per_token: middle / tokens,
-    tokens_per_s: tokens / middle,
-    latency_p50: middle,
-    latency_p90: quantile(samples, 0.9),
-    latency_p99: quantile(samples, 0.99),
-    speedup_same_level: null,
     speedup_fastest_dense: against,
     speedup_limit:
       dense && dense !== entry
         ? flopsPerToken(dense.runner.model, length) / flopsPerToken(runner.model, length)
         : null,
     flops,
-    bytes_per_s: null,
     peak_flops: roofline?.flops ?? null,
     peak_memory_bytes_per_s: roofline?.memory ?? null,
     peak_l2_bytes_per_s: roofline?.l2 ?? null,
     share_of_bound: roofline && runner.dtype === "f32" ? flops / roofline.flops : null,
     error: timer.error,
-    ties: null,
-    outliers: outliers(samples),
-    machine: facts.machine,
-    version: facts.version,
-    commit: facts.commit,
-    date: facts.date,
-  };
+  });
 }

@@ -3,9 +3,10 @@ import { type ContenderInfo, contenderIsas, contenders, NativeBench } from "../.
 import { referenceIsa } from "../../../ffi/engine.ts";
 import { UffbError } from "../../base/errors.ts";
 import type { RunFacts } from "../measure/machine.ts";
-import { type LayerShape, neurons } from "../measure/presets.ts";
+import { neurons } from "../measure/presets.ts";
 import type { BenchRecord } from "../measure/record.ts";
-import { benchShape, type LayerCase, type Part, partsOf, takesPart } from "./parts.ts";
+import { takeTurns } from "../measure/turns.ts";
+import { benchShape, fill, type LayerCase, type Part, partsOf, takesPart } from "./parts.ts";
 import { type Entry, toRecords } from "./record.ts";
 
 /** Rows compared with the double-precision reference. */
@@ -21,8 +22,9 @@ const TRY_PRODUCT = 64;
 
 /**
  * Measures a case. Every contender is checked against a double-precision evaluation, then tried; the fastest dense one of each kind
- * gets the whole batch, others as many tokens as fit. Then all take turns, A B C A B C, until the time is up.
- * Errors: UffbError when a contender's result is wrong, or when memory does not suffice.
+ * gets the whole batch, others as many tokens as fit. Then all take turns.
+ *
+ * @throws UffbError when a contender's result is wrong, or when memory does not suffice
  */
 export async function measureLayer(
   one: LayerCase,
@@ -39,17 +41,12 @@ export async function measureLayer(
       entries.push(...(await enter(one, bench, part)));
     }
     await chooseTokens(entries, one);
-    await takeTurns(entries, one, progress);
+    const turn = ({ bench, trial, samples }: Entry) => void samples.push(bench.run(trial, one.cache));
+    await takeTurns(entries, turn, { seconds: one.seconds, least: MIN_ROUNDS, most: MAX_ROUNDS }, progress);
     return toRecords(entries, one, facts);
   } finally {
     for (const bench of benches) bench[Symbol.dispose]();
   }
-}
-
-function fill(bench: NativeBench, layer: LayerShape, paths: LayerCase["paths"]): void {
-  if (typeof paths === "string") bench.fill(paths, 1);
-  else if (layer.trees > 0) bench.fillFrom(paths.model, paths.layer, paths.input);
-  else bench.fill("uniform", 1);
 }
 
 /** The contenders of one layer, with each BLAS and instruction set they can have, checked. */
@@ -130,22 +127,4 @@ async function chooseTokens(entries: Entry[], one: LayerCase): Promise<void> {
       fastest.get(`${entry.info.name} ${entry.layer.width}`)?.entry !== entry,
   );
   for (const entry of dropped) entries.splice(entries.indexOf(entry), 1);
-}
-
-async function takeTurns(
-  entries: readonly Entry[],
-  one: LayerCase,
-  progress: (done: number) => void,
-): Promise<void> {
-  const start = performance.now();
-  for (let round = 0; round < MAX_ROUNDS; round++) {
-    for (const [i, { bench, trial, samples }] of entries.entries()) {
-      await setImmediate();
-      samples.push(bench.run(trial, one.cache));
-      const spent = (performance.now() - start) / 1000;
-      const least = (round + (i + 1) / entries.length) / MIN_ROUNDS;
-      progress(Math.min(1, least, Math.max(spent / one.seconds, round / MAX_ROUNDS)));
-    }
-    if (round + 1 >= MIN_ROUNDS && (performance.now() - start) / 1000 > one.seconds) return;
-  }
 }

@@ -5,6 +5,7 @@ import {
   type Cache,
   type ContenderInfo,
   type Fill,
+  type NativeBench,
   ROW_DTYPES,
   type RowDtype,
 } from "../../../ffi/bench.ts";
@@ -42,12 +43,33 @@ export interface LayerCase {
   seconds: number;
 }
 
+/** How records name the paths. */
+export function pathsName(paths: LayerCase["paths"]): string {
+  return typeof paths === "string" ? paths : paths.name;
+}
+
+/** Fills a bench's weights and inputs, so that its tokens take the paths of the case; dense layers have none. */
+export function fill(
+  bench: Pick<NativeBench, "fill" | "fillFrom">,
+  layer: LayerShape,
+  paths: LayerCase["paths"],
+): void {
+  if (typeof paths === "string") bench.fill(paths, 1);
+  else if (layer.trees > 0) bench.fillFrom(paths.model, paths.layer, paths.input);
+  else bench.fill("uniform", 1);
+}
+
 /** Rows of input that calls take turns with. */
 const INPUTS = 4096;
 /** Cold runs read this many times the last-level cache from elsewhere, and rotated weights take more than that together. */
 const PAST_CACHE = 4;
 const DEFAULT_CACHE = 32 * 2 ** 20;
-/** Errors: UffbError when a case needs more memory than is free, before anything is measured. */
+
+/**
+ * Checks a case before anything is measured.
+ *
+ * @throws UffbError when it needs more memory than is free
+ */
 export function checkMemory(one: LayerCase, facts: RunFacts): void {
   const bytes = bytesOf(
     one,

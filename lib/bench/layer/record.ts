@@ -2,10 +2,10 @@ import type { ContenderInfo, NativeBench, RowDtype, Trial } from "../../../ffi/b
 import { cpuCount } from "../../../ffi/engine.ts";
 import type { RunFacts } from "../measure/machine.ts";
 import { type LayerShape, neurons, shapeName } from "../measure/presets.ts";
-import type { BenchRecord } from "../measure/record.ts";
-import { median, outliers, quantile } from "../measure/statistics.ts";
+import { type BenchRecord, toRecord } from "../measure/record.ts";
+import { median } from "../measure/statistics.ts";
 import type { FoundBlas } from "./blas.ts";
-import type { LayerCase } from "./parts.ts";
+import { type LayerCase, pathsName } from "./parts.ts";
 
 /** One contender of a case. */
 export interface Entry {
@@ -52,15 +52,12 @@ export function toRecords(entries: readonly Entry[], one: LayerCase, facts: RunF
     const bytes = ((rowsRead(entry) * 2 * (dtype === "f32" ? 4 : 2) + 3 * 4) * layer.hidden) / time;
     const compare = (baseline: number) => (info.fff && Number.isFinite(baseline) ? baseline / time : null);
     const published = info.published || alone;
-    return {
+    return toRecord(samples, trial.tokens, facts, {
       kind: "layer",
       case_shape: shapeName(one.shape),
       shape: shapeName(layer),
       ...layer,
-      layers: null,
       batch: one.batch,
-      length: null,
-      padded: false,
       contender: info.name,
       level: info.level,
       published,
@@ -68,19 +65,11 @@ export function toRecords(entries: readonly Entry[], one: LayerCase, facts: RunF
       blas_version: blas?.library.version ?? null,
       isa: trial.isa ?? null,
       threads: one.threads || cpuCount(),
-      device: null,
       dtype,
       cache: one.cache,
-      paths: typeof one.paths === "string" ? one.paths : one.paths.name,
+      paths: pathsName(one.paths),
       leaves: reach?.leaves ?? null,
       busiest_leaf: reach?.busiest ?? null,
-      tokens: trial.tokens,
-      samples,
-      seconds_per_token: time,
-      tokens_per_s: 1 / time,
-      latency_p50: median(samples),
-      latency_p90: quantile(samples, 0.9),
-      latency_p99: quantile(samples, 0.99),
       speedup_same_level: compare(fastest(info.level)),
       speedup_fastest_dense: compare(fastest()),
       speedup_limit: info.fff ? all / used : null,
@@ -94,11 +83,6 @@ export function toRecords(entries: readonly Entry[], one: LayerCase, facts: RunF
         : Math.max(flops / roofline.flops, bytes / (one.cache === "warm" ? roofline.l2 : roofline.memory)),
       error,
       ties,
-      outliers: outliers(samples),
-      machine: facts.machine,
-      version: facts.version,
-      commit: facts.commit,
-      date: facts.date,
-    };
+    });
   });
 }

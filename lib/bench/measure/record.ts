@@ -1,5 +1,6 @@
 import type { Cache } from "../../../ffi/bench.ts";
-import type { Machine } from "./machine.ts";
+import type { Machine, RunFacts } from "./machine.ts";
+import { median, outliers, quantile } from "./statistics.ts";
 
 /**
  * One contender in one case: what every export writes, one JSON object or row each. COLUMNS says what the fields mean. Those that do not
@@ -133,3 +134,58 @@ export const COLUMNS: Readonly<
 };
 
 export const COLUMN_NAMES = Object.keys(COLUMNS) as (keyof BenchRecord)[];
+
+/** What only some kinds of case have. */
+const ABSENT = {
+  layers: null,
+  length: null,
+  padded: false,
+  published: false,
+  blas: null,
+  blas_version: null,
+  isa: null,
+  threads: null,
+  device: null,
+  leaves: null,
+  busiest_leaf: null,
+  speedup_same_level: null,
+  speedup_fastest_dense: null,
+  speedup_limit: null,
+  bytes_per_s: null,
+  peak_flops: null,
+  peak_memory_bytes_per_s: null,
+  peak_l2_bytes_per_s: null,
+  share_of_bound: null,
+  error: null,
+  ties: null,
+} as const satisfies Partial<BenchRecord>;
+
+/** What follows from the samples, the tokens of a call and the run. */
+const derived = (samples: number[], tokens: number, facts: Omit<RunFacts, "roofline">) => ({
+  samples,
+  tokens,
+  seconds_per_token: median(samples) / tokens,
+  tokens_per_s: tokens / median(samples),
+  latency_p50: median(samples),
+  latency_p90: quantile(samples, 0.9),
+  latency_p99: quantile(samples, 0.99),
+  outliers: outliers(samples),
+  machine: facts.machine,
+  version: facts.version,
+  commit: facts.commit,
+  date: facts.date,
+});
+
+type Derived = keyof ReturnType<typeof derived>;
+type Own = Omit<BenchRecord, Derived | keyof typeof ABSENT> & Partial<Omit<BenchRecord, Derived>>;
+
+/** The record of a contender: `samples` are the seconds of each call on `tokens`, `own` is what is the contender's or the case's own. */
+export function toRecord(
+  samples: number[],
+  tokens: number,
+  facts: Omit<RunFacts, "roofline">,
+  own: Own,
+): BenchRecord {
+  const fields: BenchRecord = { ...ABSENT, ...own, ...derived(samples, tokens, facts) };
+  return Object.fromEntries(COLUMN_NAMES.map((name) => [name, fields[name]])) as unknown as BenchRecord;
+}
