@@ -1,8 +1,19 @@
 import { UsageError } from "../base/errors.ts";
-import type { MetricName } from "../eval/metrics.ts";
 
 export const SPLITS = ["train", "dev", "test"] as const;
 export type Split = (typeof SPLITS)[number];
+
+/** What tasks are scored by; metrics.ts of the room `eval` computes each. */
+export const METRIC_NAMES = [
+  "accuracy",
+  "f1",
+  "macro-f1",
+  "matthews",
+  "pearson",
+  "spearman",
+  "exact-match",
+] as const;
+export type MetricName = (typeof METRIC_NAMES)[number];
 
 /**
  * One task of GLUE (Wang et al. 2018) or SuperGLUE (Wang et al. 2019): where its data lies, how a row becomes one input, and how it is

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import reference from "../../fixtures/glue/metrics.json";
-import { METRIC_NAMES, METRICS, type MetricName, type Scored, score } from "./metrics.ts";
+import { METRIC_NAMES, type MetricName } from "../data/tasks.ts";
+import { METRICS, type Scored, score } from "./metrics.ts";
 
 const scored = (labels: number[], predictions: number[], groups?: number[]): Scored => ({
   labels: Float64Array.from(labels),

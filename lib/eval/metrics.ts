@@ -1,3 +1,5 @@
+import type { MetricName } from "../data/tasks.ts";
+
 /** What a task's predictions are scored on. The arrays run in parallel, one entry an example. */
 export interface Scored {
   /** Class numbers, or scores of a regression. */
@@ -13,17 +15,6 @@ export interface Scored {
  * It is NaN where it is not defined.
  */
 export type Metric = (weights: Float64Array) => number;
-
-export const METRIC_NAMES = [
-  "accuracy",
-  "f1",
-  "macro-f1",
-  "matthews",
-  "pearson",
-  "spearman",
-  "exact-match",
-] as const;
-export type MetricName = (typeof METRIC_NAMES)[number];
 
 /** Each metric as GLUE's and SuperGLUE's own scripts define it (scikit-learn, SciPy), and its edge cases. */
 export const METRICS: Record<MetricName, { title: string; of: (scored: Scored) => Metric }> = {

@@ -1,6 +1,7 @@
 import { UffbError } from "../../base/errors.ts";
+import type { MetricName } from "../../data/tasks.ts";
 import { type Interval, interval, resample } from "../bootstrap.ts";
-import { METRICS, type MetricName, type Scored, score } from "../metrics.ts";
+import { METRICS, type Scored, score } from "../metrics.ts";
 import type { Prediction } from "./predictions.ts";
 
 /** Two models on the same examples. */

@@ -1,7 +1,8 @@
 import type { Dataset } from "../../data/load.ts";
+import type { MetricName } from "../../data/tasks.ts";
 import type { Model } from "../../model/model.ts";
 import { type Interval, interval, resample } from "../bootstrap.ts";
-import { METRICS, type MetricName, type Scored, score } from "../metrics.ts";
+import { METRICS, type Scored, score } from "../metrics.ts";
 import { encodeExample, MAX_LENGTH } from "./encode.ts";
 import { matchLabels } from "./labels.ts";
 import { type Prediction, predict } from "./predictions.ts";

@@ -10,12 +10,10 @@ import type { DownloadEvent } from "../../hub/download.ts";
 import { type Model, openModel } from "../../model/model.ts";
 import { evaluateCosine } from "./cosine.ts";
 import { type EvaluateOptions, type Evaluation, evaluate } from "./evaluate.ts";
-import { ladder } from "./ladder.ts";
+import { type Ladder, ladder } from "./ladder.ts";
 import { predictionLines } from "./predictions.ts";
-import type { LadderReport } from "./report/ladder.ts";
-import type { TaskReport } from "./report/tasks.ts";
 import { submissionFile } from "./submission.ts";
-import { worstExamples } from "./worst.ts";
+import { type WorstExample, worstExamples } from "./worst.ts";
 
 /** Which tasks, with which model and data, and whom to tell. */
 export interface TaskOptions {
@@ -40,6 +38,12 @@ export interface GlueOptions extends TaskOptions, Omit<EvaluateOptions, "onProgr
   errors?: number | undefined;
 }
 
+/** What one task gave, and the examples to show of it. */
+export interface TaskReport {
+  evaluation: Evaluation;
+  worst: WorstExample[];
+}
+
 /**
  * Evaluates a checkpoint on the dev set of each task, or several, each on its own. @throws UffbError at the first task that cannot be
  * evaluated, and when none is left
@@ -53,6 +57,13 @@ export async function glue(tasks: readonly Task[], options: GlueOptions): Promis
 export interface GlueLadderOptions extends TaskOptions, Pick<EvaluateOptions, "batchTokens"> {
   /** The same checkpoint with 8-bit weights; "{task}" in it is replaced, too. */
   int8?: string | undefined;
+}
+
+/** The steps of one task. */
+export interface LadderReport {
+  task: Task;
+  model: string;
+  ladder: Ladder;
 }
 
 /** Times the dev set of each task in the steps of ladder.ts. @throws as `glue` does */

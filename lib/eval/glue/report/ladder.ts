@@ -1,15 +1,7 @@
 import { count } from "../../../base/numbers.ts";
-import type { Task } from "../../../data/tasks.ts";
 import { METRICS } from "../../metrics.ts";
-import type { Ladder } from "../ladder.ts";
+import type { LadderReport } from "../glue.ts";
 import { engine, points, table } from "./table.ts";
-
-/** The steps of one task. */
-export interface LadderReport {
-  task: Task;
-  model: string;
-  ladder: Ladder;
-}
 
 /** What `uffb glue --ladder` prints for people: a table a task. */
 export function ladderText(reports: readonly LadderReport[]): string {

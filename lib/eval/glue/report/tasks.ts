@@ -2,15 +2,10 @@ import { count } from "../../../base/numbers.ts";
 import { printable } from "../../../base/printable.ts";
 import { METRICS } from "../../metrics.ts";
 import type { Evaluation } from "../evaluate.ts";
+import type { TaskReport } from "../glue.ts";
 import { AVERAGED, average, PUBLISHED } from "../published.ts";
 import type { WorstExample } from "../worst.ts";
 import { engine, points, table } from "./table.ts";
-
-/** What one task gave, and the examples to show of it. */
-export interface TaskReport {
-  evaluation: Evaluation;
-  worst: WorstExample[];
-}
 
 /**
  * What `uffb glue --json` prints:
