@@ -1,6 +1,6 @@
 import { UffbError } from "../../../base/errors.ts";
 import type { Choice, Node } from "./expression.ts";
-import { type Pattern, replaceFound, type Span } from "./pattern.ts";
+import { type Pattern, replaceFound, type Span } from "./matcher.ts";
 
 /** Matches from a place of the text and then whatever `next` does; gives the end of all that, or -1. */
 type Matcher = (at: number, next: Next) => number;

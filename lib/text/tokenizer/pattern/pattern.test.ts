@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { BoundedMatcher } from "./bounded.ts";
 import { parseExpression } from "./expression.ts";
-import { type Pattern, readPattern } from "./pattern.ts";
+import type { Pattern } from "./matcher.ts";
+import { readPattern } from "./pattern.ts";
 import { settlesAtOnce } from "./settles.ts";
 
 const GPT2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";

@@ -3,40 +3,13 @@ import { UffbError } from "../../../base/errors.ts";
 import { asObject, asString, fail } from "../../../base/json.ts";
 import { BoundedMatcher } from "./bounded.ts";
 import { parseExpression } from "./expression.ts";
+import { type Pattern, replaceFound, type Span } from "./matcher.ts";
 import { settlesAtOnce } from "./settles.ts";
 
 /** Longest regular expression; the longest in use has about 700 characters. */
 const MAX_PATTERN = 4096;
 /** Longest text to be found as it is; the longest in use has a few characters. */
 const MAX_STRING = 256;
-
-/** Where a match lies in the text. */
-export type Span = readonly [start: number, end: number];
-
-/** What a tokenizer.json splits and replaces with. Its time is linear in the text, whatever the expression. */
-export interface Pattern {
-  /** Every match, from the left, none overlapping. Errors: UffbError when the expression takes more work on this text than any in use. */
-  find(text: string): Iterable<Span>;
-  /** The text with `content` in place of each match; undefined when that has more than `most` UTF-16 units. Errors: those of `find`. */
-  replace(text: string, content: string, most: number): string | undefined;
-}
-
-/** The same by way of `find`. */
-export function replaceFound(
-  pattern: Pattern,
-  text: string,
-  content: string,
-  most: number,
-): string | undefined {
-  let result = "";
-  let done = 0;
-  for (const [start, end] of pattern.find(text)) {
-    result += text.slice(done, start) + content;
-    if (result.length > most) return undefined;
-    done = end;
-  }
-  return result.length + text.length - done > most ? undefined : result + text.slice(done);
-}
 
 /**
  * Reads a `{"String": …}` or `{"Regex": …}` of tokenizer.json. The expressions are Oniguruma's; the library translates what JavaScript spells
