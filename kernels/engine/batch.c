@@ -11,6 +11,9 @@ int32_t uffb_check_offsets(const uffb_arch *a, int64_t sequences, const int64_t 
                              (long long)length, (long long)a->max_length);
         }
     }
+    if (offsets[sequences] > INT32_MAX / a->heads) { /* so many tasks and tokens are numbered in 32 bits */
+        return uffb_fail(UFFB_INVALID, "%s: %lld tokens are too many for a batch", name, (long long)offsets[sequences]);
+    }
     return UFFB_OK;
 }
 

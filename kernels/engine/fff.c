@@ -68,7 +68,7 @@ static int64_t choose_top(const uffb_arch *a, int64_t tokens) {
     int64_t top = 0;
     while ((((int64_t)2 << (a->depth - top)) - 1) * a->hidden * 2 * (int64_t)sizeof(float) > SUBTREE_BYTES && top < a->depth)
         top++;
-    return top <= MAX_TOP && tokens >> top >= SUBTREE_TOKENS && tokens <= INT32_MAX ? top : 0;
+    return top <= MAX_TOP && tokens >> top >= SUBTREE_TOKENS ? top : 0;
 }
 
 static int64_t choose_task(int64_t tokens, int32_t threads) {

@@ -16,7 +16,9 @@
 #define CLOSED UINT32_MAX
 
 struct uffb_team {
-    _Atomic(uint64_t) ticket; /* section number << 32 | next task, or CLOSED while a section is being set up */
+    /* Section number << 32 | next task. While a section is being set up, the number of the one before and CLOSED: a new number
+     * is seen only together with tasks, so that a worker who has seen it has also looked for them. */
+    _Atomic(uint64_t) ticket;
     _Atomic(uffb_task *) run;
     _Atomic(void *) arg;
     _Atomic(uint32_t) tasks, done;
@@ -126,13 +128,13 @@ void uffb_parallel(uffb_team *team, int64_t tasks, uffb_task *run, void *arg) {
         for (int64_t task = 0; task < tasks; task++) run(arg, task, 0);
         return;
     }
-    uint64_t number = (uint64_t)(section(team) + 1) << 32;
-    atomic_store_explicit(&team->ticket, number | CLOSED, memory_order_relaxed);
+    const uint32_t number = section(team);
+    atomic_store_explicit(&team->ticket, (uint64_t)number << 32 | CLOSED, memory_order_relaxed);
     atomic_store_explicit(&team->run, run, memory_order_release);
     atomic_store_explicit(&team->arg, arg, memory_order_release);
     atomic_store_explicit(&team->tasks, (uint32_t)tasks, memory_order_release);
     atomic_store_explicit(&team->done, 0, memory_order_relaxed);
-    atomic_store(&team->ticket, number);
+    atomic_store(&team->ticket, (uint64_t)(number + 1) << 32);
     wake_sleepers(team);
     run_tasks(team, 0);
     while (atomic_load_explicit(&team->done, memory_order_acquire) != (uint32_t)tasks) pause_briefly();

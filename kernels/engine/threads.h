@@ -12,7 +12,7 @@ typedef void uffb_task(void *arg, int64_t task, int32_t thread);
 uffb_team *uffb_team_new(int32_t threads);
 void uffb_team_free(uffb_team *team);
 
-/* Runs tasks 0 to tasks - 1, the caller included, and returns when all are done. Never nested. */
+/* Runs tasks 0 to tasks - 1, below 2^32 - 1, the caller included, and returns when all are done. Never nested. */
 void uffb_parallel(uffb_team *team, int64_t tasks, uffb_task *run, void *arg);
 
 #endif

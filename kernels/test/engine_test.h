@@ -97,6 +97,7 @@ const char *isa_name(int number);
  * how many branches were too near 0 to tell. */
 int64_t check_against_reference(const random_model *m, const batch *b, const run *r);
 
+void test_threads(void);
 void test_convert(void);
 void test_quantised(void);
 /* Of a model with an MLM head and no transform before its decoder. */
