@@ -175,8 +175,8 @@ UFFB_API int32_t uffb_tensor_convert(int64_t rows, int64_t cols, const void *sou
 
 /* A [rows, cols] matrix as integers: per row, scale = max|w| / most and q = round(w / scale), to nearest, ties to even. `most`
  * is 127 for UFFB_I8, and for UFFB_I16 the largest of which sums over `cols` products fit 32 bits: at most 32,767,
- * 1,672 for 768 columns. `panels` has uffb_tensor_bytes(rows, cols, dtype, UFFB_PANELS_I8 or UFFB_PANELS_I16) bytes, `scale`
- * [rows]. */
+ * 1,672 for 768 columns. A row with NaNs or infinities has the scale NaN. `panels` has uffb_tensor_bytes(rows, cols, dtype,
+ * UFFB_PANELS_I8 or UFFB_PANELS_I16) bytes, `scale` [rows]. */
 UFFB_API int32_t uffb_tensor_quantise(int64_t rows, int64_t cols, const void *source, uint64_t source_bytes,
                                       int32_t source_dtype, int32_t source_layout, int32_t dtype, void *panels,
                                       uint64_t panels_bytes, float *scale);
@@ -225,7 +225,7 @@ UFFB_API int32_t uffb_classify(uffb_context *context, float *logits);
 
 UFFB_API int32_t uffb_taps_new(uffb_taps **taps);
 UFFB_API void uffb_taps_free(uffb_taps *taps);
-/* `bytes` is checked against the shape at each encode. */
+/* One buffer for each kind and layer. `bytes` is checked against the shape at each encode. */
 UFFB_API int32_t uffb_taps_add(uffb_taps *taps, int32_t kind, int64_t layer, void *buffer, uint64_t bytes);
 
 #ifdef __cplusplus

@@ -1,6 +1,7 @@
 /* Matrices as bytes: element types, layouts, and the way from one to another. */
 #include "error.h"
 #include "model.h"
+#include "../ops/gemm/quantise.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -223,17 +224,14 @@ int32_t uffb_tensor_quantise(int64_t rows, int64_t cols, const void *source, uin
     for (int64_t row = 0; row < rows; row++) {
         const uint64_t start = (uint64_t)row_start(row, cols, source_layout) * element_bytes[source_dtype];
         read_elements(source_dtype, (const uint8_t *)source + start, row_step(rows, source_layout), cols, values);
-        float most = 0;
-        for (int64_t i = 0; i < cols; i++) most = fabsf(values[i]) > most ? fabsf(values[i]) : most;
-        const float inverse = most > 0 && most < INFINITY ? levels / most : 0.0f;
-        scale[row] = most / levels;
+        const float factor = uffb_quantise_factor(uffb_largest(cols, values), levels, &scale[row]);
         const int64_t first = row / UFFB_PANEL * stored * UFFB_PANEL + row % UFFB_PANEL * group;
-        for (int64_t i = 0; i < cols; i++) {
-            const float q = rintf(values[i] * inverse), kept = q >= -levels && q <= levels ? q : 0; /* 0 for NaN */
+        for (int64_t i = 0; factor > 0 && i < cols; i++) {
+            const float q = rintf(values[i] * factor);
             if (dtype == UFFB_I8) {
-                ((int8_t *)panels)[first + column_of(i, 4)] = (int8_t)kept;
+                ((int8_t *)panels)[first + column_of(i, 4)] = (int8_t)q;
             } else {
-                ((int16_t *)panels)[first + column_of(i, 2)] = (int16_t)kept;
+                ((int16_t *)panels)[first + column_of(i, 2)] = (int16_t)q;
             }
         }
     }

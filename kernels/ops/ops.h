@@ -23,7 +23,8 @@ typedef void uffb_gemm_fn(int64_t m, int64_t n, int64_t k, const float *a, int64
                           float *c, int64_t ldc, int32_t accumulate);
 
 /* Activations for gemm_i8: per row, scale = max|x| / 127 and q = 128 + round(x / scale), to nearest, ties to even. q [rows,
- * ldq] is filled up with 128, which stands for 0, to a multiple of 4 columns. */
+ * ldq] is filled up with 128, which stands for 0, to a multiple of 4 columns. A row that is not finite has the scale NaN, so
+ * that its products are NaN (quantise.h). */
 typedef void uffb_quantise_i8_fn(int64_t rows, int64_t cols, const float *x, int64_t ldx, uint8_t *q, int64_t ldq,
                                  float *scale);
 

@@ -4,6 +4,7 @@
 #include "check.h"
 #include "view.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,11 +43,18 @@ static void check_quantised(width t, view x, const void *q, int64_t ldq, const f
     const int32_t levels = most_of(t, x.cols);
     for (int64_t r = 0; r < x.rows; r++) {
         float most = 0;
-        for (int64_t i = 0; i < x.cols; i++) most = fmaxf(most, fabsf(view_row(x, r)[i]));
-        const float inverse = most > 0 ? (float)levels / most : 0, expected = most / (float)levels;
-        check(scale[r] == expected && !signbit(scale[r]), "scale of row %lld is %g, not %g", (long long)r, scale[r], expected);
+        int finite = 1;
         for (int64_t i = 0; i < x.cols; i++) {
-            const int32_t value = activation_at(t, q, r * ldq + i), rounded = (int32_t)rintf(view_row(x, r)[i] * inverse);
+            most = fmaxf(most, fabsf(view_row(x, r)[i]));
+            finite &= isfinite(view_row(x, r)[i]);
+        }
+        float inverse = (float)levels / most, expected = finite ? most / (float)levels : NAN;
+        if (!finite || isinf(inverse)) inverse = 0;
+        check(finite ? scale[r] == expected && !signbit(scale[r]) : isnan(scale[r]), "scale of row %lld is %g, not %g",
+              (long long)r, scale[r], expected);
+        for (int64_t i = 0; i < x.cols; i++) {
+            const float product = inverse > 0 ? view_row(x, r)[i] * inverse : 0;
+            const int32_t value = activation_at(t, q, r * ldq + i), rounded = (int32_t)rintf(product);
             check(abs(value) <= levels && value == rounded, "q[%lld, %lld] is %d, not %d", (long long)r, (long long)i, value,
                   rounded);
         }
@@ -59,13 +67,18 @@ static void check_quantised(width t, view x, const void *q, int64_t ldq, const f
 
 static void quantise_cases(width t, const uffb_ops *ops) {
     for (int64_t i = 0; i < COUNT_OF(ops_lengths); i++) {
-        const int64_t rows = 1 + i % 5, cols = ops_lengths[i], ldq = filled(t, cols) + 4 / t.bytes * (i % 2);
+        /* Of magnitudes at both ends of f32, and of what is no number, first and last in their rows. */
+        static const float odd[] = {1e30f, -1e30f, 1e-38f, FLT_MIN, 1e-45f, FLT_MAX, INFINITY, -INFINITY, NAN, -NAN};
+        const int64_t rows = 2 + 2 * COUNT_OF(odd), cols = ops_lengths[i], ldq = filled(t, cols) + 4 / t.bytes * (i % 2);
         test_case("rows %lld, cols %lld", (long long)rows, (long long)cols);
         view x = view_new(X, rows, cols, i % 3, i % 2), scale = view_new(A_SCALE, 1, rows, 0, 0);
         view_fill(x, -3, 3);
-        if (rows > 1) memset(view_row(x, 1), 0, (size_t)cols * sizeof(float));
-        if (rows > 2) view_row(x, 2)[cols - 1] = 1e30f;
-        if (rows > 3) view_row(x, 3)[cols - 1] = -1e30f;
+        memset(view_row(x, 1), 0, (size_t)cols * sizeof(float));
+        for (int64_t r = 2; r < rows; r++) {
+            const float value = odd[(r - 2) / 2];
+            if (fabsf(value) < 1) memset(view_row(x, r), 0, (size_t)cols * sizeof(float));
+            view_row(x, r)[r % 2 ? cols - 1 : 0] = value;
+        }
         void *q = malloc((size_t)(rows * ldq * t.bytes));
         memset(q, 77, (size_t)(rows * ldq * t.bytes));
         if (t.bytes == 1) ops->quantise_i8(rows, cols, x.data, x.ld, q, ldq, scale.data);

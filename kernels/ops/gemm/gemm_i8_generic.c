@@ -1,16 +1,13 @@
 /* The reference for 8-bit integers. Whatever is fast must give these very bits. */
 #include "../ops.h"
-
-#include <math.h>
+#include "quantise.h"
 
 void uffb_quantise_i8_generic(int64_t rows, int64_t cols, const float *x, int64_t ldx, uint8_t *q, int64_t ldq, float *scale) {
     for (int64_t r = 0; r < rows; r++, x += ldx, q += ldq) {
-        float most = 0;
-        for (int64_t i = 0; i < cols; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
-        const float inverse = most > 0 ? 127.0f / most : 0.0f;
-        scale[r] = most / 127.0f;
-        for (int64_t i = 0; i < cols; i++) q[i] = (uint8_t)(128 + (int)rintf(x[i] * inverse));
-        for (int64_t i = cols; i < (cols + 3) / 4 * 4; i++) q[i] = 128;
+        const float factor = uffb_quantise_factor(uffb_largest(cols, x), 127.0f, &scale[r]);
+        memset(q, 128, (size_t)((cols + 3) / 4 * 4));
+        if (factor == 0) continue;
+        for (int64_t i = 0; i < cols; i++) q[i] = (uint8_t)(128 + (int)rintf(x[i] * factor));
     }
 }
 
