@@ -24,20 +24,20 @@ int32_t uffb_context_fail(uffb_context *context, int32_t status) {
     return status;
 }
 
-static int32_t unknown_isa(const char *name) {
-    return uffb_fail(UFFB_UNSUPPORTED, "UFFB_ISA: this CPU cannot run \"%.32s\"; it can run %s", name, uffb_isas());
-}
-
 /* The instruction set to use: the caller's, else the environment's, else the best. */
 static int32_t choose_isa(const char *name, uffb_isa *isa) {
-    if (!name || !*name) name = getenv("UFFB_ISA");
+    const char *source = "";
+    if (!name || !*name) {
+        name = getenv("UFFB_ISA");
+        source = "UFFB_ISA: ";
+    }
     *isa = uffb_best_isa();
     if (!name || !*name) return UFFB_OK;
     for (int i = 0; i < UFFB_ISA_COUNT; i++) {
         *isa = (uffb_isa)i;
         if (!strcmp(name, uffb_isa_names[i]) && uffb_isa_available(*isa)) return UFFB_OK;
     }
-    return unknown_isa(name);
+    return uffb_fail(UFFB_UNSUPPORTED, "%sthis CPU cannot run \"%.32s\"; it can run %s", source, name, uffb_isas());
 }
 
 const char *uffb_isas(void) {
@@ -72,8 +72,9 @@ int32_t uffb_context_new(const uffb_model *model, int32_t threads, const char *i
     c->threads = threads ? threads : uffb_cpu_count();
     c->team = uffb_team_new(c->threads);
     if (!c->team) {
+        status = uffb_fail(UFFB_NO_MEMORY, "cannot start %d threads", c->threads);
         free(c);
-        return uffb_fail(UFFB_NO_MEMORY, "cannot start %d threads", threads);
+        return status;
     }
     *context = c;
     return UFFB_OK;
@@ -121,15 +122,23 @@ static int regrow(float **buffer, int64_t rows, int64_t cols) {
 static int reserve_quantised(uffb_context *c, int64_t rows) {
     const uffb_arch *a = &c->model->arch;
     const int64_t widest = (larger(uffb_wide(a), a->pool_width) + 3) / 4 * 4;
+    rows = larger(rows, UFFB_HEAD_ROWS);
+    if (!c->model->has_integers || rows <= c->quantised_capacity) return 1;
+    c->quantised_capacity = 0;
     free(c->quantised);
     free(c->quantised_scale);
     c->quantised = uffb_allocate((uint64_t)(rows * widest) * sizeof(int16_t));
     c->quantised_scale = uffb_allocate((uint64_t)rows * sizeof *c->quantised_scale);
-    return c->quantised && c->quantised_scale;
+    if (!c->quantised || !c->quantised_scale) return 0;
+    c->quantised_capacity = rows;
+    return 1;
 }
 
-int32_t uffb_context_reserve(uffb_context *c, int64_t sequences, int64_t tokens, int64_t longest) {
-    const uffb_arch *a = &c->model->arch;
+static int32_t no_memory_for(int64_t tokens) {
+    return uffb_fail(UFFB_NO_MEMORY, "no memory for a batch of %lld tokens", (long long)tokens);
+}
+
+int32_t uffb_context_reserve_states(uffb_context *c, int64_t sequences, int64_t tokens) {
     if (sequences > c->sequence_capacity) {
         free(c->offsets);
         c->sequence_capacity = 0;
@@ -137,15 +146,23 @@ int32_t uffb_context_reserve(uffb_context *c, int64_t sequences, int64_t tokens,
         if (!c->offsets) return uffb_fail(UFFB_NO_MEMORY, "no memory for %lld sequences", (long long)sequences);
         c->sequence_capacity = sequences;
     }
+    if (!reserve_quantised(c, sequences)) return no_memory_for(tokens);
+    if (tokens > c->state_capacity) {
+        c->state_capacity = 0;
+        if (!regrow(&c->normed, tokens, c->model->arch.hidden)) return no_memory_for(tokens);
+        c->state_capacity = tokens;
+    }
+    return UFFB_OK;
+}
+
+int32_t uffb_context_reserve(uffb_context *c, int64_t sequences, int64_t tokens, int64_t longest) {
+    const uffb_arch *a = &c->model->arch;
+    const int32_t status = uffb_context_reserve_states(c, sequences, tokens);
+    if (status) return status;
     if (tokens > c->capacity) {
         c->capacity = 0;
-        if (c->model->has_integers && !reserve_quantised(c, larger(tokens, UFFB_HEAD_ROWS))) {
-            return uffb_fail(UFFB_NO_MEMORY, "no memory for a batch of %lld tokens", (long long)tokens);
-        }
-        if (!regrow(&c->x, tokens, a->hidden) || !regrow(&c->normed, tokens, a->hidden) ||
-            !regrow(&c->wide, tokens, uffb_wide(a))) {
-            return uffb_fail(UFFB_NO_MEMORY, "no memory for a batch of %lld tokens", (long long)tokens);
-        }
+        if (!reserve_quantised(c, tokens) || !regrow(&c->x, tokens, a->hidden) || !regrow(&c->wide, tokens, uffb_wide(a)))
+            return no_memory_for(tokens);
         c->capacity = tokens;
     }
     int64_t size = uffb_attention_scratch(a, longest);

@@ -23,13 +23,13 @@ struct uffb_context {
     int64_t *offsets;   /* [sequences + 1] */
     const float *final; /* [T, hidden], NULL before the first encode */
 
-    /* Buffers for `capacity` tokens. */
-    int64_t capacity, sequence_capacity;
+    /* Buffers, each for as many tokens, sequences or rows as its capacity says. */
+    int64_t capacity, state_capacity, sequence_capacity, quantised_capacity;
     float *x;      /* [T, hidden] residual stream */
-    float *normed; /* [T, hidden] input of a sublayer, and its attention output */
+    float *normed; /* [T, hidden] input of a sublayer, and its attention output; of `state_capacity` */
     float *wide;   /* [T, uffb_wide(arch)] q, k, v; then feedforward hidden units, or paths */
 
-    /* Inputs of projections in integers, for `capacity` rows but at least UFFB_HEAD_ROWS; only where the model has such. */
+    /* Inputs of projections in integers, at least UFFB_HEAD_ROWS; only where the model has such. */
     void *quantised; /* uint8_t or int16_t [rows, widest input, a multiple of 4] */
     float *quantised_scale;
 
@@ -56,6 +56,8 @@ int64_t uffb_hidden_stride(int64_t width);
 
 /* Makes room for a batch and for every thread's scratch; grows only. */
 int32_t uffb_context_reserve(uffb_context *context, int64_t sequences, int64_t tokens, int64_t longest);
+/* The same for the final states alone, and the heads on them. */
+int32_t uffb_context_reserve_states(uffb_context *context, int64_t sequences, int64_t tokens);
 
 /* At least `size` floats for a head, or NULL. */
 float *uffb_head_scratch(uffb_context *context, int64_t size);

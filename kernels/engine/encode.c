@@ -97,14 +97,11 @@ static int32_t run_encoder(uffb_context *c, const int32_t *ids, const int32_t *t
     return UFFB_OK;
 }
 
-/* Makes room for a batch, and makes it the current one. */
-static int32_t take_batch(uffb_context *c, int64_t sequences, const int64_t *offsets, int64_t longest) {
-    int32_t status = uffb_context_reserve(c, sequences, offsets[sequences], longest);
-    if (status) return status;
+/* Makes a batch that there is room for the current one. */
+static void take_batch(uffb_context *c, int64_t sequences, const int64_t *offsets) {
     c->sequences = sequences;
     c->tokens = offsets[sequences];
     memcpy(c->offsets, offsets, ((size_t)sequences + 1) * sizeof *offsets);
-    return UFFB_OK;
 }
 
 int32_t uffb_encode(uffb_context *c, int64_t sequences, const int64_t *offsets, const int32_t *ids, const int32_t *types,
@@ -118,8 +115,9 @@ int32_t uffb_encode(uffb_context *c, int64_t sequences, const int64_t *offsets, 
         if (offsets[s + 1] - offsets[s] > longest) longest = offsets[s + 1] - offsets[s];
     }
     status = uffb_taps_check(taps, &c->model->arch, offsets[sequences]);
-    if (!status) status = take_batch(c, sequences, offsets, longest);
+    if (!status) status = uffb_context_reserve(c, sequences, offsets[sequences], longest);
     if (status) return uffb_context_fail(c, status);
+    take_batch(c, sequences, offsets);
     status = run_encoder(c, ids, types, taps);
     return status ? uffb_context_fail(c, status) : UFFB_OK;
 }
@@ -129,8 +127,9 @@ int32_t uffb_take_final(uffb_context *c, int64_t sequences, const int64_t *offse
     c->final = NULL;
     int32_t status = uffb_check_offsets(&c->model->arch, sequences, offsets, "uffb_take_final");
     if (!status && !final) status = uffb_fail(UFFB_INVALID, "uffb_take_final: no final states");
-    if (!status) status = take_batch(c, sequences, offsets, 1);
+    if (!status) status = uffb_context_reserve_states(c, sequences, offsets[sequences]);
     if (status) return uffb_context_fail(c, status);
+    take_batch(c, sequences, offsets);
     memcpy(c->normed, final, (size_t)(c->tokens * c->model->arch.hidden) * sizeof *final);
     c->final = c->normed;
     return UFFB_OK;

@@ -32,6 +32,9 @@ void uffb_taps_free(uffb_taps *taps) {
 int32_t uffb_taps_add(uffb_taps *taps, int32_t kind, int64_t layer, void *buffer, uint64_t bytes) {
     if (!taps || !buffer) return uffb_fail(UFFB_INVALID, "uffb_taps_add: no taps or no buffer");
     if (kind < UFFB_TAP_EMBEDDING || kind > UFFB_TAP_FFN_INPUT) return uffb_fail(UFFB_INVALID, "no tap of kind %d", kind);
+    if (!has_layer(kind)) layer = 0;
+    if (uffb_tap(taps, kind, layer))
+        return uffb_fail(UFFB_INVALID, "there is a tap of kind %d and layer %lld already", kind, (long long)layer);
     if (taps->count == taps->capacity) {
         int64_t capacity = taps->capacity * 2 + 8;
         tap *grown = realloc(taps->tap, (size_t)capacity * sizeof *grown);
@@ -39,7 +42,7 @@ int32_t uffb_taps_add(uffb_taps *taps, int32_t kind, int64_t layer, void *buffer
         taps->tap = grown;
         taps->capacity = capacity;
     }
-    taps->tap[taps->count++] = (tap){kind, has_layer(kind) ? layer : 0, buffer, bytes};
+    taps->tap[taps->count++] = (tap){kind, layer, buffer, bytes};
     return UFFB_OK;
 }
 

@@ -124,6 +124,14 @@ static void test_bad_taps(uffb_context *context) {
     REFUSED(UFFB_INVALID, uffb_taps_add(taps, UFFB_TAP_FINAL, 0, NULL, 160));
     REFUSED(UFFB_INVALID, uffb_taps_add(taps, 99, 0, buffer, 160));
     REFUSED(UFFB_INVALID, uffb_taps_add(taps, -1, 0, buffer, 160));
+    static const int32_t kinds[] = {UFFB_TAP_EMBEDDING, UFFB_TAP_LAYER, UFFB_TAP_FINAL, UFFB_TAP_PATH};
+    for (int64_t i = 0; i < COUNT_OF(kinds); i++) {
+        test_case("kind %d twice", kinds[i]);
+        check(uffb_taps_add(taps, kinds[i], 1, buffer, 160) == UFFB_OK, "%s", uffb_error());
+        REFUSED(UFFB_INVALID, uffb_taps_add(taps, kinds[i], 1, buffer, 160));
+    }
+    REFUSED(UFFB_INVALID, uffb_taps_add(taps, UFFB_TAP_FINAL, 0, buffer, 160)); /* which has no layer */
+    check(uffb_taps_add(taps, UFFB_TAP_LAYER, 0, buffer, 160) == UFFB_OK, "%s", uffb_error());
     uffb_taps_free(taps);
     /* These are known to be wrong only when a batch comes. */
     static const int64_t late[][3] = {
@@ -212,6 +220,7 @@ static void check_isa(const random_model *m, const char *environment, const char
         check_refused(status, UFFB_UNSUPPORTED);
         check(context == NULL, "a context all the same");
         NAMES(argument ? argument : environment);
+        check(!argument == !!strstr(uffb_error(), "UFFB_ISA"), "who asked for it? \"%s\"", uffb_error());
         for (int i = 0; isa_name(i); i++) NAMES(isa_name(i));
     }
 }

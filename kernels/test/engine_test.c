@@ -1,5 +1,6 @@
 /* Tests the engine through its public ABI: models of every kind, every ISA of this machine, any threads, any batch. */
 #include "engine_test.h"
+#include "../engine/context.h"
 #include "check.h"
 
 #include <float.h>
@@ -91,6 +92,7 @@ static void test_taken(const random_model *m, const char *isa, const batch *b, c
     test_case("heads on given final states");
     uffb_context *context = context_new(m, 2, isa);
     run *taken = run_taken(m, context, b, whole);
+    check(!context->x && !context->wide && !context->scratch, "memory that only an encode needs");
     for (int64_t s = 0; s < b->sequences; s++) run_check_same(taken, b, s, whole, b, s);
     run_free(taken);
     uffb_context_free(context);
