@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { ModelFile } from "../files/checkpoint.ts";
+import type { ModelFiles } from "../files/folder.ts";
 import { MODEL_FILES } from "../files/packed.ts";
 import { type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
 import type { Config } from "../model/config.ts";
@@ -18,7 +18,7 @@ export function writeFolder(
   path: string,
   weights: readonly Weight[],
   config: Config,
-  file: (name: string) => ModelFile | undefined,
+  file: ModelFiles,
 ): Promise<number> {
   const { family, arch } = config;
   mkdirSync(path);

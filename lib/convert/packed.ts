@@ -1,4 +1,4 @@
-import type { ModelFile } from "../files/checkpoint.ts";
+import type { ModelFiles } from "../files/folder.ts";
 import { MODEL_FILES, PACKED_METADATA, packedForm } from "../files/packed.ts";
 import { type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
 import { Scratch } from "./rewrite.ts";
@@ -9,11 +9,7 @@ import { quantised, type Weight, weightData } from "./weights.ts";
  * part of a tensor.
  * Errors: those of weightData.
  */
-export function writePacked(
-  path: string,
-  weights: readonly Weight[],
-  file: (name: string) => ModelFile | undefined,
-): Promise<number> {
+export function writePacked(path: string, weights: readonly Weight[], file: ModelFiles): Promise<number> {
   const broken = weights.filter(({ finite }) => !finite).map(({ binding }) => binding.wanted.name);
   const metadata: Record<string, string> = { ...PACKED_METADATA };
   if (broken.length > 0) metadata.not_finite = broken.join(" ");

@@ -6,6 +6,7 @@ import { UffbError } from "../base/errors.ts";
 import { isObject, readObject } from "../base/json.ts";
 import { quoted } from "../base/printable.ts";
 import { requireSnapshot } from "../hub/cache.ts";
+import { decodeText, filesOf, type ModelFiles, readTextFile } from "./folder.ts";
 import { isPacked, type PackedFile, packedFiles } from "./packed.ts";
 import { openPickle } from "./pickle/pickle.ts";
 import {
@@ -26,17 +27,9 @@ export interface Checkpoint {
   /** What a training run left beside the model in a pickle, by key. */
   skipped: readonly string[];
   /** A file that belongs to the model (config.json, tokenizer.json, ...), or undefined when it has none of this name. */
-  file(name: string): ModelFile | undefined;
+  file: ModelFiles;
 }
 
-export interface ModelFile {
-  text: string;
-  /** Its name in messages. */
-  source: string;
-}
-
-/** Largest text file read, in bytes; a large vocabulary's tokenizer.json has some 35 million. */
-const MAX_TEXT = 128 * 2 ** 20;
 const MAX_SHARDS = 1000;
 
 interface Format {
@@ -118,38 +111,15 @@ function plain(
 ): Checkpoint {
   const skipped: string[] = [];
   const tensors = open((key) => skipped.push(key));
-  return { source, packed: undefined, tensors, skipped, file: readBeside(folder) };
+  return { source, packed: undefined, tensors, skipped, file: filesOf(folder) };
 }
 
 export function openPacked(packed: PackedFile, source: string): Checkpoint {
   const file = (name: string) => {
     const bytes = packed.files.get(name);
-    return bytes && { text: decode(bytes, `${source}, ${name}`), source: `${source}, ${name}` };
+    return bytes && { text: decodeText(bytes, `${source}, ${name}`), source: `${source}, ${name}` };
   };
   return { source, packed, tensors: packed.tensors, skipped: [], file };
-}
-
-function readBeside(folder: string): Checkpoint["file"] {
-  return (name) => {
-    const path = join(folder, name);
-    if (!existsSync(path)) return undefined;
-    return { text: readText(path), source: path };
-  };
-}
-
-function readText(path: string): string {
-  const bytes = mapFile(path);
-  if (bytes.length > MAX_TEXT)
-    throw new UffbError(`${path}: has ${bytes.length} bytes; at most ${MAX_TEXT} are read`);
-  return decode(bytes, path);
-}
-
-function decode(bytes: Uint8Array, source: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw new UffbError(`${source}: is not UTF-8 text; get the file again`, { cause: error });
-  }
 }
 
 /** The tensors of all shards that an index names. Index and shards must agree on what lies where. */
@@ -179,7 +149,7 @@ function openShards(index: string, format: Format, onSkip: (key: string) => void
 
 /** Tensor name -> file name. */
 function readIndex(path: string): Map<string, string> {
-  const { weight_map: map } = readObject(readText(path), path);
+  const { weight_map: map } = readObject(readTextFile(path), path);
   if (!isObject(map)) {
     throw new UffbError(`${path}: has no weight_map; get the file again`);
   }

@@ -1,13 +1,13 @@
 import type { NativeModel } from "../../ffi/model.ts";
 import { UffbError } from "../base/errors.ts";
-import { readObject } from "../base/json.ts";
 import { quoted } from "../base/printable.ts";
 import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
 import { allFinite } from "../files/finite.ts";
-import { Tokenizer } from "../text/tokenizer/tokenizer.ts";
+import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { type Binding, bindTensors } from "./roles.ts";
 import { readSentenceSettings, type SentenceSettings } from "./sentence.ts";
+import { loadTokenizer } from "./tokenizer.ts";
 
 /** A model ready to run. Dispose of it after its contexts. */
 export interface Model extends Disposable {
@@ -45,7 +45,7 @@ export async function openModel(path?: string): Promise<Model> {
   const { source } = checkpoint;
   let tokenizer: Tokenizer | undefined;
   const optionalTokenizer = () => {
-    tokenizer ??= loadTokenizer(checkpoint);
+    tokenizer ??= loadTokenizer(checkpoint.file);
     return tokenizer;
   };
   return {
@@ -66,17 +66,6 @@ export async function openModel(path?: string): Promise<Model> {
     },
     [Symbol.dispose]: () => native[Symbol.dispose](),
   };
-}
-
-/** The tokenizer beside a checkpoint or in a packed file, if there is one. */
-export function loadTokenizer(checkpoint: Checkpoint): Tokenizer | undefined {
-  const file = checkpoint.file("tokenizer.json");
-  if (file === undefined) return undefined;
-  const beside = ["tokenizer_config.json", "special_tokens_map.json"].flatMap((name) => {
-    const other = checkpoint.file(name);
-    return other === undefined ? [] : [readObject(other.text, other.source)];
-  });
-  return Tokenizer.parse(file.text, file.source, beside);
 }
 
 /** Names of tensors with NaNs or infinities. For a packed file that was found out when it was written. */

@@ -3,9 +3,9 @@ import { UFFB_FFN_DENSE, UFFB_FFN_FFF, UFFB_FFN_GLU } from "../../../ffi/binding
 import { type Checkpoint, openCheckpoint } from "../../files/checkpoint.ts";
 import { byteCount } from "../../files/safetensors/safetensors.ts";
 import { loadConfig } from "../../model/config.ts";
-import { loadTokenizer } from "../../model/model.ts";
 import { type Binding, bindTensors } from "../../model/roles.ts";
 import { readSentenceSettings, type SentenceSettings } from "../../model/sentence.ts";
+import { loadTokenizer } from "../../model/tokenizer.ts";
 import type { Specials } from "../../text/tokenizer/tokenizer.ts";
 
 export interface Summary {
@@ -82,7 +82,7 @@ export async function summarize(path?: string): Promise<Summary> {
   const tensors = bindings.map(({ name, wanted, tensor: { dtype, shape } }) => {
     return { name, role: wanted.name, dtype, shape, bytes: byteCount(dtype, shape) };
   });
-  const tokenizer = loadTokenizer(checkpoint);
+  const tokenizer = loadTokenizer(checkpoint.file);
   return {
     source: checkpoint.source,
     packed: checkpoint.packed !== undefined,
