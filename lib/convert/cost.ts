@@ -1,12 +1,11 @@
 import { join } from "node:path";
-import { UFFB_FFN_FFF, UFFB_TAP_PATH } from "../../ffi/bindings.ts";
 import { NativeContext } from "../../ffi/context.ts";
-import { NativeTaps } from "../../ffi/taps.ts";
 import { FolderBeside } from "../base/write.ts";
 import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
 import { type Model, openModel } from "../model/model.ts";
+import { encodePaths } from "../run/paths.ts";
 import { type Prepared, prepare } from "../run/prepare.ts";
-import { ragged } from "../text/batches.ts";
+import { group, ragged } from "../text/batches.ts";
 import { MASKED_SENTENCES, PLAIN_SENTENCES } from "../text/sample.ts";
 import { type ConvertOptions, convertModel } from "./convert.ts";
 
@@ -62,8 +61,7 @@ async function measureCost(exact: Model, narrow: Model): Promise<Cost> {
   let [squares, count, max, largest] = [0, 0, 0, 0];
   const changed = new Array<number>(layers).fill(0);
   let paths = 0;
-  for (let start = 0; start < sentences.length; start += BATCH) {
-    const batch = sentences.slice(start, start + BATCH);
+  for (const batch of group(sentences, { weight: () => 1, budget: BATCH })) {
     const a = await run(exact, first, batch);
     const b = await run(narrow, second, batch);
     for (const { ids } of batch) tokens += ids.length;
@@ -116,14 +114,7 @@ async function prepareSentences(model: Model): Promise<Prepared[]> {
 async function run(model: Model, context: NativeContext, sentences: readonly Prepared[]) {
   const { arch, task } = model.config;
   const batch = ragged(sentences);
-  using taps = new NativeTaps();
-  const paths: Int32Array[] = [];
-  for (let layer = 0; layer < arch.layers && arch.feedforward === UFFB_FFN_FFF; layer++) {
-    const nodes = new Int32Array(batch.ids.length * arch.trees * (arch.depth + 1));
-    taps.add(UFFB_TAP_PATH, layer, nodes);
-    paths.push(nodes);
-  }
-  await context.encode(batch, taps);
+  const paths = await encodePaths(context, arch, batch);
   if (task === "embedding") return { paths, logits: await context.pool("mean"), width: arch.hidden };
   if (task !== "mlm") return { paths, logits: await context.classify(), width: arch.labels };
   const masks = sentences.flatMap((sentence, s) =>

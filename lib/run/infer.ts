@@ -1,7 +1,7 @@
-import { CancelledError } from "../../ffi/status.ts";
 import type { Model } from "../model/model.ts";
 import { BATCH_TOKENS, batches, DEVICE_BATCH_TOKENS, ragged } from "../text/batches.ts";
 import type { BadItem, Item } from "../text/input/input.ts";
+import { Cancellation } from "./cancel.ts";
 import { type Device, openContext } from "./device.ts";
 import { HEADS, type HeadOptions, type Result, type Task } from "./heads.ts";
 import { type Prepared, prepare } from "./prepare.ts";
@@ -60,8 +60,7 @@ export async function* infer(
   const pooling = options.pooling ?? sentence?.pooling ?? "mean";
   const normalise = options.normalise ?? sentence?.normalise ?? false;
   using context = openContext(model.native, { threads: options.threads ?? 0, isa, device });
-  const stop = () => context.cancel();
-  signal?.addEventListener("abort", stop);
+  using cancellation = new Cancellation(context, signal);
   const prepared = prepare(model, items, { fill: task === "fill-mask", truncate, maskId, sentence });
   const groups = batches(prepared, { weight: tokensOf, budget: batchTokens });
   const run = async (batch: Prepared[]): Promise<Result[]> => {
@@ -78,11 +77,10 @@ export async function* infer(
       next = groups.next();
       next.catch(() => {}); // its failure is thrown where it is awaited, after this batch's results
       const results = (await running).values();
-      if (signal?.aborted) throw new CancelledError("cancelled"); // between two calls of the engine
+      cancellation.check();
       yield group.map((entry) => ("ids" in entry ? results.next().value! : entry));
     }
   } finally {
-    signal?.removeEventListener("abort", stop);
     groups.return(undefined).catch(() => {});
   }
 }

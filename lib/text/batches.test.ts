@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { batches, ragged } from "./batches.ts";
+import { batches, group, ragged } from "./batches.ts";
 
 async function* stream<T>(items: Iterable<T>): AsyncGenerator<T> {
   yield* items;
@@ -13,6 +13,7 @@ describe("batches", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat(30)), fc.integer({ min: 1, max: 40 }), async (items, budget) => {
         const found = await Array.fromAsync(batches(stream(items), weigh(budget)));
+        expect([...group(items, weigh(budget))]).toEqual(found);
         expect(found.flat()).toEqual(items);
         const weights = found.map((batch) => batch.reduce((sum, item) => sum + Math.max(1, item), 0));
         found.forEach((batch, i) => {

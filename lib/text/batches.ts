@@ -53,6 +53,23 @@ export async function* batches<T>(source: AsyncIterable<T>, options: BatchOption
   }
 }
 
+/** The same for items that are all there. */
+export function* group<T>(items: Iterable<T>, { weight, budget }: BatchOptions<T>): Generator<T[]> {
+  let batch: T[] = [];
+  let sum = 0;
+  for (const item of items) {
+    const added = Math.max(1, weight(item));
+    if (batch.length > 0 && sum + added > budget) {
+      yield batch;
+      batch = [];
+      sum = 0;
+    }
+    batch.push(item);
+    sum += added;
+  }
+  if (batch.length > 0) yield batch;
+}
+
 /** The promise's value, or undefined when it does not come within QUIET_MS. */
 async function unlessQuiet<V>(pending: Promise<V>): Promise<V | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined;

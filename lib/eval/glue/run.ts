@@ -1,7 +1,7 @@
 import type { NativeContext } from "../../../ffi/context.ts";
 import type { Model } from "../../model/model.ts";
 import { type Device, openContext } from "../../run/device.ts";
-import { BATCH_TOKENS, DEVICE_BATCH_TOKENS, ragged } from "../../text/batches.ts";
+import { BATCH_TOKENS, DEVICE_BATCH_TOKENS, group, ragged } from "../../text/batches.ts";
 
 /** The tokens of one example. */
 export interface Input {
@@ -113,17 +113,7 @@ function batchesOf(inputs: readonly Input[], budget: number, padTo = 0): number[
   const order = inputs
     .map((_, i) => i)
     .sort((a, b) => inputs[b]!.ids.length - inputs[a]!.ids.length || a - b);
-  const batches: number[][] = [];
-  let tokens = Number.POSITIVE_INFINITY;
-  for (const i of order) {
-    if (tokens + cost(i) > budget) {
-      batches.push([]);
-      tokens = 0;
-    }
-    batches.at(-1)!.push(i);
-    tokens += cost(i);
-  }
-  return batches;
+  return [...group(order, { weight: cost, budget })];
 }
 
 /** The input, and after it the pad tokens that bring it to full length, if it is padded and shorter. */

@@ -1,10 +1,10 @@
 /** How texts fall through a model's trees: which nodes their tokens visit, layer by layer. */
-import { UFFB_FFN_FFF, UFFB_TAP_PATH } from "../../../ffi/bindings.ts";
+import { UFFB_FFN_FFF } from "../../../ffi/bindings.ts";
 import { NativeContext } from "../../../ffi/context.ts";
-import { CancelledError } from "../../../ffi/status.ts";
-import { NativeTaps } from "../../../ffi/taps.ts";
 import { UffbError } from "../../base/errors.ts";
 import type { Model } from "../../model/model.ts";
+import { Cancellation } from "../../run/cancel.ts";
+import { encodePaths, pathWidth } from "../../run/paths.ts";
 import { type Prepared, prepare } from "../../run/prepare.ts";
 import { BATCH_TOKENS, batches, ragged } from "../../text/batches.ts";
 import type { BadItem, Item } from "../../text/input/input.ts";
@@ -62,39 +62,28 @@ export async function measurePaths(
       `${model.source}: its feedforward layers are dense; there is no tree for a text to fall through`,
     );
   }
-  const perToken = 4 * layers * trees * (depth + 1);
+  const perToken = 4 * layers * pathWidth(model.config.arch);
   const budget = Math.max(1, Math.min(BATCH_TOKENS, Math.floor(TAP_BYTES / perToken)));
   const counters = Array.from({ length: layers }, () => new Counter(trees, depth));
   const usage = { texts: 0, tokens: 0, cut: 0 };
   using context = new NativeContext(model.native, { threads });
-  const stop = () => context.cancel();
-  signal?.addEventListener("abort", stop);
-  try {
-    const prepared = prepare(model, items, { fill: false, truncate: true, maskId: undefined });
-    const weight = (entry: Prepared | BadItem) => ("ids" in entry ? entry.ids.length : 1);
-    for await (const group of batches(prepared, { weight, budget })) {
-      const texts: Prepared[] = [];
-      for (const entry of group) {
-        if ("ids" in entry) texts.push(entry);
-        else onBad?.(entry);
-      }
-      if (texts.length === 0) continue;
-      const batch = ragged(texts);
-      using taps = new NativeTaps();
-      const paths = counters.map((_, layer) => {
-        const buffer = new Int32Array(batch.ids.length * trees * (depth + 1));
-        taps.add(UFFB_TAP_PATH, layer, buffer);
-        return buffer;
-      });
-      await context.encode(batch, taps);
-      if (signal?.aborted) throw new CancelledError("cancelled");
-      counters.forEach((counter, layer) => void counter.add(paths[layer]!, batch.offsets));
-      usage.texts += texts.length;
-      usage.tokens += batch.ids.length;
-      usage.cut += texts.filter(({ dropped }) => dropped > 0).length;
+  using cancellation = new Cancellation(context, signal);
+  const prepared = prepare(model, items, { fill: false, truncate: true, maskId: undefined });
+  const weight = (entry: Prepared | BadItem) => ("ids" in entry ? entry.ids.length : 1);
+  for await (const group of batches(prepared, { weight, budget })) {
+    const texts: Prepared[] = [];
+    for (const entry of group) {
+      if ("ids" in entry) texts.push(entry);
+      else onBad?.(entry);
     }
-  } finally {
-    signal?.removeEventListener("abort", stop);
+    if (texts.length === 0) continue;
+    const batch = ragged(texts);
+    const paths = await encodePaths(context, model.config.arch, batch);
+    cancellation.check();
+    counters.forEach((counter, layer) => void counter.add(paths[layer]!, batch.offsets));
+    usage.texts += texts.length;
+    usage.tokens += batch.ids.length;
+    usage.cut += texts.filter(({ dropped }) => dropped > 0).length;
   }
   if (usage.tokens === 0) throw new UffbError("no text could be used");
   return { ...usage, depth, layers: counters.map((counter, layer) => counter.usage(layer)) };

@@ -1,10 +1,10 @@
 import { NativeContext } from "../../../ffi/context.ts";
-import { CancelledError } from "../../../ffi/status.ts";
 import type { Model } from "../../model/model.ts";
-import { BATCH_TOKENS } from "../../text/batches.ts";
+import { Cancellation } from "../../run/cancel.ts";
+import { BATCH_TOKENS, group } from "../../text/batches.ts";
 import { compareBatch } from "./batch.ts";
 import { Paths, type Report, Values } from "./compare.ts";
-import { openExpected, type Sequence } from "./expected.ts";
+import { openExpected } from "./expected.ts";
 
 export type { Report } from "./compare.ts";
 
@@ -42,51 +42,33 @@ export async function verify(model: Model, path: string, options: VerifyOptions 
   const { tolerance = TOLERANCE, batchTokens = BATCH_TOKENS, signal } = options;
   const expected = openExpected(path, model);
   using context = new NativeContext(model.native, { threads: options.threads ?? 0, isa: options.isa });
-  const stop = () => context.cancel();
-  signal?.addEventListener("abort", stop);
-  try {
-    const values = new Map<string, Values>();
-    const paths = new Map<string, Paths>();
-    for (const [name, stage] of expected.stages) {
-      if (name.startsWith("path.")) paths.set(name, new Paths(stage, model.config.arch.depth + 1));
-      else values.set(name, new Values(stage, tolerance));
-    }
-    for (const sequences of split(expected.sequences, batchTokens)) {
-      await compareBatch(model, context, sequences, { values, paths });
-      if (signal?.aborted) throw new CancelledError("cancelled"); // between two calls of the engine
-    }
-    const tensors = [...expected.stages.keys()]
-      .sort((a, b) => order(a) - order(b))
-      .map((name) => (paths.get(name) ?? values.get(name)!).report());
-    return {
-      passed: tensors.every((report) => report.passed) && tensors.some((report) => report.compared > 0),
-      tensors,
-      ignored: expected.ignored,
-      sequences: expected.sequences.length,
-      tokens: expected.sequences.reduce((sum, { ids }) => sum + ids.length, 0),
-      tolerance,
-      isa: context.isa,
-      threads: context.threads,
-    };
-  } finally {
-    signal?.removeEventListener("abort", stop);
+  using cancellation = new Cancellation(context, signal);
+  const values = new Map<string, Values>();
+  const paths = new Map<string, Paths>();
+  for (const [name, stage] of expected.stages) {
+    if (name.startsWith("path.")) paths.set(name, new Paths(stage, model.config.arch.depth + 1));
+    else values.set(name, new Values(stage, tolerance));
   }
-}
-
-/** Consecutive sequences of at most `budget` tokens together, but at least one. */
-function* split(sequences: readonly Sequence[], budget: number): Generator<Sequence[]> {
-  let batch: Sequence[] = [];
-  let tokens = 0;
-  for (const sequence of sequences) {
-    if (batch.length > 0 && tokens + sequence.ids.length > budget) {
-      yield batch;
-      batch = [];
-      tokens = 0;
-    }
-    batch.push(sequence);
-    tokens += sequence.ids.length;
+  for (const sequences of group(expected.sequences, {
+    weight: ({ ids }) => ids.length,
+    budget: batchTokens,
+  })) {
+    await compareBatch(model, context, sequences, { values, paths });
+    cancellation.check();
   }
-  if (batch.length > 0) yield batch;
+  const tensors = [...expected.stages.keys()]
+    .sort((a, b) => order(a) - order(b))
+    .map((name) => (paths.get(name) ?? values.get(name)!).report());
+  return {
+    passed: tensors.every((report) => report.passed) && tensors.some((report) => report.compared > 0),
+    tensors,
+    ignored: expected.ignored,
+    sequences: expected.sequences.length,
+    tokens: expected.sequences.reduce((sum, { ids }) => sum + ids.length, 0),
+    tolerance,
+    isa: context.isa,
+    threads: context.threads,
+  };
 }
 
 /** Where a stage stands in the forward pass. */
