@@ -4,6 +4,7 @@ import { align } from "../lib/base/table.ts";
 import { version } from "../package.json";
 import { didYouMean } from "./cli/closest.ts";
 import type { Command } from "./cli/command.ts";
+import { endOnSignals } from "./cli/interrupt.ts";
 import { BrokenPipe, print } from "./cli/terminal.ts";
 
 interface Entry {
@@ -129,7 +130,7 @@ function wantsStack(line: readonly string[]): boolean {
 
 /** The whole program. */
 export async function main(): Promise<never> {
-  process.on("SIGINT", () => process.exit(130));
+  endOnSignals();
   const line = process.argv.slice(2);
   process.exit(await run(line).catch((error) => fail(error, wantsStack(line))));
 }

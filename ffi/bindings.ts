@@ -296,6 +296,8 @@ export const PROTOTYPES = {
   uffb_isas: "const char *uffb_isas(void)",
   uffb_cpu_count: "int32_t uffb_cpu_count(void)",
   uffb_compiler: "const char *uffb_compiler(void)",
+  uffb_interrupt_watch: "int32_t uffb_interrupt_watch(int32_t milliseconds)",
+  uffb_interrupt_remove: "int32_t uffb_interrupt_remove(const char *path, int32_t remove)",
   uffb_model_new: "int32_t uffb_model_new(const uffb_arch *arch, _Out_ uffb_model **model)",
   uffb_model_free: "void uffb_model_free(uffb_model *model)",
   uffb_model_tensor_count: "int64_t uffb_model_tensor_count(const uffb_model *model)",
@@ -367,6 +369,19 @@ export interface Functions {
   uffb_cpu_count(): number;
   /** The compiler that built the library, for reports. */
   uffb_compiler(): string;
+  /**
+   * Ends the process when SIGINT, SIGTERM, SIGHUP or SIGQUIT asks for it, whatever its threads are doing: the
+   * handler that is there when this is called runs first; where the process is still there after so many
+   * milliseconds, or at the second signal, what uffb_interrupt_remove named is removed and it exits with 128
+   * plus the signal's number. A signal that is ignored stays so. Takes SIGALRM and the real-time interval
+   * timer. Nothing else in this library ends a process.
+   */
+  uffb_interrupt_watch(milliseconds: number): number;
+  /**
+   * Names a file or an empty folder to be removed then, at most 16 at a time; with `remove` 0 it is to stay.
+   * Not for two threads at once.
+   */
+  uffb_interrupt_remove(path: string | null, remove: number): number;
   /** UFFB_INVALID names the impossible field. */
   uffb_model_new(arch: Arch, model: [Handle | null]): number;
   uffb_model_free(model: Handle | null): void;

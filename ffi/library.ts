@@ -1,4 +1,5 @@
 import { UffbError } from "../lib/base/errors.ts";
+import { watchTemporaries } from "../lib/base/temporary.ts";
 import { type Functions, OPAQUE, PROTOTYPES, STRUCTS, UFFB_ABI_VERSION } from "./bindings.ts";
 import { type Koffi, openLibrary } from "./open.ts";
 import { check } from "./status.ts";
@@ -22,8 +23,19 @@ let library: Library | undefined;
  * Errors: UffbError when it cannot be loaded or is of another ABI version.
  */
 export function native(): Library {
-  library ??= openLibrary(bind);
+  if (library === undefined) {
+    library = openLibrary(bind);
+    watchInterrupts(library);
+  }
   return library;
+}
+
+/** How long JavaScript may take to obey a signal that asks for the process's end. */
+const PATIENCE_MS = 500;
+
+function watchInterrupts(library: Library): void {
+  check(library.uffb_interrupt_watch(PATIENCE_MS), () => library.uffb_error());
+  watchTemporaries((path, remove) => void library.uffb_interrupt_remove(path, Number(remove)));
 }
 
 /** Declares the header's types to koffi and binds every function. */

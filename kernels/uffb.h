@@ -144,6 +144,14 @@ UFFB_API const char *uffb_isas(void);
 UFFB_API int32_t uffb_cpu_count(void);
 /* The compiler that built the library, for reports. */
 UFFB_API const char *uffb_compiler(void);
+/* Ends the process when SIGINT, SIGTERM, SIGHUP or SIGQUIT asks for it, whatever its threads are doing: the handler that is
+ * there when this is called runs first; where the process is still there after so many milliseconds, or at the second signal,
+ * what uffb_interrupt_remove named is removed and it exits with 128 plus the signal's number. A signal that is ignored stays
+ * so. Takes SIGALRM and the real-time interval timer. Nothing else in this library ends a process. */
+UFFB_API int32_t uffb_interrupt_watch(int32_t milliseconds);
+/* Names a file or an empty folder to be removed then, at most 16 at a time; with `remove` 0 it is to stay. Not for two threads
+ * at once. */
+UFFB_API int32_t uffb_interrupt_remove(const char *path, int32_t remove);
 
 /* --- model --------------------------------------------------------------------------------------------------------------- */
 

@@ -3,19 +3,11 @@
  * when it is complete, so that nobody ever sees half of it. What is no regular file (a device, a FIFO) cannot be replaced that way; it is
  * written to, or refused.
  */
-import {
-  constants,
-  existsSync,
-  lstatSync,
-  mkdtempSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { constants, existsSync, lstatSync, mkdirSync, realpathSync, renameSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { UffbError } from "./errors.ts";
+import { Temporary } from "./temporary.ts";
 
 /** The place that a path leads to. A link is followed: it stays, and the file that it names is replaced. */
 interface Target {
@@ -48,11 +40,6 @@ function fileTarget(path: string): string {
   return target.path;
 }
 
-/** A name beside `path` that nobody else uses. */
-function temporaryBeside(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${crypto.randomUUID()}.tmp`);
-}
-
 function cannotWrite(path: string, error: unknown): unknown {
   if (error instanceof UffbError || (error as NodeJS.ErrnoException).code === undefined) return error;
   return new UffbError(`${path}: cannot be written: ${(error as Error).message}`, { cause: error });
@@ -66,18 +53,13 @@ function cannotWrite(path: string, error: unknown): unknown {
  */
 export async function makeWhole<T>(path: string, make: (temporary: string) => T | Promise<T>): Promise<T> {
   const target = fileTarget(path); // before the work, which may take a while
-  const temporary = temporaryBeside(target);
-  const clear = () => rmSync(temporary, { recursive: true, force: true });
-  process.once("exit", clear); // an interrupt ends the program on the spot
+  using temporary = new Temporary(target);
   try {
-    const result = await make(temporary);
-    renameSync(temporary, target);
+    const result = await make(temporary.path);
+    renameSync(temporary.path, target);
     return result;
   } catch (error) {
-    clear();
     throw cannotWrite(path, error);
-  } finally {
-    process.off("exit", clear);
   }
 }
 
@@ -110,26 +92,18 @@ async function write(path: string, flags: number, content: string | Uint8Array):
  * @throws UffbError where it could not
  */
 export function checkWritable(path: string): void {
-  const target = fileTarget(path);
+  using temporary = new Temporary(fileTarget(path));
   try {
-    rmSync(mkdtempSync(`${temporaryBeside(target)}.`), { recursive: true });
+    mkdirSync(temporary.path);
   } catch (error) {
     throw cannotWrite(path, error);
   }
 }
 
 /** A folder beside `path` for as long as it is in use. */
-export class FolderBeside implements Disposable {
-  readonly path: string;
-  readonly #clear = () => rmSync(this.path, { recursive: true, force: true });
-
+export class FolderBeside extends Temporary {
   constructor(path: string) {
-    this.path = mkdtempSync(join(dirname(path), `.${basename(path)}.`));
-    process.once("exit", this.#clear);
-  }
-
-  [Symbol.dispose](): void {
-    process.off("exit", this.#clear);
-    this.#clear();
+    super(path);
+    mkdirSync(this.path, { mode: 0o700 });
   }
 }
