@@ -104,6 +104,25 @@ describe("reading", () => {
     expect(() => parse(header)).toThrow(message);
   });
 
+  test("metadata may stand anywhere in the header, or nowhere", () => {
+    const { __metadata__: _, ...rest } = GOOD;
+    const tensors = Object.entries(rest).map(
+      ([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`,
+    );
+    const metadata = { format: "pt", 'a "{,:[': '},":', "": "\\" };
+    const member = `"__metadata__" :\n${JSON.stringify(metadata)} `;
+    for (let at = 0; at <= tensors.length; at++) {
+      const file = parse(`{${tensors.toSpliced(at, 0, member).join(" , ")}}`);
+      expect(file.metadata).toEqual(metadata);
+      expect([...file.tensors.keys()]).toEqual(Object.keys(rest));
+    }
+    expect(parse(`{${tensors.join()}}`).metadata).toEqual({});
+    expect(parseTensorFile(safetensorsBytes(`{${member}}`), "x").metadata).toEqual(metadata);
+    expect(() => parse(`{"__met\\u0061data__":{},${tensors.join()}}`)).toThrow(
+      "spells __metadata__ with escapes",
+    );
+  });
+
   test("refuses what is not such a file", () => {
     const good = safetensorsBytes(JSON.stringify(GOOD), DATA);
     const refused = (bytes: Uint8Array, message: string) =>

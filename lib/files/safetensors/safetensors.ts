@@ -108,7 +108,7 @@ export function parseTensorFile(bytes: Uint8Array, source: string): TensorFile {
   if (length > bytes.length - 8) {
     throw bad(`declares a header of ${length} bytes, but only ${bytes.length - 8} follow`);
   }
-  const header = parseHeader(bytes.subarray(8, 8 + length), bad);
+  const { header, metadataAt } = parseHeader(bytes.subarray(8, 8 + length), bad);
   const { __metadata__: metadata = {}, ...entries } = header;
   if (!isObject(metadata) || Object.values(metadata).some((value) => typeof value !== "string")) {
     throw bad("__metadata__ in the header is not an object of strings");
@@ -116,11 +116,9 @@ export function parseTensorFile(bytes: Uint8Array, source: string): TensorFile {
   const size = bytes.length - 8 - length;
   for (const [name, entry] of Object.entries(entries)) checkEntry(name, entry, size, bad);
 
-  // The package takes "__metadata__" for a tensor and believes whatever it reads, so it gets a checked header without it.
-  const text = new TextEncoder().encode(JSON.stringify(entries));
-  const checked = new Uint8Array(8 + text.length);
-  new DataView(checked.buffer).setBigUint64(0, BigInt(text.length), true);
-  checked.set(text, 8);
+  // The package takes "__metadata__" for a tensor and believes whatever it reads, so it gets a checked header with blanks in its place.
+  const checked = bytes.slice(0, 8 + length);
+  checked.fill(0x20, 8 + metadataAt.start, 8 + metadataAt.end);
   const found = [...new SafeTensor(checked).metadata].map(([name, { dtype, shape, data_offsets }]) => {
     return {
       name,
@@ -155,15 +153,17 @@ function isSize(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-function parseHeader(bytes: Uint8Array, bad: Bad): Record<string, unknown> {
+function parseHeader(bytes: Uint8Array, bad: Bad): { header: JsonObject; metadataAt: Span } {
   if (bytes[0] !== 0x7b) throw bad("the header does not start with {");
-  const keys = countKeys(bytes, bad);
+  const { keys, metadataAt } = scanHeader(bytes, bad);
   const header = parseObject(bytes, bad);
   let distinct = Object.keys(header).length;
   for (const value of Object.values(header)) if (isObject(value)) distinct += Object.keys(value).length;
   // JSON.parse keeps the last of two equal keys; another reader may keep the first.
   if (distinct !== keys) throw bad("the header names something twice, or nests too deeply");
-  return header;
+  if (Object.hasOwn(header, METADATA) && metadataAt.end === 0)
+    throw bad(`the header spells ${METADATA} with escapes`);
+  return { header, metadataAt };
 }
 
 function parseObject(bytes: Uint8Array, bad: Bad): JsonObject {
@@ -179,22 +179,60 @@ function parseObject(bytes: Uint8Array, bad: Bad): JsonObject {
   return read.value;
 }
 
-/** Colons outside strings, one a key. Also stops a header whose parsing would allocate far more than its length. */
-function countKeys(bytes: Uint8Array, bad: Bad): number {
+interface Span {
+  start: number;
+  /** The byte after the last; 0 where there is none. */
+  end: number;
+}
+
+const METADATA = "__metadata__";
+const QUOTED_METADATA = Buffer.from(`"${METADATA}"`);
+
+/**
+ * Counts the keys of a JSON object, colons outside strings, and finds its member "__metadata__" with a comma beside it. Also stops a header
+ * whose parsing would allocate far more than its length. What it says of bytes that are no JSON has no meaning.
+ */
+function scanHeader(bytes: Uint8Array, bad: Bad): { keys: number; metadataAt: Span } {
   let keys = 0;
   let parts = 0;
-  let inString = false;
+  let depth = 0;
+  /** Where, in the outermost object, the last string began and the last comma stands; 0: none yet. */
+  let string = 0;
+  let comma = 0;
+  /** Where the member began, while it lasts. */
+  let member = 0;
+  let metadataAt = { start: 0, end: 0 };
   for (let i = 0; i < bytes.length; i++) {
-    const byte = bytes[i];
-    if (inString) {
-      if (byte === 0x5c) i++;
-      else if (byte === 0x22) inString = false;
-    } else if (byte === 0x22) inString = true;
-    else if (byte === 0x3a) keys++;
-    else if (byte === 0x2c || byte === 0x5b || byte === 0x7b) parts++;
+    switch (bytes[i]) {
+      case 0x22: // "
+        if (depth === 1) string = i;
+        for (i++; i < bytes.length && bytes[i] !== 0x22; i++) if (bytes[i] === 0x5c) i++;
+        break;
+      case 0x3a: // :
+        keys++;
+        if (depth === 1 && QUOTED_METADATA.equals(bytes.subarray(string, string + QUOTED_METADATA.length)))
+          member = string;
+        break;
+      case 0x7b: // {
+      case 0x5b: // [
+        parts++;
+        depth++;
+        break;
+      case 0x7d: // }
+      case 0x5d: // ]
+        depth--;
+        if (depth === 0 && member > 0) metadataAt = { start: comma || member, end: i };
+        break;
+      case 0x2c: // ,
+        parts++;
+        if (depth !== 1) break;
+        if (member > 0) metadataAt = { start: member, end: i + 1 };
+        else comma = i;
+        member = 0;
+    }
   }
   if (keys + parts > MAX_PARTS) throw bad("the header has far too many parts");
-  return keys;
+  return { keys, metadataAt };
 }
 
 function checkEntry(name: string, entry: unknown, size: number, bad: Bad): void {
