@@ -112,8 +112,17 @@ typedef struct {
     int accumulate;
 } product;
 
-/* Two rows of activations are the largest or smallest there are, and so are some of weights: sums just fit 32 bits, and those
- * of neighbours overflow 16 bits at once where they are multiplied as bytes. */
+/* Some rows, of activations and of weights, are the largest or smallest there are, or both in turn: sums just fit 32 bits, and
+ * those of neighbours overflow 16 bits at once where they are multiplied as bytes. */
+static int32_t extreme_or(int64_t kind, int64_t col, int32_t most) {
+    const int32_t any = random_below(2 * most + 1) - most;
+    return kind == 1   ? most
+           : kind == 2 ? -most
+           : kind == 3 ? (col % 2 ? -most : most)
+           : kind == 4 ? (col % 2 ? most : -most)
+                       : any;
+}
+
 static product new_product(width t, int64_t m, int64_t n, int64_t k, int variant) {
     const int64_t panels = (n + UFFB_PANEL - 1) / UFFB_PANEL, shift = variant & 1, step = 4 / t.bytes, depth = filled(t, k);
     const int32_t most = most_of(t, k);
@@ -132,7 +141,7 @@ static product new_product(width t, int64_t m, int64_t n, int64_t k, int variant
     for (int64_t i = 0; i < m * p.lda; i++) put(t, p.q, i, t.zero);
     for (int64_t row = 0; row < m; row++) {
         for (int64_t col = 0; col < k; col++) {
-            const int32_t any = random_below(2 * most + 1) - most, value = row == 1 ? most : row == 2 ? -most : any;
+            const int32_t value = extreme_or(row, col, most);
             p.a[row * k + col] = value;
             put(t, p.q, row * p.lda + col, t.zero + value);
         }
@@ -140,7 +149,7 @@ static product new_product(width t, int64_t m, int64_t n, int64_t k, int variant
     for (int64_t row = 0; row < n; row++) {
         int32_t sum = 0;
         for (int64_t col = 0; col < k; col++) {
-            const int32_t value = row % 7 ? random_below(2 * most + 1) - most : most;
+            const int32_t value = extreme_or(row % 7, col, most);
             sum += p.w[row * k + col] = value;
             put(t, p.panels, (row / UFFB_PANEL * depth + col / step * step) * UFFB_PANEL + row % UFFB_PANEL * step + col % step,
                 value);

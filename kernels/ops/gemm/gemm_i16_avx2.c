@@ -7,8 +7,8 @@
 /* Registers hold 4 rows of a panel: 8 of 16, and one more for each product. */
 #define TILE_ROWS 4
 
-static inline __attribute__((always_inline)) void tile(int rows, int64_t pairs, const uint8_t *a, int64_t lda,
-                                                       const uint8_t *panel, int32_t (*sums)[UFFB_PANEL]) {
+UFFB_ALWAYS_INLINE void tile(int rows, int64_t pairs, const uint8_t *a, int64_t lda, const uint8_t *panel,
+                             int32_t (*sums)[UFFB_PANEL]) {
     __m256i sum[TILE_ROWS][2];
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++) sum[r][0] = sum[r][1] = _mm256_setzero_si256();

@@ -9,7 +9,7 @@
 #define TILE_ROWS_8 2
 #define TILE_ROWS_16 3
 
-static inline __attribute__((always_inline)) void add_products(int wide, int32x4_t sum[2], int8x16_t x, int8x16_t b) {
+UFFB_ALWAYS_INLINE void add_products(int wide, int32x4_t sum[2], int8x16_t x, int8x16_t b) {
     if (wide) {
         const int16x8_t x16 = vreinterpretq_s16_s8(x), b16 = vreinterpretq_s16_s8(b);
         sum[0] = vmlal_s16(sum[0], vget_low_s16(x16), vget_low_s16(b16));
@@ -20,8 +20,8 @@ static inline __attribute__((always_inline)) void add_products(int wide, int32x4
     }
 }
 
-static inline __attribute__((always_inline)) void tile(int wide, int rows, int64_t steps, const uint8_t *a, int64_t lda,
-                                                       const uint8_t *panel, int32_t (*sums)[UFFB_PANEL]) {
+UFFB_ALWAYS_INLINE void tile(int wide, int rows, int64_t steps, const uint8_t *a, int64_t lda, const uint8_t *panel,
+                             int32_t (*sums)[UFFB_PANEL]) {
     int32x4_t sum[TILE_ROWS_16][4][2];
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
