@@ -119,6 +119,62 @@ typedef void uffb_fff_walk_fn(const uffb_tree *tree, int64_t from, int64_t to, u
 typedef void uffb_fff_sum_fn(const uffb_tree *tree, int32_t activation, uffb_rows rows, const int32_t *nodes,
                              const float *logits, int64_t ldp, float *y, int64_t ldy);
 
+/* --- training: gradients stand beside what they are the gradients of --------------------------------------------------------
+ */
+
+/* c [m, n] = a^T * b, plus the old c if `accumulate`: a [k, m], b [k, n] in panels [ceil(n/16)][k][16] (`pack`, transposed). */
+typedef void uffb_outer_fn(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, float *c, int64_t ldc,
+                           int32_t accumulate);
+
+/* The gradient dx [rows, cols] of x from that of LayerNorm's y, dy; dx, which may be dy, is added to if `accumulate`. Adds
+ * those of weight and bias to dweight and dbias [cols]. */
+typedef void uffb_norm_back_fn(int64_t rows, int64_t cols, const float *x, int64_t ldx, const float *weight, float eps,
+                               const float *dy, int64_t lddy, float *dx, int64_t lddx, int32_t accumulate, float *dweight,
+                               float *dbias);
+
+/* d [rows, cols] = d * act'(x), in place; x is what the activation was applied to. */
+typedef void uffb_activate_back_fn(int32_t activation, int64_t rows, int64_t cols, const float *x, int64_t ldx, float *d,
+                                   int64_t ldd);
+
+/* d [rows, cols] = scale * p * (d - sum of p * d), in place: the gradient of scores, of which p = softmax(scores * scale). */
+typedef void uffb_softmax_back_fn(int64_t rows, int64_t cols, float scale, const float *p, int64_t ldp, float *d, int64_t ldd);
+
+/* Returns log(sum(exp(x))) of a row; x [cols] = factor * softmax(x), in place. *top is the largest x. */
+typedef float uffb_log_sum_fn(int64_t cols, float factor, float *x, float *top);
+
+/* A stream of random words: word i depends on these and i alone. */
+typedef struct uffb_random {
+    uint64_t seed, counter;
+    uint32_t stream;
+    uint64_t block; /* of four words, to begin with */
+} uffb_random;
+
+/* x [rows, cols] = 0 with probability `rate` (0 to below 1), else x / (1 - rate), in place. A row takes ceil(cols/4) blocks of
+ * the stream. Every ISA drops the same elements. */
+typedef void uffb_dropout_fn(int64_t rows, int64_t cols, float rate, const uffb_random *random, float *x, int64_t ldx);
+
+/* Gradients of the logits of paths from that of the output, dy: dlogits[p] = (out[nodes[p]] . dy) * act'(logits[p]). The rows
+ * of the tree are f32. */
+typedef void uffb_fff_back_fn(const uffb_tree *tree, int32_t activation, uffb_rows rows, const int32_t *nodes,
+                              const float *logits, int64_t ldp, const float *dy, int64_t lddy, float *dlogits);
+
+/* y [cols] = sum over i, in that order, of scale[order[i] * lds] * x[order[i]], plus the old y if `accumulate`. */
+typedef void uffb_combine_fn(int64_t count, const int32_t *order, const float *scale, int64_t lds, const float *x, int64_t ldx,
+                             int64_t cols, float *y, int32_t accumulate);
+
+/* What one step of AdamW multiplies by; `first` is 1 - beta1, `second` 1 - beta2, `decay` 1 - lr * weight decay, `step` lr over
+ * the first bias correction, `root` 1 over the root of the second. */
+typedef struct uffb_adamw_factors {
+    float gradient, first, beta2, second, decay, step, root, eps;
+} uffb_adamw_factors;
+
+/* d = g * gradient, or 0 where g is NULL; m += (d - m) * first; v = v * beta2 + d^2 * second;
+ * w = w * decay - step * m / (sqrt(v) * root + eps). All [n]. */
+typedef void uffb_adamw_fn(int64_t n, const uffb_adamw_factors *factors, const float *g, float *w, float *m, float *v);
+
+/* The sum of the squares of x [n]. */
+typedef double uffb_squares_fn(int64_t n, const float *x);
+
 /* The implementations chosen for one ISA. */
 typedef struct uffb_ops {
 #define UFFB_OP(op) uffb_##op##_fn *op;

@@ -30,4 +30,29 @@ UFFB_SCALAR float activate(int32_t activation, float x) {
     }
 }
 
+/* Derivatives, for training. */
+UFFB_SCALAR float slope_gelu(float x) { return 0.5f * (1.0f + erff(x * 0.70710678f)) + x * 0.39894228f * expf(-0.5f * x * x); }
+UFFB_SCALAR float slope_gelu_tanh(float x) {
+    const float t = tanhf(0.79788456f * (x + 0.044715f * x * x * x));
+    return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * 0.79788456f * (1.0f + 3.0f * 0.044715f * x * x);
+}
+UFFB_SCALAR float slope_relu(float x) { return x > 0 ? 1.0f : 0.0f; }
+UFFB_SCALAR float slope_tanh(float x) { return 1.0f - tanhf(x) * tanhf(x); }
+UFFB_SCALAR float slope_identity(float x) {
+    (void)x;
+    return 1.0f;
+}
+
+/* act'(x), NaN for an activation that there is not. */
+UFFB_SCALAR float activation_slope(int32_t activation, float x) {
+    switch (activation) {
+#define UFFB_ACTIVATION(CONSTANT, name, ...)                                                                                   \
+    case UFFB_##CONSTANT:                                                                                                      \
+        return slope_##name(x);
+#include "../../activations.inc"
+#undef UFFB_ACTIVATION
+    default: return NAN;
+    }
+}
+
 #endif

@@ -34,6 +34,12 @@ static inline vec vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
 static inline vec vec_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
 static inline vec vec_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
 static inline vec vec_inverse(vec a) { return _mm256_div_ps(_mm256_set1_ps(1.0f), a); }
+static inline vec vec_div(vec a, vec b) { return _mm256_div_ps(a, b); }
+static inline vec vec_sqrt(vec a) { return _mm256_sqrt_ps(a); }
+/* v where a > 0, else 0 */
+static inline vec vec_where_positive(vec a, vec v) {
+    return _mm256_and_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_GT_OQ), v);
+}
 static inline vec vec_abs(vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 /* b where either is NaN. */
 static inline vec vec_max(vec a, vec b) { return _mm256_max_ps(a, b); }

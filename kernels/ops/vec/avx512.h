@@ -36,6 +36,12 @@ static inline vec vec_inverse(vec a) {
     const vec near = _mm512_rcp14_ps(a), error = _mm512_fnmadd_ps(a, near, _mm512_set1_ps(1.0f));
     return _mm512_fmadd_ps(near, error, near);
 }
+static inline vec vec_div(vec a, vec b) { return _mm512_div_ps(a, b); }
+static inline vec vec_sqrt(vec a) { return _mm512_sqrt_ps(a); }
+/* v where a > 0, else 0 */
+static inline vec vec_where_positive(vec a, vec v) {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_GT_OQ), v);
+}
 static inline vec vec_abs(vec a) { return _mm512_abs_ps(a); }
 /* b where either is NaN. */
 static inline vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }

@@ -20,9 +20,9 @@ UFFB_INLINE vec vec_exp(vec x) {
     return vec_mul(p, vec_exp2(n));
 }
 
-/* x (1/2 + x P(x^2) / Q(x^2)), the fraction held from |x| = 5.66 on, where it is 1/2 - 1e-8; off by 2.3e-7 of |x|, or of 1
- * where |x| is less. */
-UFFB_INLINE vec vec_gelu(vec x) {
+/* The distribution function of the normal distribution: 1/2 + x P(x^2) / Q(x^2), the fraction held from |x| = 5.66 on, where it
+ * is 1/2 - 1e-8; off by 2.3e-7. */
+UFFB_INLINE vec vec_normal(vec x) {
     const vec t = vec_min(vec_set(5.65685425f), vec_max(vec_set(-5.65685425f), x)), u = vec_mul(t, t);
     vec p = vec_set(2.19498498e-08f);
     p = vec_fma(p, u, vec_set(6.2869855e-06f));
@@ -36,8 +36,11 @@ UFFB_INLINE vec vec_gelu(vec x) {
     q = vec_fma(q, u, vec_set(0.0288348905f));
     q = vec_fma(q, u, vec_set(0.252418011f));
     q = vec_fma(q, u, vec_set(1.0f));
-    return vec_mul(x, vec_fma(vec_mul(t, p), vec_inverse(q), vec_set(0.5f)));
+    return vec_fma(vec_mul(t, p), vec_inverse(q), vec_set(0.5f));
 }
+
+/* Off by 2.3e-7 of |x|, or of 1 where |x| is less. */
+UFFB_INLINE vec vec_gelu(vec x) { return vec_mul(x, vec_normal(x)); }
 
 /* tanh(x) = 1 - 2 / (exp(2x) + 1); absolute error 2e-7. */
 UFFB_INLINE vec vec_tanh(vec x) {
@@ -54,5 +57,33 @@ UFFB_INLINE vec vec_gelu_tanh(vec x) {
 UFFB_INLINE vec vec_relu(vec x) { return vec_max(vec_zero(), x); }
 
 UFFB_INLINE vec vec_identity(vec x) { return x; }
+
+/* --- their derivatives ---------------------------------------------------------------------------------------------------- */
+
+/* The distribution function of the normal distribution, plus x times its density. */
+UFFB_INLINE vec slope_vec_gelu(vec x) {
+    const vec density = vec_mul(vec_set(0.39894228f), vec_exp(vec_mul(vec_mul(x, vec_set(-0.5f)), x)));
+    return vec_fma(x, density, vec_normal(x));
+}
+
+UFFB_INLINE vec slope_vec_tanh(vec x) {
+    const vec t = vec_tanh(x);
+    return vec_fma(vec_mul(t, vec_set(-1.0f)), t, vec_set(1.0f));
+}
+
+UFFB_INLINE vec slope_vec_gelu_tanh(vec x) {
+    const vec square = vec_mul(x, x), half = vec_mul(x, vec_set(0.5f));
+    const vec inner = vec_mul(x, vec_fma(square, vec_set(0.79788456f * 0.044715f), vec_set(0.79788456f)));
+    const vec inner_slope = vec_fma(square, vec_set(3.0f * 0.79788456f * 0.044715f), vec_set(0.79788456f));
+    const vec t = vec_tanh(inner), steep = vec_mul(vec_fma(vec_mul(t, vec_set(-1.0f)), t, vec_set(1.0f)), inner_slope);
+    return vec_fma(half, steep, vec_fma(t, vec_set(0.5f), vec_set(0.5f)));
+}
+
+UFFB_INLINE vec slope_vec_relu(vec x) { return vec_where_positive(x, vec_set(1.0f)); }
+
+UFFB_INLINE vec slope_vec_identity(vec x) {
+    (void)x;
+    return vec_set(1.0f);
+}
 
 #endif

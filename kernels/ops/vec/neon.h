@@ -40,6 +40,10 @@ static inline vec vec_add(vec a, vec b) { return vaddq_f32(a, b); }
 static inline vec vec_sub(vec a, vec b) { return vsubq_f32(a, b); }
 static inline vec vec_mul(vec a, vec b) { return vmulq_f32(a, b); }
 static inline vec vec_inverse(vec a) { return vdivq_f32(vdupq_n_f32(1.0f), a); }
+static inline vec vec_div(vec a, vec b) { return vdivq_f32(a, b); }
+static inline vec vec_sqrt(vec a) { return vsqrtq_f32(a); }
+/* v where a > 0, else 0 */
+static inline vec vec_where_positive(vec a, vec v) { return vbslq_f32(vcgtq_f32(a, vdupq_n_f32(0)), v, vdupq_n_f32(0)); }
 static inline vec vec_abs(vec a) { return vabsq_f32(a); }
 /* NaN where either is. */
 static inline vec vec_max(vec a, vec b) { return vmaxq_f32(a, b); }

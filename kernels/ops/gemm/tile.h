@@ -1,0 +1,107 @@
+/* GEMM over panels, for the files beside: each sets TILE_TRANSPOSED to say how `a` lies. A register tile of rows x panels runs
+ * through all of k in order, so an element is always one chain of fused multiply-adds over k, whatever tile it falls in. Rows
+ * are spread evenly over the tiles: 16 rows are 8 + 8, not 14 + 2, since a short tile has too few chains to hide the latency of
+ * an FMA. */
+#ifndef UFFB_SIMD_TILE_H
+#define UFFB_SIMD_TILE_H
+
+#include "../vec/simd.h"
+
+#define PANEL_VECS (UFFB_PANEL / VEC_LANES)
+
+/* Tiles of more rows ask for the panels of the tile to their right. Few do little with a panel, and nothing but wait for the
+ * next; then the hardware does best that sees a single stream. */
+#define FEW_ROWS 4
+
+UFFB_INLINE void store_tile_vec(float *c, vec value, int64_t cols, int32_t accumulate) {
+    if (cols >= VEC_LANES) {
+        vec_store(c, accumulate ? vec_add(vec_load(c), value) : value);
+    } else if (cols > 0) {
+        vec_store_some(c, accumulate ? vec_add(vec_load_some(c, cols), value) : value, cols);
+    }
+}
+
+/* c [rows, cols] of one tile; cols <= panels * 16; a [rows, k], or [k, rows] if TILE_TRANSPOSED. `rows` and `panels` are
+ * constants in every call. */
+UFFB_INLINE void gemm_tile(int rows, int panels, int64_t cols, int64_t k, const float *a, int64_t lda, const float *w,
+                           const float *bias, float *c, int64_t ldc, int32_t accumulate) {
+    vec sum[VEC_TILE_ROWS][VEC_TILE_PANELS * PANEL_VECS];
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 8
+        for (int v = 0; v < panels * PANEL_VECS; v++) sum[r][v] = vec_zero();
+    }
+    for (int64_t l = 0; l < k; l++) {
+        vec b[VEC_TILE_PANELS * PANEL_VECS];
+#pragma GCC unroll 8
+        for (int v = 0; v < panels * PANEL_VECS; v++) {
+            const float *at = w + v / PANEL_VECS * k * UFFB_PANEL + l * UFFB_PANEL + v % PANEL_VECS * VEC_LANES;
+            b[v] = vec_load(at);
+            if (rows > FEW_ROWS && v % PANEL_VECS == 0) __builtin_prefetch(at + panels * k * UFFB_PANEL, 0, 2);
+        }
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            vec x = vec_set(TILE_TRANSPOSED ? a[l * lda + r] : a[r * lda + l]);
+#pragma GCC unroll 8
+            for (int v = 0; v < panels * PANEL_VECS; v++) sum[r][v] = vec_fma(x, b[v], sum[r][v]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < panels * PANEL_VECS; v++) {
+        int64_t left = cols - v * VEC_LANES;
+        vec b = !bias || left <= 0  ? vec_zero()
+                : left >= VEC_LANES ? vec_load(bias + v * VEC_LANES)
+                                    : vec_load_some(bias + v * VEC_LANES, left);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            store_tile_vec(c + r * ldc + v * VEC_LANES, vec_add(sum[r][v], b), left, accumulate);
+        }
+    }
+}
+
+typedef void tile_fn(int64_t cols, int64_t k, const float *a, int64_t lda, const float *w, const float *bias, float *c,
+                     int64_t ldc, int32_t accumulate);
+
+#define TILE(rows, panels)                                                                                                     \
+    static void tile_##rows##x##panels(int64_t cols, int64_t k, const float *a, int64_t lda, const float *w,                   \
+                                       const float *bias, float *c, int64_t ldc, int32_t accumulate) {                         \
+        gemm_tile(rows, panels, cols, k, a, lda, w, bias, c, ldc, accumulate);                                                 \
+    }
+#if VEC_TILE_PANELS == 2
+#define TILES(rows) TILE(rows, 1) TILE(rows, 2)
+#define NAMES(rows) {tile_##rows##x1, tile_##rows##x2},
+#else
+#define TILES(rows) TILE(rows, 1)
+#define NAMES(rows) {tile_##rows##x1},
+#endif
+
+/* clang-format off */
+TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+#if VEC_TILE_ROWS > 6
+TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
+#endif
+
+static tile_fn *const tiles[VEC_TILE_ROWS][VEC_TILE_PANELS] = {
+    NAMES(1) NAMES(2) NAMES(3) NAMES(4) NAMES(5) NAMES(6)
+#if VEC_TILE_ROWS > 6
+    NAMES(7) NAMES(8) NAMES(9) NAMES(10) NAMES(11) NAMES(12) NAMES(13) NAMES(14)
+#endif
+};
+/* clang-format on */
+
+UFFB_INLINE void gemm_tiles(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *w, const float *bias,
+                            float *c, int64_t ldc, int32_t accumulate) {
+    int64_t row_tiles = (m + VEC_TILE_ROWS - 1) / VEC_TILE_ROWS;
+    for (int64_t col = 0; col < n; col += VEC_TILE_PANELS * UFFB_PANEL) {
+        int64_t cols = n - col < VEC_TILE_PANELS * UFFB_PANEL ? n - col : VEC_TILE_PANELS * UFFB_PANEL;
+        int64_t panels = (cols + UFFB_PANEL - 1) / UFFB_PANEL;
+        for (int64_t t = 0, row = 0; t < row_tiles; t++) {
+            int64_t rows = m / row_tiles + (t < m % row_tiles);
+            tiles[rows - 1][panels - 1](cols, k, TILE_TRANSPOSED ? a + row : a + row * lda, lda, w + col * k,
+                                        bias ? bias + col : bias, c + row * ldc + col, ldc, accumulate);
+            row += rows;
+        }
+    }
+}
+
+#endif

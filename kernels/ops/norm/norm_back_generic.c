@@ -1,0 +1,28 @@
+#include "../ops.h"
+
+#include <math.h>
+
+void uffb_norm_back_generic(int64_t rows, int64_t cols, const float *x, int64_t ldx, const float *weight, float eps,
+                            const float *dy, int64_t lddy, float *dx, int64_t lddx, int32_t accumulate, float *dweight,
+                            float *dbias) {
+    for (int64_t r = 0; r < rows; r++, x += ldx, dy += lddy, dx += lddx) {
+        float sum = 0, squares = 0, dot = 0, total = 0;
+        for (int64_t i = 0; i < cols; i++) sum += x[i];
+        const float mean = sum / (float)cols;
+        for (int64_t i = 0; i < cols; i++) squares += (x[i] - mean) * (x[i] - mean);
+        const float scale = 1.0f / sqrtf(squares / (float)cols + eps);
+        for (int64_t i = 0; i < cols; i++) {
+            const float z = (x[i] - mean) * scale, g = dy[i] * weight[i];
+            total += g;
+            dot += g * z;
+            dweight[i] += dy[i] * z;
+            dbias[i] += dy[i];
+        }
+        total /= (float)cols;
+        dot /= (float)cols;
+        for (int64_t i = 0; i < cols; i++) {
+            const float z = (x[i] - mean) * scale, d = (dy[i] * weight[i] - total - z * dot) * scale;
+            dx[i] = accumulate ? dx[i] + d : d;
+        }
+    }
+}
