@@ -1,4 +1,4 @@
-// Generated from kernels/uffb.h and kernels/bench/bench.h by `bun ffi/generate.ts`; do not edit.
+// Generated from kernels/uffb.h, kernels/uffb_train.h and kernels/bench/bench.h by `bun ffi/generate.ts`; do not edit.
 
 /** An opaque pointer of the library. */
 export type Handle = bigint & { readonly handle: unique symbol };
@@ -91,6 +91,28 @@ export const UFFB_TAP_PATH = 3;
 export const UFFB_TAP_PATH_LOGITS = 4;
 /** f32 [tokens, hidden]: what that layer's feedforward half reads */
 export const UFFB_TAP_FFN_INPUT = 5;
+
+// Raised whenever a signature, a struct or a value below changes; the loader refuses another version.
+export const UFFB_TRAIN_ABI_VERSION = 1;
+
+// What uffb_trainer_get and uffb_trainer_set move. All have the shape of the parameter.
+export const UFFB_WEIGHT = 0;
+/** the sum of the steps since the last update, times their scales */
+export const UFFB_GRADIENT = 1;
+/** AdamW's exp_avg */
+export const UFFB_FIRST_MOMENT = 2;
+/** AdamW's exp_avg_sq */
+export const UFFB_SECOND_MOMENT = 3;
+
+// Losses. A target is one prediction: a position of the MLM head, or a sequence of the classification head.
+/** targets i32 [targets]: a class or token id each; a negative one counts for nothing */
+export const UFFB_CROSS_ENTROPY = 0;
+/** targets f32 [targets, labels], each 0 to 1; of the logistic function of each logit */
+export const UFFB_BINARY_CROSS_ENTROPY = 1;
+/** targets f32 [targets, labels] */
+export const UFFB_SQUARED_ERROR = 2;
+/** targets f32 [targets, classes]: a distribution each, a teacher's say */
+export const UFFB_SOFT_CROSS_ENTROPY = 3;
 
 // How weights and inputs are filled.
 /** random, every branch equally likely */
@@ -192,6 +214,119 @@ export interface TensorInfo {
   reserved: number;
 }
 
+/** One parameter. */
+export interface ParameterInfo {
+  name: string;
+  /** logical shape; vectors have rows = 1 */
+  rows: number;
+  cols: number;
+  /** of uffb.h: in which the encoder wants it; any may be given and asked for here */
+  layout: number;
+  /** whether the model cannot do without it */
+  required: number;
+  /** whether it was set; an optional one that was not is not part of the model */
+  present: number;
+  /** 1: no parameter but a number that is given, such as a factor of attention scores */
+  constant: number;
+  /** 1 unless uffb_trainer_mark said otherwise; 0 for constants */
+  trainable: number;
+  /** whether weight decay applies: by default where the name has neither `bias` nor `norm` */
+  decays: number;
+}
+
+/** What a trainer takes, in bytes, for steps of a given size. */
+export interface TrainMemory {
+  /** with the panels that GEMMs read */
+  weights: number;
+  /** of trainable parameters */
+  gradients: number;
+  /** two a trainable parameter */
+  moments: number;
+  /** for the backward pass, of all tokens of a step */
+  kept: number;
+  /** all else */
+  scratch: number;
+  /** the sum of these */
+  total: number;
+  /** part of `kept` that a token takes */
+  keptPerToken: number;
+}
+
+/**
+ * One step: a batch, its targets and how they count. Its gradients are those of `scale` times the sum of
+ * weighted losses. With several steps an update, give 1 / (the sum of the weights of all of them); 0 stands
+ * for 1 / (the sum of this one's), the mean. Dropout rates are 0 to below 1; a mask depends on seed, counter,
+ * place in the model and place in the batch alone, so that no two steps of a run should have the same
+ * counter.
+ */
+export interface TrainStep {
+  sequences: number;
+  /** MLM: how many positions are predicted; classification: the number of sequences */
+  targets: number;
+  /** UFFB_HEAD_MLM or UFFB_HEAD_CLASS */
+  head: number;
+  /** UFFB_CROSS_ENTROPY ... ; MLM takes the two cross-entropies */
+  loss: number;
+  /** of the gradients */
+  scale: number;
+  /** 0 to 1: this share of each class's target is spread evenly over all classes */
+  labelSmoothing: number;
+  /** of the embedding, after its norm */
+  embeddingDropout: number;
+  /** of attention probabilities */
+  attentionDropout: number;
+  /** of what attention and feedforward add to the stream */
+  blockDropout: number;
+  /** of the input of `head.class` */
+  headDropout: number;
+  /** of dropout */
+  seed: number;
+  /** of dropout: which step of the run this is */
+  counter: number;
+  /** 1: a token attends to itself and those before it */
+  causal: number;
+  /** 0: the loss alone, and no gradient */
+  backward: number;
+}
+
+/** What a step came to. */
+export interface TrainResult {
+  /** the sum of weighted losses */
+  loss: number;
+  /** the sum of weights: loss / weight is the mean */
+  weight: number;
+  /** cross-entropy: targets whose largest logit is their class */
+  correct: number;
+  /** targets whose loss is not a number or infinite; `losses` tells which */
+  notFinite: number;
+}
+
+/**
+ * AdamW as PyTorch's: decoupled decay, bias correction, eps outside the root. Clipping is that of
+ * clip_grad_norm_: the gradient times clip / (norm + 1e-6) where that is below 1.
+ */
+export interface Adamw {
+  lr: number;
+  beta1: number;
+  beta2: number;
+  eps: number;
+  weightDecay: number;
+  /** largest norm of the whole gradient; 0 does not clip */
+  clip: number;
+}
+
+export interface UpdateResult {
+  /** of the whole gradient, before clipping */
+  norm: number;
+  /** that clipping multiplied it by */
+  factor: number;
+  /** updates made so far, this one included */
+  step: number;
+  /** 0: the norm is not a number or infinite; nothing was updated, and the gradients are zero again */
+  finite: number;
+  reserved: number;
+}
+
 export interface BenchShape {
   hidden: number;
   /** FFF when > 0 */
@@ -265,6 +400,63 @@ export const STRUCTS = {
     present: "int32_t",
     reserved: "int32_t",
   },
+  uffb_parameter_info: {
+    name: "char[64]",
+    rows: "int64_t",
+    cols: "int64_t",
+    layout: "int32_t",
+    required: "int32_t",
+    present: "int32_t",
+    constant: "int32_t",
+    trainable: "int32_t",
+    decays: "int32_t",
+  },
+  uffb_train_memory: {
+    weights: "uint64_t",
+    gradients: "uint64_t",
+    moments: "uint64_t",
+    kept: "uint64_t",
+    scratch: "uint64_t",
+    total: "uint64_t",
+    keptPerToken: "uint64_t",
+  },
+  uffb_train_step: {
+    sequences: "int64_t",
+    targets: "int64_t",
+    head: "int32_t",
+    loss: "int32_t",
+    scale: "double",
+    labelSmoothing: "double",
+    embeddingDropout: "double",
+    attentionDropout: "double",
+    blockDropout: "double",
+    headDropout: "double",
+    seed: "uint64_t",
+    counter: "uint64_t",
+    causal: "int32_t",
+    backward: "int32_t",
+  },
+  uffb_train_result: {
+    loss: "double",
+    weight: "double",
+    correct: "int64_t",
+    notFinite: "int64_t",
+  },
+  uffb_adamw: {
+    lr: "double",
+    beta1: "double",
+    beta2: "double",
+    eps: "double",
+    weightDecay: "double",
+    clip: "double",
+  },
+  uffb_update_result: {
+    norm: "double",
+    factor: "double",
+    step: "int64_t",
+    finite: "int32_t",
+    reserved: "int32_t",
+  },
   uffb_bench_shape: {
     hidden: "int64_t",
     trees: "int64_t",
@@ -287,7 +479,14 @@ export const STRUCTS = {
   },
 } as const;
 
-export const OPAQUE = ["uffb_model", "uffb_context", "uffb_taps", "uffb_blas", "uffb_bench"] as const;
+export const OPAQUE = [
+  "uffb_model",
+  "uffb_context",
+  "uffb_taps",
+  "uffb_trainer",
+  "uffb_blas",
+  "uffb_bench",
+] as const;
 
 /** Prototypes as koffi reads them: `_Out_` marks what the library writes. */
 export const PROTOTYPES = {
@@ -332,6 +531,36 @@ export const PROTOTYPES = {
   uffb_taps_free: "void uffb_taps_free(uffb_taps *taps)",
   uffb_taps_add:
     "int32_t uffb_taps_add(uffb_taps *taps, int32_t kind, int64_t layer, void *buffer, uint64_t bytes)",
+  uffb_train_abi_version: "int32_t uffb_train_abi_version(void)",
+  uffb_trainer_new: "int32_t uffb_trainer_new(const uffb_arch *arch, _Out_ uffb_trainer **trainer)",
+  uffb_trainer_free: "void uffb_trainer_free(uffb_trainer *trainer)",
+  uffb_trainer_error: "const char *uffb_trainer_error(const uffb_trainer *trainer)",
+  uffb_trainer_isa: "const char *uffb_trainer_isa(const uffb_trainer *trainer)",
+  uffb_trainer_threads: "int32_t uffb_trainer_threads(const uffb_trainer *trainer)",
+  uffb_trainer_parameter_count: "int64_t uffb_trainer_parameter_count(const uffb_trainer *trainer)",
+  uffb_trainer_parameter_info:
+    "int32_t uffb_trainer_parameter_info(const uffb_trainer *trainer, int64_t index, _Out_ uffb_parameter_info *info)",
+  uffb_trainer_set:
+    "int32_t uffb_trainer_set(uffb_trainer *trainer, int32_t kind, const char *name, const void *data, uint64_t bytes, int32_t dtype, int32_t layout)",
+  uffb_trainer_get:
+    "int32_t uffb_trainer_get(uffb_trainer *trainer, int32_t kind, const char *name, void *data, uint64_t bytes, int32_t dtype, int32_t layout)",
+  uffb_trainer_mark:
+    "int32_t uffb_trainer_mark(uffb_trainer *trainer, const char *name, int32_t trainable, int32_t decays)",
+  uffb_trainer_memory:
+    "int32_t uffb_trainer_memory(const uffb_trainer *trainer, int64_t sequences, int64_t tokens, int64_t longest, int64_t targets, int32_t threads, _Out_ uffb_train_memory *memory)",
+  uffb_trainer_ready: "int32_t uffb_trainer_ready(uffb_trainer *trainer, int32_t threads, const char *isa)",
+  uffb_trainer_step:
+    "int32_t uffb_trainer_step(uffb_trainer *trainer, const uffb_train_step *step, const int64_t *offsets, const int32_t *ids, const int32_t *types, const float *final, const int64_t *positions, const void *targets, const float *weights, const float *class_weights, const uffb_taps *taps, _Out_ uffb_train_result *result, float *losses, float *logits)",
+  uffb_trainer_update:
+    "int32_t uffb_trainer_update(uffb_trainer *trainer, const uffb_adamw *adamw, _Out_ uffb_update_result *result)",
+  uffb_trainer_zero_gradients: "int32_t uffb_trainer_zero_gradients(uffb_trainer *trainer)",
+  uffb_trainer_updates: "int64_t uffb_trainer_updates(const uffb_trainer *trainer)",
+  uffb_trainer_set_updates: "int32_t uffb_trainer_set_updates(uffb_trainer *trainer, int64_t updates)",
+  uffb_trainer_model: "int32_t uffb_trainer_model(uffb_trainer *trainer, _Out_ uffb_model **model)",
+  uffb_trainer_cancel: "int32_t uffb_trainer_cancel(uffb_trainer *trainer)",
+  uffb_trainer_visits:
+    "int32_t uffb_trainer_visits(const uffb_trainer *trainer, int64_t layer, int64_t *visits)",
+  uffb_trainer_clear_visits: "int32_t uffb_trainer_clear_visits(uffb_trainer *trainer)",
   uffb_blas_open: "int32_t uffb_blas_open(const char *path, _Out_ uffb_blas **blas)",
   uffb_blas_close: "void uffb_blas_close(uffb_blas *blas)",
   uffb_blas_version: "const char *uffb_blas_version(const uffb_blas *blas)",
@@ -432,8 +661,9 @@ export interface Functions {
   /**
    * A [rows, cols] matrix as integers: per row, scale = max|w| / most and q = round(w / scale), to nearest,
    * ties to even. `most` is 127 for UFFB_I8, and for UFFB_I16 the largest of which sums over `cols` products
-   * fit 32 bits: at most 32,767, 1,672 for 768 columns. `panels` has uffb_tensor_bytes(rows, cols, dtype,
-   * UFFB_PANELS_I8 or UFFB_PANELS_I16) bytes, `scale` [rows].
+   * fit 32 bits: at most 32,767, 1,672 for 768 columns. A row with NaNs or infinities has the scale NaN.
+   * `panels` has uffb_tensor_bytes(rows, cols, dtype, UFFB_PANELS_I8 or UFFB_PANELS_I16) bytes, `scale`
+   * [rows].
    */
   uffb_tensor_quantise(
     rows: number,
@@ -514,7 +744,7 @@ export interface Functions {
   uffb_classify(context: Handle | null, logits: Float32Array | null): number;
   uffb_taps_new(taps: [Handle | null]): number;
   uffb_taps_free(taps: Handle | null): void;
-  /** `bytes` is checked against the shape at each encode. */
+  /** One buffer for each kind and layer. `bytes` is checked against the shape at each encode. */
   uffb_taps_add(
     taps: Handle | null,
     kind: number,
@@ -522,6 +752,118 @@ export interface Functions {
     buffer: ArrayBufferView | null,
     bytes: number,
   ): number;
+  uffb_train_abi_version(): number;
+  /** UFFB_INVALID names the impossible field. */
+  uffb_trainer_new(arch: Arch, trainer: [Handle | null]): number;
+  uffb_trainer_free(trainer: Handle | null): void;
+  /** One line about the last failure of a step, an update or a copy of this trainer. */
+  uffb_trainer_error(trainer: Handle | null): string;
+  uffb_trainer_isa(trainer: Handle | null): string;
+  uffb_trainer_threads(trainer: Handle | null): number;
+  uffb_trainer_parameter_count(trainer: Handle | null): number;
+  uffb_trainer_parameter_info(trainer: Handle | null, index: number, info: Partial<ParameterInfo>): number;
+  /**
+   * Copies `bytes` bytes of `dtype` (UFFB_F32, UFFB_F16, UFFB_BF16, UFFB_F64) in `layout` (UFFB_ROWS,
+   * UFFB_COLUMNS, UFFB_PANELS) into what `kind` says of parameter `name`. Weights before uffb_trainer_ready
+   * say which optional parameters there are; after it, all kinds can be set again. Moments and gradients only
+   * then, of trainable parameters.
+   */
+  uffb_trainer_set(
+    trainer: Handle | null,
+    kind: number,
+    name: string | null,
+    data: ArrayBufferView | null,
+    bytes: number,
+    dtype: number,
+    layout: number,
+  ): number;
+  /**
+   * The reverse: of a parameter that is present. Gradients and moments of one that is not trainable are zero.
+   */
+  uffb_trainer_get(
+    trainer: Handle | null,
+    kind: number,
+    name: string | null,
+    data: ArrayBufferView | null,
+    bytes: number,
+    dtype: number,
+    layout: number,
+  ): number;
+  /**
+   * Says whether `name` is trained and decays, before uffb_trainer_ready. What is below the lowest trainable
+   * layer then gets no backward pass, and costs none. A layer is frozen by marking each of its parameters.
+   */
+  uffb_trainer_mark(trainer: Handle | null, name: string | null, trainable: number, decays: number): number;
+  /**
+   * Bytes for steps of up to `tokens` tokens, `sequences` sequences of up to `longest` tokens and `targets`
+   * targets, on `threads` threads. Asked for before uffb_trainer_ready, and so before anything but weights is
+   * allocated.
+   */
+  uffb_trainer_memory(
+    trainer: Handle | null,
+    sequences: number,
+    tokens: number,
+    longest: number,
+    targets: number,
+    threads: number,
+    memory: Partial<TrainMemory>,
+  ): number;
+  /**
+   * Checks that every required tensor is there and makes room for gradients and moments (zero). `threads` and
+   * `isa` are those of uffb_context_new.
+   */
+  uffb_trainer_ready(trainer: Handle | null, threads: number, isa: string | null): number;
+  /**
+   * Runs a batch forward and, if step.backward, backward, and adds to the gradients. * offsets [sequences +
+   * 1], ids [tokens], types [tokens] or NULL: as uffb_encode. final [tokens, hidden] or NULL: final states
+   * computed elsewhere; the encoder is then left out of both passes, `ids` may be NULL, and only the head is
+   * trained (features once, then the head: sequences of one token each, whose final state is the pooled
+   * vector). positions [targets]: token rows of the batch that the MLM head predicts, each at most once; NULL
+   * for classification. targets: as the loss says. weights [targets] or NULL for 1: of each target.
+   * class_weights [classes] or NULL for 1: cross-entropy multiplies a target's loss and weight by its class's
+   * (as PyTorch); binary cross-entropy multiplies the loss of a label that is 1. The loss of a target over
+   * several labels (binary cross-entropy, squared error) is their mean. taps or NULL: as uffb_encode, filled
+   * on the way; with dropout they show states after it. losses [targets] or NULL: each one's loss before
+   * weights. logits [targets, classes] or NULL. * After UFFB_CANCELLED or another failure gradients hold a
+   * part of the step: call uffb_trainer_zero_gradients. Weights are never touched.
+   */
+  uffb_trainer_step(
+    trainer: Handle | null,
+    step: TrainStep,
+    offsets: BigInt64Array | null,
+    ids: Int32Array | null,
+    types: Int32Array | null,
+    final: Float32Array | null,
+    positions: BigInt64Array | null,
+    targets: ArrayBufferView | null,
+    weights: Float32Array | null,
+    classWeights: Float32Array | null,
+    taps: Handle | null,
+    result: Partial<TrainResult>,
+    losses: Float32Array | null,
+    logits: Float32Array | null,
+  ): number;
+  /** One step of AdamW with the gradients as they are, which then are zero. */
+  uffb_trainer_update(trainer: Handle | null, adamw: Adamw, result: Partial<UpdateResult>): number;
+  uffb_trainer_zero_gradients(trainer: Handle | null): number;
+  /** Updates made so far, which bias correction depends on; set when a run is resumed, after the moments. */
+  uffb_trainer_updates(trainer: Handle | null): number;
+  uffb_trainer_set_updates(trainer: Handle | null, updates: number): number;
+  /**
+   * The weights as they are now, as a model that contexts can be made of, to evaluate between updates. It
+   * belongs to the trainer and lives as long, and it is the same one every time. After an update or a set,
+   * ask for it again before a context of it is used: that brings it up to date. No context of it may run
+   * during a call on the trainer.
+   */
+  uffb_trainer_model(trainer: Handle | null, model: [Handle | null]): number;
+  /** Makes the running step, or else the next one, return UFFB_CANCELLED. From any thread. */
+  uffb_trainer_cancel(trainer: Handle | null): number;
+  /**
+   * visits [trees, nodes]: how many tokens came to each node of `layer` in the steps since the last
+   * uffb_trainer_clear_visits.
+   */
+  uffb_trainer_visits(trainer: Handle | null, layer: number, visits: BigInt64Array | null): number;
+  uffb_trainer_clear_visits(trainer: Handle | null): number;
   /**
    * Opens a shared library that exports cblas_sdot, cblas_saxpy, cblas_sgemv and cblas_sgemm (OpenBLAS, BLIS,
    * MKL, the reference BLAS), or dnnl_sgemm (oneDNN: Level 3 alone).

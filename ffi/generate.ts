@@ -231,7 +231,9 @@ export function generate(header: string, { origin, opaque: others }: Setting = E
     }
     out.push("  },");
   }
-  out.push("} as const;", "", `export const OPAQUE = [${opaque.map(quote).join(", ")}] as const;`);
+  const names = `export const OPAQUE = [${opaque.map(quote).join(", ")}] as const;`;
+  const lines = ["export const OPAQUE = [", ...opaque.map((name) => `  ${quote(name)},`), "] as const;"];
+  out.push("} as const;", "", ...(names.length > WIDTH ? lines : [names]));
   out.push(
     "",
     "/** Prototypes as koffi reads them: `_Out_` marks what the library writes. */",
@@ -285,12 +287,12 @@ function read(...paths: string[]): string {
     .join("");
 }
 
-const ENGINE: Setting = { origin: "kernels/uffb.h and kernels/bench/bench.h" };
+const ENGINE: Setting = { origin: "kernels/uffb.h, kernels/uffb_train.h and kernels/bench/bench.h" };
 const CUDA: Setting = { origin: "kernels/cuda/uffb_cuda.h", opaque: ["uffb_model"] };
 
 /** The files of bindings: the text of each one's headers, and how it is made. */
 export const FILES = {
-  "bindings.ts": { header: read("uffb.h", "bench/bench.h"), setting: ENGINE },
+  "bindings.ts": { header: read("uffb.h", "uffb_train.h", "bench/bench.h"), setting: ENGINE },
   "cuda-bindings.ts": { header: read("cuda/uffb_cuda.h"), setting: CUDA },
 } as const satisfies Record<string, { header: string; setting: Setting }>;
 

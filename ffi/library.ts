@@ -1,6 +1,13 @@
 import { UffbError } from "../lib/base/errors.ts";
 import { watchTemporaries } from "../lib/base/temporary.ts";
-import { type Functions, OPAQUE, PROTOTYPES, STRUCTS, UFFB_ABI_VERSION } from "./bindings.ts";
+import {
+  type Functions,
+  OPAQUE,
+  PROTOTYPES,
+  STRUCTS,
+  UFFB_ABI_VERSION,
+  UFFB_TRAIN_ABI_VERSION,
+} from "./bindings.ts";
 import { type Koffi, openLibrary } from "./open.ts";
 import { check } from "./status.ts";
 
@@ -15,6 +22,12 @@ export type Bindings<F> = {
 };
 
 export type Library = Bindings<Functions>;
+
+/** What the library says of each of its headers. */
+const VERSIONS = [
+  ["uffb_abi_version", UFFB_ABI_VERSION],
+  ["uffb_train_abi_version", UFFB_TRAIN_ABI_VERSION],
+] as const;
 
 let library: Library | undefined;
 
@@ -41,16 +54,18 @@ function watchInterrupts(library: Library): void {
 /** Declares the header's types to koffi and binds every function. */
 export function bind(koffi: Koffi, path: string): Library {
   const loaded = koffi.load(path);
-  let version: number;
-  try {
-    version = loaded.func(PROTOTYPES.uffb_abi_version)() as number;
-  } catch {
-    throw new UffbError(`${path} is not the uffb engine; run npm run build`);
-  }
-  if (version !== UFFB_ABI_VERSION) {
-    throw new UffbError(
-      `${path} has ABI version ${version}, and this uffb needs ${UFFB_ABI_VERSION}; run npm run build`,
-    );
+  for (const [prototype, needed] of VERSIONS) {
+    let version: number;
+    try {
+      version = loaded.func(PROTOTYPES[prototype])() as number;
+    } catch {
+      throw new UffbError(`${path} is not the uffb engine; run npm run build`);
+    }
+    if (version !== needed) {
+      throw new UffbError(
+        `${path} has ABI version ${version}, and this uffb needs ${needed}; run npm run build`,
+      );
+    }
   }
   for (const name of OPAQUE) koffi.opaque(name);
   for (const [name, members] of Object.entries(STRUCTS)) koffi.struct(name, members);

@@ -16,11 +16,14 @@ export class NativeModel extends Resource {
   /** The layout that each tensor is wanted in. */
   #layouts: ReadonlyMap<string, number> | undefined;
 
-  /** Errors: InvalidError naming the impossible field. */
-  constructor(arch: Readonly<Arch>) {
-    const out: [Handle | null] = [null];
-    checked((library) => library.uffb_model_new(arch, out));
-    super(out[0], (handle) => native().uffb_model_free(handle));
+  /**
+   * @param borrowed a model of the library's that something else owns, and what to call when this one is no longer used
+   * Errors: InvalidError naming the impossible field.
+   */
+  constructor(arch: Readonly<Arch>, borrowed?: { handle: Handle | null; release: () => void }) {
+    const out: [Handle | null] = [borrowed?.handle ?? null];
+    if (borrowed === undefined) checked((library) => library.uffb_model_new(arch, out));
+    super(out[0], borrowed?.release ?? ((handle) => native().uffb_model_free(handle)));
     this.arch = { ...arch };
   }
 

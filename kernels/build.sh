@@ -55,11 +55,14 @@ compile() { # compile OBJECT SOURCE FLAGS...
     "$compiler" $flags "$@" -c "$source" -o "$objects/$object" &
     pids="$pids $!"
 }
+object_name() { # object_name SOURCE: files of one name may lie in different folders
+    echo "${1%.c}" | sed 's,^kernels/,,; s,/,-,g'
+}
 compile_for() { # compile_for ISA SOURCE
     # shellcheck disable=SC2046
-    compile "$(basename "$2" .c)-$1.o" "$2" $(flags_of "$1") "-DUFFB_TARGET=$1"
+    compile "$(object_name "$2")-$1.o" "$2" $(flags_of "$1") "-DUFFB_TARGET=$1"
 }
-for source in kernels/engine/*.c kernels/bench/*.c kernels/ops/*.c kernels/ops/*/*.c; do
+for source in kernels/engine/*.c kernels/train/*.c kernels/bench/*.c kernels/ops/*.c kernels/ops/*/*.c; do
     name=$(basename "$source" .c)
     suffix=${name##*_}
     if [ "$suffix" = simd ]; then
@@ -67,7 +70,7 @@ for source in kernels/engine/*.c kernels/bench/*.c kernels/ops/*.c kernels/ops/*
     elif has "$own" "$suffix"; then
         compile_for "$suffix" "$source"
     elif ! has "$all" "$suffix"; then
-        compile "$name.o" "$source"
+        compile "$(object_name "$source").o" "$source"
     fi
 done
 failed=0

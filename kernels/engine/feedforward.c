@@ -9,8 +9,7 @@
 
 /* --- FFF, shallow: all nodes in one GEMM, those off the path put to zero -------------------------------------------------- */
 
-/* Zeroes the logits [tokens, trees, nodes] of nodes that a token does not visit. */
-static void keep_path(const uffb_arch *a, int64_t nodes, float *logits, int32_t *path, float *path_logits) {
+void uffb_keep_path(const uffb_arch *a, int64_t nodes, float *logits, int32_t *path, float *path_logits) {
     float kept[4]; /* walked from depth 4 on */
     for (int64_t tree = 0; tree < a->trees; tree++, logits += nodes) {
         int64_t node = 0, visited[4];
@@ -39,8 +38,8 @@ static void keep_task(void *arg, int64_t task, int32_t thread) {
     const uffb_arch *a = &c->model->arch;
     const int64_t ld = uffb_hidden_stride(a->trees * c->model->nodes), size = a->trees * (a->depth + 1);
     for (int64_t t = task * TASK_TOKENS; t < c->tokens && t < (task + 1) * TASK_TOKENS; t++) {
-        keep_path(a, c->model->nodes, c->wide + t * ld, f->path ? f->path + t * size : NULL,
-                  f->path_logits ? f->path_logits + t * size : NULL);
+        uffb_keep_path(a, c->model->nodes, c->wide + t * ld, f->path ? f->path + t * size : NULL,
+                       f->path_logits ? f->path_logits + t * size : NULL);
     }
 }
 

@@ -340,18 +340,24 @@ int32_t uffb_model_tensor_set(uffb_model *m, const char *name, const void *data,
     return status;
 }
 
-/* The table of "Attention is all you need", section 3.5, times the model's scale. */
-static int32_t make_sinusoids(uffb_model *m) {
-    const int64_t positions = m->arch.max_length + m->arch.position_offset, h = m->arch.hidden;
-    const double scale = m->position_scale ? (double)*m->position_scale : 1.0;
-    m->sinusoids = malloc((size_t)(positions * h) * sizeof *m->sinusoids);
-    if (!m->sinusoids) return uffb_fail(UFFB_NO_MEMORY, "no memory for %lld positions", (long long)positions);
-    for (int64_t i = 0; i < h; i += 2) {
-        const double frequency = exp(-(double)i * log(10000.0) / (double)h);
+/* The table of "Attention is all you need", section 3.5. */
+void uffb_sinusoids(int64_t positions, int64_t hidden, float *table) {
+    for (int64_t i = 0; i < hidden; i += 2) {
+        const double frequency = exp(-(double)i * log(10000.0) / (double)hidden);
         for (int64_t p = 0; p < positions; p++) {
-            m->sinusoids[p * h + i] = (float)(scale * (double)(float)sin((double)p * frequency));
-            if (i + 1 < h) m->sinusoids[p * h + i + 1] = (float)(scale * (double)(float)cos((double)p * frequency));
+            table[p * hidden + i] = (float)sin((double)p * frequency);
+            if (i + 1 < hidden) table[p * hidden + i + 1] = (float)cos((double)p * frequency);
         }
+    }
+}
+
+static int32_t make_sinusoids(uffb_model *m) {
+    const int64_t positions = m->arch.max_length + m->arch.position_offset, size = positions * m->arch.hidden;
+    m->sinusoids = malloc((size_t)size * sizeof *m->sinusoids);
+    if (!m->sinusoids) return uffb_fail(UFFB_NO_MEMORY, "no memory for %lld positions", (long long)positions);
+    uffb_sinusoids(positions, m->arch.hidden, m->sinusoids);
+    if (m->position_scale) {
+        for (int64_t i = 0; i < size; i++) m->sinusoids[i] *= *m->position_scale;
     }
     m->position = m->sinusoids;
     return UFFB_OK;

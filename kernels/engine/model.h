@@ -57,6 +57,9 @@ struct uffb_model {
  * path: a walked node costs about 6.5 times a GEMM's (kernels/PERFORMANCE.md), and 15 nodes are less than 6.5 times 4. */
 int uffb_fff_walks(const uffb_arch *arch);
 
+/* Fixed positions, before their scale: table [positions, hidden]. */
+void uffb_sinusoids(int64_t positions, int64_t hidden, float *table);
+
 /* `count` rows of `hidden` in f32. */
 static inline int32_t uffb_widen_rows(uffb_node_rows rows, int64_t count, int64_t hidden, float *out) {
     return uffb_tensor_convert(count, hidden, rows.data, uffb_tensor_bytes(count, hidden, rows.dtype, UFFB_ROWS), rows.dtype,

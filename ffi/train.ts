@@ -1,0 +1,342 @@
+import {
+  type Adamw,
+  type Arch,
+  type Handle,
+  type ParameterInfo,
+  type TrainMemory,
+  type TrainResult,
+  type TrainStep,
+  UFFB_CROSS_ENTROPY,
+  UFFB_F32,
+  UFFB_GRADIENT,
+  UFFB_HEAD_MLM,
+  UFFB_ROWS,
+  UFFB_WEIGHT,
+  type UpdateResult,
+} from "./bindings.ts";
+import { callAsync } from "./call.ts";
+import { type Batch, type ContextOptions, checkBatch } from "./context.ts";
+import { checked, type Library, native } from "./library.ts";
+import { NativeModel } from "./model.ts";
+import { Resource } from "./resource.ts";
+import { check, EngineError, InvalidError } from "./status.ts";
+import type { NativeTaps } from "./taps.ts";
+
+/** A parameter of a model in training; see uffb_parameter_info. */
+export type Parameter = Omit<ParameterInfo, "required" | "present" | "constant" | "trainable" | "decays"> & {
+  required: boolean;
+  present: boolean;
+  constant: boolean;
+  trainable: boolean;
+  decays: boolean;
+};
+
+/** How a step counts; see uffb_train_step. What is left out is 0: a mean over this step's targets, without dropout. */
+export type StepOptions = Partial<Omit<TrainStep, "sequences" | "targets" | "backward" | "causal">> & {
+  /** UFFB_HEAD_MLM or UFFB_HEAD_CLASS */
+  head: number;
+  causal?: boolean;
+  /** False for the loss alone, without gradients. */
+  backward?: boolean;
+};
+
+/** What the head predicts. */
+export interface Targets {
+  /** Token rows of the batch that the MLM head predicts, each at most once; absent for classification. */
+  positions?: BigInt64Array | undefined;
+  /** Classes or token ids [targets] for UFFB_CROSS_ENTROPY (a negative one counts for nothing), else [targets, classes] */
+  targets: Int32Array | Float32Array;
+  /** [targets], or absent for 1 */
+  weights?: Float32Array | undefined;
+  /** [classes], or absent for 1 */
+  classWeights?: Float32Array | undefined;
+}
+
+/** Buffers of the caller that a step fills. */
+export interface StepOutputs {
+  taps?: NativeTaps | undefined;
+  /** [targets]: each one's loss before weights */
+  losses?: Float32Array | undefined;
+  /** [targets, classes] */
+  logits?: Float32Array | undefined;
+  /** Final states [tokens, hidden] computed before: the encoder is left out, and only the head is trained. */
+  final?: Float32Array | undefined;
+}
+
+type LongCall = "uffb_trainer_step" | "uffb_trainer_update";
+type Rest<F> = F extends (trainer: Handle | null, ...rest: infer R) => number ? R : never;
+
+/**
+ * A model in training: weights, gradients, moments, and the threads to compute with, one call at a time. The arrays given to a call must
+ * not change until its promise settles.
+ */
+export class NativeTrainer extends Resource {
+  readonly arch: Readonly<Arch>;
+  #running = false;
+  #model: NativeModel | undefined;
+
+  /** Errors: InvalidError naming the impossible field. */
+  constructor(arch: Readonly<Arch>) {
+    const out: [Handle | null] = [null];
+    checked((library) => library.uffb_trainer_new(arch, out));
+    super(out[0], (handle) => native().uffb_trainer_free(handle));
+    this.arch = { ...arch };
+  }
+
+  /** Every parameter that a model of this shape can have. */
+  parameters(): Parameter[] {
+    const { handle } = this;
+    const count = native().uffb_trainer_parameter_count(handle);
+    return Array.from({ length: count }, (_, index) => {
+      const info: Partial<ParameterInfo> = {};
+      checked((library) => library.uffb_trainer_parameter_info(handle, index, info));
+      const { required, present, constant, trainable, decays, ...rest } = info as ParameterInfo;
+      return {
+        ...rest,
+        required: required !== 0,
+        present: present !== 0,
+        constant: constant !== 0,
+        trainable: trainable !== 0,
+        decays: decays !== 0,
+      };
+    });
+  }
+
+  /**
+   * Copies `data` into the weight of `name`, or into what else `kind` says (UFFB_GRADIENT, UFFB_FIRST_MOMENT, UFFB_SECOND_MOMENT).
+   * Before `ready`, weights say which optional parameters the model has. Errors: InvalidError when name, size, dtype or layout do not fit.
+   */
+  set(name: string, data: ArrayBufferView, dtype = UFFB_F32, layout = UFFB_ROWS, kind = UFFB_WEIGHT): void {
+    const { handle } = this;
+    this.#assertIdle();
+    checked((library) => library.uffb_trainer_set(handle, kind, name, data, data.byteLength, dtype, layout));
+  }
+
+  /**
+   * The weight of `name` in f32, or what else `kind` says: [rows, cols] in `layout`. Zeros for what is not trainable.
+   * Errors: InvalidError when there is no such parameter or it was not set.
+   */
+  get(name: string, kind = UFFB_WEIGHT, layout = UFFB_ROWS): Float32Array {
+    const { handle } = this;
+    this.#assertIdle();
+    const info = this.parameters().find((one) => one.name === name);
+    if (info === undefined) throw new InvalidError(`${name}: this model has no such parameter`);
+    const bytes = native().uffb_tensor_bytes(info.rows, info.cols, UFFB_F32, layout);
+    const data = new Float32Array(bytes / 4);
+    checked((library) =>
+      library.uffb_trainer_get(handle, kind, name, data, data.byteLength, UFFB_F32, layout),
+    );
+    return data;
+  }
+
+  /** The sum of the gradients since the last update; see `get`. */
+  gradient(name: string, layout = UFFB_ROWS): Float32Array {
+    return this.get(name, UFFB_GRADIENT, layout);
+  }
+
+  /** Says, before `ready`, whether a parameter is trained and whether weight decay applies to it. Errors: InvalidError. */
+  mark(name: string, { trainable, decays }: { trainable: boolean; decays: boolean }): void {
+    const { handle } = this;
+    checked((library) => library.uffb_trainer_mark(handle, name, Number(trainable), Number(decays)));
+  }
+
+  /** Bytes for steps of up to that size, before gradients and moments are allocated. Errors: InvalidError. */
+  memory(size: {
+    sequences: number;
+    tokens: number;
+    longest: number;
+    targets: number;
+    threads: number;
+  }): TrainMemory {
+    const { handle } = this;
+    const { sequences, tokens, longest, targets, threads } = size;
+    const memory: Partial<TrainMemory> = {};
+    checked((library) =>
+      library.uffb_trainer_memory(handle, sequences, tokens, longest, targets, threads, memory),
+    );
+    return memory as TrainMemory;
+  }
+
+  /** Makes room for gradients and moments. Errors: InvalidError naming a required parameter that is missing; NoMemoryError. */
+  ready({ threads = 0, isa }: ContextOptions = {}): void {
+    const { handle } = this;
+    checked((library) => library.uffb_trainer_ready(handle, threads, isa ?? null));
+  }
+
+  get isa(): string {
+    return native().uffb_trainer_isa(this.handle);
+  }
+
+  get threads(): number {
+    return native().uffb_trainer_threads(this.handle);
+  }
+
+  /**
+   * Runs a batch forward and, unless `backward` is false, backward, and adds to the gradients.
+   * Errors: InvalidError when batch or targets are not well formed; CancelledError. Gradients are to be zeroed after either.
+   */
+  async step(
+    batch: Batch,
+    targets: Targets,
+    options: StepOptions,
+    out: StepOutputs = {},
+  ): Promise<TrainResult> {
+    const { offsets, ids, types } = batch;
+    if (out.final === undefined) checkBatch(batch);
+    const sequences = offsets.length - 1;
+    const mlm = options.head === UFFB_HEAD_MLM;
+    const count = mlm ? (targets.positions?.length ?? 0) : sequences;
+    this.#checkTargets(targets, options.loss ?? UFFB_CROSS_ENTROPY, count, mlm, Number(offsets.at(-1)), out);
+    const step: TrainStep = {
+      loss: UFFB_CROSS_ENTROPY,
+      scale: 0,
+      labelSmoothing: 0,
+      embeddingDropout: 0,
+      attentionDropout: 0,
+      blockDropout: 0,
+      headDropout: 0,
+      seed: 0,
+      counter: 0,
+      ...options,
+      sequences,
+      targets: count,
+      causal: Number(options.causal ?? false),
+      backward: Number(options.backward ?? true),
+    };
+    const result: Partial<TrainResult> = {};
+    const release = out.taps?.hold();
+    try {
+      await this.#call(
+        "uffb_trainer_step",
+        step,
+        offsets,
+        out.final === undefined ? ids : null,
+        types ?? null,
+        out.final ?? null,
+        targets.positions ?? null,
+        targets.targets,
+        targets.weights ?? null,
+        targets.classWeights ?? null,
+        out.taps?.handle ?? null,
+        result,
+        out.losses ?? null,
+        out.logits ?? null,
+      );
+    } finally {
+      release?.();
+    }
+    return result as TrainResult;
+  }
+
+  /** One step of AdamW; then the gradients are zero. Errors: InvalidError. */
+  async update(adamw: Readonly<Adamw>): Promise<UpdateResult> {
+    const result: Partial<UpdateResult> = {};
+    await this.#call("uffb_trainer_update", adamw, result);
+    return result as UpdateResult;
+  }
+
+  zeroGradients(): void {
+    const { handle } = this;
+    this.#assertIdle();
+    checked((library) => library.uffb_trainer_zero_gradients(handle));
+  }
+
+  /** Updates made so far; set when a run is resumed. */
+  get updates(): number {
+    return native().uffb_trainer_updates(this.handle);
+  }
+
+  set updates(updates: number) {
+    const { handle } = this;
+    this.#assertIdle();
+    checked((library) => library.uffb_trainer_set_updates(handle, updates));
+  }
+
+  /**
+   * The weights as they are now, for contexts that evaluate between updates. It is the same model every time, and lives as long as the
+   * trainer: ask again after an update, before a context of it is used.
+   */
+  model(): NativeModel {
+    const { handle } = this;
+    this.#assertIdle();
+    const out: [Handle | null] = [null];
+    checked((library) => library.uffb_trainer_model(handle, out));
+    this.#model ??= new NativeModel(this.arch, { handle: out[0], release: this.hold() });
+    return this.#model;
+  }
+
+  /** Tokens that came to each node of a layer's trees, [trees, nodes], in the steps since the last `clearVisits`. Errors: InvalidError. */
+  visits(layer: number): BigInt64Array {
+    const { handle, arch } = this;
+    this.#assertIdle();
+    const visits = new BigInt64Array(arch.trees * (2 ** (arch.depth + 1) - 1));
+    checked((library) => library.uffb_trainer_visits(handle, layer, visits));
+    return visits;
+  }
+
+  clearVisits(): void {
+    const { handle } = this;
+    this.#assertIdle();
+    checked((library) => library.uffb_trainer_clear_visits(handle));
+  }
+
+  /** Stops the running step, or else the next one, with CancelledError. Does nothing after the trainer was disposed of. */
+  cancel(): void {
+    if (!this.disposed) check(native().uffb_trainer_cancel(this.handle), () => "the engine could not cancel");
+  }
+
+  /** A step that still runs is stopped. */
+  override [Symbol.dispose](): void {
+    if (this.#running) this.cancel();
+    this.#model?.[Symbol.dispose]();
+    super[Symbol.dispose]();
+  }
+
+  #assertIdle(): void {
+    if (this.#running) throw new EngineError("a trainer runs one call at a time; another one is running");
+  }
+
+  #checkTargets(
+    { targets, weights, classWeights }: Targets,
+    loss: number,
+    count: number,
+    mlm: boolean,
+    tokens: number,
+    { losses, logits, final }: StepOutputs,
+  ): void {
+    const classes = mlm ? this.arch.vocab : this.arch.labels;
+    const whole = loss === UFFB_CROSS_ENTROPY;
+    if (whole !== targets instanceof Int32Array) {
+      throw new InvalidError(`loss ${loss} wants targets as ${whole ? "an Int32Array" : "a Float32Array"}`);
+    }
+    const sizes: [string, { length: number } | undefined, number][] = [
+      ["targets", targets, whole ? count : count * classes],
+      ["weights", weights, count],
+      ["classWeights", classWeights, classes],
+      ["losses", losses, count],
+      ["logits", logits, count * classes],
+      ["final", final, tokens * this.arch.hidden],
+    ];
+    for (const [name, array, want] of sizes) {
+      if (array !== undefined && array.length !== want) {
+        throw new InvalidError(`${name} has ${array.length} elements, and this step needs ${want}`);
+      }
+    }
+  }
+
+  /** `args` holds every buffer until the other thread is done with it. */
+  async #call<N extends LongCall>(name: N, ...args: Rest<Library[N]>): Promise<void> {
+    const { handle } = this;
+    this.#assertIdle();
+    const release = this.hold();
+    this.#running = true;
+    try {
+      const call = native()[name] as (trainer: Handle, ...rest: unknown[]) => number;
+      const status = await callAsync(call, handle, ...args);
+      check(status, () => native().uffb_trainer_error(handle));
+    } finally {
+      this.#running = false;
+      release();
+    }
+  }
+}

@@ -1,0 +1,164 @@
+/* Attention within each sequence, forward with dropout or a causal mask, and backward. A task is one head of one sequence, as
+ * in the engine. Backward, probabilities are computed again from q and k; all else is GEMMs over blocks of queries:
+ *
+ *     dV = P^T dO    dP = dO V^T    dS = scale P (dP - rowsum(P dP))    dQ = dS K    dK = dS^T Q */
+#include "trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Scores that a block of queries holds at most: they and their gradients share L2. */
+#define BLOCK_SCORES (128 * 128)
+
+static int64_t padded(int64_t n) { return (n + UFFB_PANEL - 1) / UFFB_PANEL * UFFB_PANEL; }
+
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Queries of a block; a function of the sequence's length alone. */
+static int64_t block_rows(int64_t length) {
+    const int64_t rows = BLOCK_SCORES / padded(length);
+    return rows < 1 ? 1 : smaller(rows, length);
+}
+
+int64_t uffb_attend_back_scratch(const uffb_arch *a, int64_t longest) {
+    const int64_t size = a->hidden / a->heads, long_panels = padded(longest);
+    const int64_t keys = 2 * long_panels * size + padded(size) * longest; /* of k and v, and of k transposed */
+    const int64_t most = BLOCK_SCORES > long_panels ? BLOCK_SCORES : long_panels;
+    return keys + 3 * (most + UFFB_PANEL) + 2 * padded(size) * longest;
+}
+
+typedef struct {
+    uffb_trainer *trainer;
+    const uffb_train_call *call;
+    uint32_t stream;
+    float scale;
+    const float *qkv, *dattended;
+    float *attended, *dqkv;
+} attention;
+
+/* One head of one sequence. */
+typedef struct {
+    int64_t start, length, head, size, ld; /* ld: floats from a token's q to the next one's */
+    const float *q, *k, *v;
+} head_view;
+
+static head_view view_of(const attention *t, int64_t task) {
+    const uffb_arch *a = &t->trainer->arch;
+    const int64_t size = a->hidden / a->heads, head = task % a->heads, *offsets = t->call->offsets + task / a->heads;
+    head_view v = {offsets[0], offsets[1] - offsets[0], head, size, 3 * a->hidden, NULL, NULL, NULL};
+    v.q = t->qkv + v.start * v.ld + head * 3 * size;
+    v.k = v.q + size;
+    v.v = v.k + size;
+    return v;
+}
+
+/* p [rows, lds] = softmax(q k^T scale) of queries `row` and after. */
+static void probabilities(const attention *t, const head_view *v, const float *keys, int64_t row, int64_t rows, float *p,
+                          int64_t lds) {
+    const uffb_ops *ops = t->trainer->ops;
+    ops->gemm(rows, v->length, v->size, v->q + row * v->ld, v->ld, keys, NULL, p, lds, 0);
+    if (!t->call->step->causal) {
+        ops->softmax(rows, v->length, t->scale, p, lds);
+        return;
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        const int64_t seen = row + r + 1;
+        ops->softmax(1, seen, t->scale, p + r * lds, lds);
+        memset(p + r * lds + seen, 0, (size_t)(v->length - seen) * sizeof *p);
+    }
+}
+
+/* The mask of those probabilities, on them or on their gradient. */
+static void drop(const attention *t, const head_view *v, int64_t row, int64_t rows, float *p, int64_t lds) {
+    const double rate = t->call->step->attention_dropout;
+    if (rate == 0) return;
+    const uffb_arch *a = &t->trainer->arch;
+    uffb_random random = uffb_drop_stream(t->call->step, t->stream);
+    for (int64_t r = 0; r < rows; r++) {
+        random.block = (uint64_t)((v->start + row + r) * a->heads + v->head) * (uint64_t)((a->max_length + 3) / 4);
+        t->trainer->ops->dropout(1, v->length, (float)rate, &random, p + r * lds, lds);
+    }
+}
+
+static void attend_task(void *arg, int64_t task, int32_t thread) {
+    const attention *t = arg;
+    uffb_trainer *trainer = t->trainer;
+    const uffb_ops *ops = trainer->ops;
+    const head_view v = view_of(t, task);
+    const int64_t lds = padded(v.length), h = trainer->arch.hidden, step = block_rows(v.length);
+    float *keys = trainer->scratch + thread * trainer->thread_scratch; /* [length/16][size][16] */
+    float *values = keys + lds * v.size;                               /* [size/16][length][16] */
+    float *p = values + padded(v.size) * v.length;
+    ops->pack(v.length, v.size, v.k, v.ld, 0, keys);
+    ops->pack(v.size, v.length, v.v, v.ld, 1, values);
+    for (int64_t row = 0; row < v.length; row += step) {
+        const int64_t rows = smaller(step, v.length - row);
+        probabilities(t, &v, keys, row, rows, p, lds);
+        drop(t, &v, row, rows, p, lds);
+        ops->gemm(rows, v.size, v.length, p, lds, values, NULL, t->attended + (v.start + row) * h + v.head * v.size, h, 0);
+    }
+}
+
+static attention attention_of(uffb_trainer *t, const uffb_train_call *call, int64_t l) {
+    const float *scale = t->model->layers[l].scale, size = (float)(t->arch.hidden / t->arch.heads);
+    return (attention){.trainer = t,
+                       .call = call,
+                       .stream = uffb_drop_place(l, UFFB_DROP_ATTENTION),
+                       .scale = scale ? *scale : 1.0f / sqrtf(size),
+                       .qkv = t->layers[l].qkv_rows,
+                       .attended = t->layers[l].attended};
+}
+
+void uffb_train_attend(uffb_trainer *t, const uffb_train_call *call, int64_t l) {
+    if (!call->step->causal && call->step->attention_dropout == 0) {
+        uffb_attend(t->context, &t->model->layers[l], t->layers[l].qkv_rows, t->layers[l].attended);
+        return;
+    }
+    attention a = attention_of(t, call, l);
+    uffb_parallel(t->context->team, call->step->sequences * t->arch.heads, attend_task, &a);
+}
+
+static void back_task(void *arg, int64_t task, int32_t thread) {
+    const attention *t = arg;
+    uffb_trainer *trainer = t->trainer;
+    const uffb_ops *ops = trainer->ops;
+    const head_view v = view_of(t, task);
+    const int64_t lds = padded(v.length), h = trainer->arch.hidden, step = block_rows(v.length), size = v.size;
+    const float *out = t->dattended + v.start * h + v.head * size;
+    float *dq = t->dqkv + (v.q - t->qkv), *dk = dq + size, *dv = dk + size;
+
+    float *keys = trainer->scratch + thread * trainer->thread_scratch; /* [length/16][size][16] */
+    float *values = keys + lds * size;                                 /* the same of v */
+    float *turned = values + lds * size;                               /* k transposed: [size/16][length][16] */
+    float *p = turned + padded(size) * v.length, *dp = p + step * lds, *dropped = dp + step * lds;
+    float *queries = dropped + step * lds, *outs = queries + padded(size) * step; /* [size/16][rows][16] */
+    const int drops = t->call->step->attention_dropout > 0;
+    ops->pack(v.length, size, v.k, v.ld, 0, keys);
+    ops->pack(v.length, size, v.v, v.ld, 0, values);
+    ops->pack(size, v.length, v.k, v.ld, 1, turned);
+    for (int64_t row = 0; row < v.length; row += step) {
+        const int64_t rows = smaller(step, v.length - row);
+        probabilities(t, &v, keys, row, rows, p, lds);
+        const float *used = p;
+        if (drops) {
+            memcpy(dropped, p, (size_t)(rows * lds) * sizeof *p);
+            drop(t, &v, row, rows, dropped, lds);
+            used = dropped;
+        }
+        ops->pack(size, rows, out + row * h, h, 1, outs);
+        ops->outer(v.length, size, rows, used, lds, outs, dv, v.ld, row > 0);
+        ops->gemm(rows, v.length, size, out + row * h, h, values, NULL, dp, lds, 0);
+        if (drops) drop(t, &v, row, rows, dp, lds);
+        ops->softmax_back(rows, v.length, t->scale, p, lds, dp, lds);
+        ops->gemm(rows, size, v.length, dp, lds, turned, NULL, dq + row * v.ld, v.ld, 0);
+        ops->pack(size, rows, v.q + row * v.ld, v.ld, 1, queries);
+        ops->outer(v.length, size, rows, dp, lds, queries, dk, v.ld, row > 0);
+    }
+}
+
+void uffb_attend_back(uffb_trainer *t, const uffb_train_call *call, int64_t l, const float *dattended, float *dqkv) {
+    attention a = attention_of(t, call, l);
+    a.dattended = dattended;
+    a.dqkv = dqkv;
+    uffb_parallel(t->context->team, call->step->sequences * t->arch.heads, back_task, &a);
+}

@@ -1,0 +1,174 @@
+/* Gradients of dense projections, with the GEMMs of the forward pass. Sums over tokens run through chunks of a fixed size, so
+ * that their order depends on the batch alone. */
+#include "trainer.h"
+
+#include <string.h>
+
+/* Rows of a weight matrix whose transpose is packed at once. */
+#define BACK_ROWS 2048
+/* Columns of one task that adds up columns. */
+#define SUM_COLS 64
+
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static int64_t panels_of(int64_t n) { return (n + UFFB_PANEL - 1) / UFFB_PANEL; }
+
+static int64_t part(int64_t whole, int64_t parts, int64_t index) { return whole * index / parts; }
+
+int64_t uffb_packed_size(int64_t tokens, int64_t widest, int64_t hidden) {
+    const int64_t wide = panels_of(widest) * UFFB_PANEL, narrow = panels_of(hidden) * UFFB_PANEL;
+    const int64_t gradient = smaller(tokens, UFFB_OUTER_TOKENS) * wide, back = wide * smaller(hidden, BACK_ROWS);
+    const int64_t larger = gradient > back ? gradient : back;
+    return larger > narrow * BACK_ROWS ? larger : narrow * BACK_ROWS;
+}
+
+/* --- panels of a transposed matrix ---------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const uffb_ops *ops;
+    int64_t rows, cols, ld;
+    const float *x; /* [cols, rows], so that its transpose is packed */
+    float *panels;
+} packing;
+
+/* Panels of one task. */
+#define PACK_PANELS 8
+
+static void pack_task(void *arg, int64_t task, int32_t thread) {
+    (void)thread;
+    const packing *p = arg;
+    const int64_t first = task * PACK_PANELS * UFFB_PANEL, rows = smaller(p->rows - first, PACK_PANELS * UFFB_PANEL);
+    p->ops->pack(rows, p->cols, p->x + first, p->ld, 1, p->panels + first * p->cols);
+}
+
+/* The transpose of x [cols, rows] in panels [ceil(rows/16)][cols][16]. */
+static float *pack_transposed(uffb_trainer *t, int64_t rows, int64_t cols, const float *x, int64_t ld) {
+    if (!uffb_trainer_grow(&t->packed, &t->packed_size, panels_of(rows) * UFFB_PANEL * cols)) return NULL;
+    packing p = {t->ops, rows, cols, ld, x, t->packed};
+    uffb_parallel(t->context->team, (panels_of(rows) + PACK_PANELS - 1) / PACK_PANELS, pack_task, &p);
+    return t->packed;
+}
+
+static int32_t no_memory(void) { return uffb_fail(UFFB_NO_MEMORY, "no memory for the gradient of a layer"); }
+
+/* --- of the weights ------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uffb_trainer *trainer;
+    int64_t m, n, tokens, lddy, row_blocks, col_blocks;
+    const float *dy, *x; /* x in panels [ceil(n/16)][tokens][16] */
+    float *gradient;     /* [m, n] */
+    int32_t accumulate;
+} outer;
+
+/* Some rows of the gradient. Their columns of dy are copied first, so that the GEMM does not stride through memory. */
+static void outer_task(void *arg, int64_t task, int32_t thread) {
+    const outer *o = arg;
+    uffb_trainer *t = o->trainer;
+    const int64_t row = task % o->row_blocks * UFFB_OUTER_ROWS, rows = smaller(o->m - row, UFFB_OUTER_ROWS);
+    const int64_t pairs = (o->n + 2 * UFFB_PANEL - 1) / (2 * UFFB_PANEL), block = task / o->row_blocks;
+    const int64_t col = part(pairs, o->col_blocks, block) * 2 * UFFB_PANEL;
+    const int64_t end = smaller(part(pairs, o->col_blocks, block + 1) * 2 * UFFB_PANEL, o->n);
+    float *columns = t->scratch + thread * t->thread_scratch;
+    for (int64_t i = 0; i < o->tokens; i++)
+        memcpy(columns + i * rows, o->dy + i * o->lddy + row, (size_t)rows * sizeof *columns);
+    t->ops->outer(rows, end - col, o->tokens, columns, rows, o->x + col * o->tokens, o->gradient + row * o->n + col, o->n,
+                  o->accumulate);
+}
+
+typedef struct {
+    int64_t rows, cols, ld;
+    const float *x;
+    float *sum;
+    int32_t accumulate;
+} summing;
+
+static void sum_task(void *arg, int64_t task, int32_t thread) {
+    (void)thread;
+    const summing *s = arg;
+    const int64_t first = task * SUM_COLS, cols = smaller(s->cols - first, SUM_COLS);
+    float sum[SUM_COLS] = {0};
+    for (int64_t r = 0; r < s->rows; r++) {
+        const float *x = s->x + r * s->ld + first;
+        for (int64_t c = 0; c < cols; c++) sum[c] += x[c];
+    }
+    for (int64_t c = 0; c < cols; c++) s->sum[first + c] = s->accumulate ? s->sum[first + c] + sum[c] : sum[c];
+}
+
+static void sum_columns(uffb_trainer *t, int64_t rows, int64_t cols, const float *x, int64_t ld, uffb_parameter *into) {
+    summing s = {rows, cols, ld, x, into->gradient, uffb_gradient_accumulates(into)};
+    uffb_parallel(t->context->team, (cols + SUM_COLS - 1) / SUM_COLS, sum_task, &s);
+}
+
+int32_t uffb_linear_gradient(uffb_trainer *t, const uffb_train_linear *linear, int64_t rows, const float *dy, int64_t lddy,
+                             const float *x, int64_t ldx) {
+    const int64_t m = linear->linear->rows, n = linear->linear->cols;
+    if (uffb_trains(linear->bias)) sum_columns(t, rows, m, dy, lddy, linear->bias);
+    if (!uffb_trains(linear->weight)) return UFFB_OK;
+    outer o = {.trainer = t, .m = m, .n = n, .lddy = lddy, .gradient = linear->weight->gradient};
+    o.accumulate = uffb_gradient_accumulates(linear->weight);
+    o.row_blocks = (m + UFFB_OUTER_ROWS - 1) / UFFB_OUTER_ROWS;
+    const int64_t want = (4 * t->context->threads + o.row_blocks - 1) / o.row_blocks;
+    o.col_blocks = t->context->threads == 1 ? 1 : smaller(want, (n + 2 * UFFB_PANEL - 1) / (2 * UFFB_PANEL));
+    const int64_t chunks = (rows + UFFB_OUTER_TOKENS - 1) / UFFB_OUTER_TOKENS;
+    for (int64_t i = 0; i < chunks; i++) {
+        const int64_t first = part(rows, chunks, i);
+        o.tokens = part(rows, chunks, i + 1) - first;
+        o.dy = dy + first * lddy;
+        o.x = pack_transposed(t, n, o.tokens, x + first * ldx, ldx);
+        if (!o.x) return no_memory();
+        uffb_parallel(t->context->team, o.row_blocks * o.col_blocks, outer_task, &o);
+        o.accumulate = 1;
+    }
+    return UFFB_OK;
+}
+
+/* --- of the input --------------------------------------------------------------------------------------------------------- */
+
+int32_t uffb_linear_back(uffb_trainer *t, const uffb_train_linear *linear, int64_t rows, const float *dy, int64_t lddy,
+                         float *dx, int64_t lddx, int32_t accumulate) {
+    const int64_t m = linear->linear->rows, n = linear->linear->cols, chunks = (m + BACK_ROWS - 1) / BACK_ROWS;
+    for (int64_t i = 0; i < chunks; i++) {
+        const int64_t first = part(m, chunks, i);
+        uffb_linear transposed = {.rows = n, .cols = part(m, chunks, i + 1) - first};
+        transposed.weight = pack_transposed(t, n, transposed.cols, linear->weight->weight + first * n, n);
+        if (!transposed.weight) return no_memory();
+        uffb_project(t->context, rows, &transposed, dy + first, lddy, dx, lddx, accumulate || i > 0);
+    }
+    return UFFB_OK;
+}
+
+/* --- LayerNorm ------------------------------------------------------------------------------------------------------------ */
+
+/* Tokens of one task, whose sums are added up in order. */
+#define NORM_TOKENS 32
+
+typedef struct {
+    uffb_trainer *trainer;
+    const uffb_train_norm *norm;
+    int64_t rows, cols;
+    const float *x, *dy;
+    float *dx;
+    int32_t accumulate;
+} norm_back;
+
+static void norm_task(void *arg, int64_t task, int32_t thread) {
+    (void)thread;
+    const norm_back *b = arg;
+    const int64_t first = task * NORM_TOKENS, rows = smaller(b->rows - first, NORM_TOKENS), h = b->cols;
+    float *partial = b->trainer->partial + task * 2 * h;
+    memset(partial, 0, (size_t)(2 * h) * sizeof *partial);
+    b->trainer->ops->norm_back(rows, h, b->x + first * h, h, b->norm->affine->weight, (float)b->trainer->arch.norm_eps,
+                               b->dy + first * h, h, b->dx + first * h, h, b->accumulate, partial, partial + h);
+}
+
+int32_t uffb_norm_gradient(uffb_trainer *t, const uffb_train_norm *norm, int64_t rows, const float *x, const float *dy,
+                           float *dx, int32_t accumulate) {
+    const int64_t h = t->arch.hidden, tasks = (rows + NORM_TOKENS - 1) / NORM_TOKENS;
+    if (!uffb_trainer_grow(&t->partial, &t->partial_size, tasks * 2 * h)) return no_memory();
+    norm_back b = {t, norm, rows, h, x, dy, dx, accumulate};
+    uffb_parallel(t->context->team, tasks, norm_task, &b);
+    if (uffb_trains(norm->weight)) sum_columns(t, tasks, h, t->partial, 2 * h, norm->weight);
+    if (uffb_trains(norm->bias)) sum_columns(t, tasks, h, t->partial + h, 2 * h, norm->bias);
+    return UFFB_OK;
+}

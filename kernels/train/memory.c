@@ -1,0 +1,110 @@
+/* What a step needs beside parameters, said beforehand and then allocated. */
+#include "trainer.h"
+#include "../engine/memory.h"
+
+#include <stdlib.h>
+
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+int64_t uffb_unit_stride(const uffb_arch *a) {
+    if (a->feedforward != UFFB_FFN_FFF) return uffb_hidden_stride(a->width);
+    return uffb_fff_walks(a) ? 0 : uffb_hidden_stride(a->trees * (((int64_t)2 << a->depth) - 1));
+}
+
+static int64_t path_size(const uffb_arch *a) { return a->feedforward == UFFB_FFN_FFF ? a->trees * (a->depth + 1) : 0; }
+
+static int64_t logit_size(const uffb_arch *a) { return uffb_fff_walks(a) ? path_size(a) : 0; }
+
+int64_t uffb_train_wide(const uffb_arch *a) { return larger(3 * a->hidden, uffb_unit_stride(a)); }
+
+/* Floats that a token takes in each layer for the backward pass. */
+static int64_t kept_per_layer(const uffb_arch *a) {
+    const int64_t states = a->norm_position == UFFB_PRE_NORM ? 6 : 7; /* input, middle, (sum,) q, k, v, attended */
+    return states * a->hidden + uffb_unit_stride(a) + path_size(a) + logit_size(a);
+}
+
+static int64_t kept_per_token(const uffb_arch *a) { return a->layers * kept_per_layer(a) + 2 * a->hidden; }
+
+/* Four streams of gradients, the widest rows, logits of paths, and the places of tokens in a sort. */
+static int64_t scratch_per_token(const uffb_arch *a) { return 4 * a->hidden + uffb_train_wide(a) + logit_size(a) + 5; }
+
+static float *take(float **at, int64_t tokens, int64_t width) {
+    float *rows = *at;
+    *at += tokens * width;
+    return rows;
+}
+
+static void place(uffb_trainer *t, int64_t tokens) {
+    const uffb_arch *a = &t->arch;
+    float *at = t->kept;
+    for (int64_t l = 0; l < a->layers; l++) {
+        uffb_train_layer *layer = &t->layers[l];
+        layer->input = take(&at, tokens, a->hidden);
+        layer->middle = take(&at, tokens, a->hidden);
+        layer->sum = a->norm_position == UFFB_PRE_NORM ? NULL : take(&at, tokens, a->hidden);
+        layer->qkv_rows = take(&at, tokens, 3 * a->hidden);
+        layer->attended = take(&at, tokens, a->hidden);
+        layer->units = take(&at, tokens, uffb_unit_stride(a));
+        layer->nodes = (int32_t *)take(&at, tokens, path_size(a));
+        layer->logits = take(&at, tokens, logit_size(a));
+    }
+    t->last = take(&at, tokens, a->hidden);
+    t->final = take(&at, tokens, a->hidden);
+    t->stream = take(&at, tokens, a->hidden);
+    t->branch = take(&at, tokens, a->hidden);
+    t->inner = take(&at, tokens, a->hidden);
+    t->normed = take(&at, tokens, a->hidden);
+    t->wide = take(&at, tokens, uffb_train_wide(a));
+    t->dlogits = take(&at, tokens, logit_size(a));
+    t->sort = (int32_t *)take(&at, tokens, 5);
+}
+
+static int64_t thread_scratch(const uffb_arch *a, int64_t longest) {
+    return larger(uffb_attend_back_scratch(a, longest), UFFB_OUTER_SCRATCH);
+}
+
+int32_t uffb_trainer_reserve(uffb_trainer *t, int64_t sequences, int64_t tokens, int64_t longest) {
+    const uffb_arch *a = &t->arch;
+    int32_t status = uffb_context_reserve(t->context, sequences, tokens, longest);
+    if (status) return status;
+    int64_t per_token = kept_per_token(a) + scratch_per_token(a), floats;
+    if (__builtin_mul_overflow(per_token, tokens, &floats) || floats > INT64_MAX / 8 ||
+        !uffb_trainer_grow(&t->kept, &t->capacity, floats) ||
+        !uffb_trainer_grow(&t->scratch, &t->scratch_size, t->context->threads * thread_scratch(a, longest))) {
+        return uffb_fail(UFFB_NO_MEMORY, "no memory to train on %lld tokens at once; take smaller micro-batches",
+                         (long long)tokens);
+    }
+    t->thread_scratch = t->scratch_size / t->context->threads;
+    place(t, tokens);
+    return UFFB_OK;
+}
+
+int32_t uffb_trainer_memory(const uffb_trainer *t, int64_t sequences, int64_t tokens, int64_t longest, int64_t targets,
+                            int32_t threads, uffb_train_memory *memory) {
+    if (!t || !memory) return uffb_fail(UFFB_INVALID, "uffb_trainer_memory: no trainer or nowhere to put the answer");
+    if (sequences < 1 || tokens < sequences || longest < 1 || longest > tokens || targets < 0 || threads < 1)
+        return uffb_fail(UFFB_INVALID, "uffb_trainer_memory: no such step");
+    const uffb_arch *a = &t->arch;
+    int64_t widest = larger(uffb_train_wide(a), a->pool_width);
+    *memory = (uffb_train_memory){0};
+    for (int64_t i = 0; i < t->parameters; i++) {
+        const uffb_parameter_info *p = &t->parameter[i].info;
+        const uint64_t bytes = uffb_tensor_bytes(p->rows, p->cols, UFFB_F32, UFFB_ROWS);
+        if (!p->present && !p->required) continue;
+        memory->weights += bytes;
+        if (p->layout == UFFB_PANELS) memory->weights += uffb_tensor_bytes(p->rows, p->cols, UFFB_F32, UFFB_PANELS);
+        if (!p->trainable) continue;
+        memory->gradients += bytes;
+        memory->moments += 2 * bytes;
+    }
+    const uint64_t f = sizeof(float), n = (uint64_t)tokens;
+    memory->kept_per_token = (uint64_t)kept_per_token(a) * f;
+    memory->kept = memory->kept_per_token * n;
+    memory->scratch = (uint64_t)scratch_per_token(a) * f * n;
+    memory->scratch += (uint64_t)(2 * a->hidden + uffb_wide(a)) * f * n; /* the forward stages' own */
+    memory->scratch += (uint64_t)(thread_scratch(a, longest) + uffb_attention_scratch(a, longest)) * f * (uint64_t)threads;
+    memory->scratch += (uint64_t)uffb_packed_size(tokens, widest, a->hidden) * f;
+    memory->scratch += (uint64_t)uffb_head_size(a, sequences, targets) * f;
+    memory->total = memory->weights + memory->gradients + memory->moments + memory->kept + memory->scratch;
+    return UFFB_OK;
+}
