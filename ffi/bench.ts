@@ -43,7 +43,7 @@ export class NativeBlas extends Resource {
   /** Whether it has Levels 1 and 2 as well as 3. */
   readonly complete: boolean;
 
-  /** Errors: InvalidError when `path` cannot be opened or is no BLAS. */
+  /** @throws InvalidError when `path` cannot be opened or is no BLAS */
   constructor(readonly path: string) {
     const out: [Handle | null] = [null];
     checked((library) => library.uffb_blas_open(path, out));
@@ -75,7 +75,11 @@ export function contenderIsas(): string[] {
   return native().uffb_contender_isas().split(",");
 }
 
-/** Bytes that a bench of this shape needs at most. Errors: InvalidError naming the impossible field. */
+/**
+ * Bytes that a bench of this shape needs at most.
+ *
+ * @throws InvalidError naming the impossible field
+ */
 export function benchBytes(shape: Readonly<BenchShape>): number {
   const bytes = native().uffb_bench_bytes(shape);
   if (bytes === 0) throw new InvalidError(native().uffb_error());
@@ -91,7 +95,7 @@ export interface Trial {
 
 /** One feedforward layer with random weights and a batch of inputs; see bench.h. */
 export class NativeBench extends Resource {
-  /** Errors: InvalidError naming the impossible field; NoMemoryError. */
+  /** @throws InvalidError naming the impossible field; NoMemoryError */
   constructor(readonly shape: Readonly<BenchShape>) {
     const out: [Handle | null] = [null];
     checked((library) => library.uffb_bench_new(shape, out));

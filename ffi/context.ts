@@ -31,7 +31,7 @@ const POOLINGS = {
 } as const;
 export type Pooling = keyof typeof POOLINGS;
 
-/** Errors: InvalidError when the sizes of a batch's arrays do not fit together. */
+/** @throws InvalidError when the sizes of a batch's arrays do not fit together */
 export function checkBatch({ offsets, ids, types }: Batch): void {
   const sequences = offsets.length - 1;
   if (sequences < 0 || offsets[0] !== 0n || offsets[sequences] !== BigInt(ids.length)) {
@@ -59,7 +59,7 @@ export class NativeContext extends Resource {
   #tokens = 0;
   #sequences = 0;
 
-  /** Errors: UnsupportedError naming the instruction sets there are; InvalidError when the model is not ready. */
+  /** @throws UnsupportedError naming the instruction sets there are; InvalidError when the model is not ready */
   constructor(model: NativeModel, { threads = 0, isa }: ContextOptions = {}) {
     const out: [Handle | null] = [null];
     checked((library) => library.uffb_context_new(model.handle, threads, isa ?? null, out));
@@ -73,7 +73,11 @@ export class NativeContext extends Resource {
     this.threads = native().uffb_context_threads(this.handle);
   }
 
-  /** Runs a batch to its final states. Errors: InvalidError when the batch is not well formed; CancelledError. */
+  /**
+   * Runs a batch to its final states.
+   *
+   * @throws InvalidError when the batch is not well formed; CancelledError
+   */
   async encode(batch: Batch, taps?: NativeTaps): Promise<void> {
     checkBatch(batch);
     const { offsets, ids, types } = batch;
@@ -91,7 +95,11 @@ export class NativeContext extends Resource {
     }
   }
 
-  /** Takes final states [tokens, hidden] of a batch that were computed elsewhere, as if `encode` had. Errors: InvalidError. */
+  /**
+   * Takes final states [tokens, hidden] of a batch that were computed elsewhere, as if `encode` had.
+   *
+   * @throws InvalidError
+   */
   protected takeFinal(batch: Batch, final: Float32Array): void {
     checkBatch(batch);
     const { offsets, ids } = batch;

@@ -48,7 +48,11 @@ const native = (shape: DeviceShape): CudaBenchShape => ({
   cold: shape.cold ? 1 : 0,
 });
 
-/** Bytes of device memory that a bench of this shape needs at most. Errors: InvalidError naming the impossible field. */
+/**
+ * Bytes of device memory that a bench of this shape needs at most.
+ *
+ * @throws InvalidError naming the impossible field
+ */
 export function cudaBenchBytes(shape: DeviceShape): number {
   const bytes = cuda().uffb_cuda_bench_bytes(native(shape));
   if (bytes === 0) throw new InvalidError(cuda().uffb_cuda_error());
@@ -57,7 +61,7 @@ export function cudaBenchBytes(shape: DeviceShape): number {
 
 /** One feedforward layer on a device, with a batch of inputs. */
 export class CudaBench extends Resource {
-  /** Errors: InvalidError naming the impossible field; UnsupportedError; NoMemoryError. */
+  /** @throws InvalidError naming the impossible field; UnsupportedError; NoMemoryError */
   constructor(readonly shape: DeviceShape) {
     const out: [Handle | null] = [null];
     checkedCuda((library) => library.uffb_cuda_bench_new(native(shape), out));

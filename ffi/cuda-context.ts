@@ -8,7 +8,7 @@ import type { NativeTaps } from "./taps.ts";
 export class CudaContext extends NativeContext {
   readonly #encoder: CudaEncoder;
 
-  /** Errors: those of CudaEncoder and NativeContext. */
+  /** @throws as CudaEncoder and NativeContext do */
   constructor(model: NativeModel, device: number, dtype: CudaDtype, options: ContextOptions = {}) {
     super(model, options);
     try {

@@ -11,7 +11,8 @@ let declared = false;
 
 /**
  * The CUDA library, loaded when a device is first asked for.
- * Errors: UffbError when it was not built, cannot be loaded or is of another ABI version.
+ *
+ * @throws UffbError when it was not built, cannot be loaded or is of another ABI version
  */
 export function cuda(): CudaLibrary {
   native(); // whose types and koffi it shares

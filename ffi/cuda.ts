@@ -15,14 +15,18 @@ export interface CudaDevice extends Readonly<CudaInfo> {
   index: number;
 }
 
-/** The devices of this machine. Errors: UnsupportedError when there is no driver, or one too old. */
+/**
+ * The devices of this machine.
+ *
+ * @throws UnsupportedError when there is no driver, or one too old
+ */
 export function cudaDevices(): CudaDevice[] {
   const count = new Int32Array(1);
   checkedCuda((library) => library.uffb_cuda_device_count(count));
   return Array.from({ length: count[0]! }, (_, index) => readInfo(index));
 }
 
-/** Errors: UnsupportedError naming the devices there are. */
+/** @throws UnsupportedError naming the devices there are */
 export function cudaDevice(index: number): CudaDevice {
   const count = new Int32Array(1);
   checkedCuda((library) => library.uffb_cuda_device_count(count));
@@ -45,7 +49,11 @@ export class CudaEncoder extends Resource {
   readonly #hidden: number;
   readonly #library: ReturnType<typeof cuda>;
 
-  /** Copies a ready model to a device. Errors: NoMemoryError of the device; UnsupportedError. */
+  /**
+   * Copies a ready model to a device.
+   *
+   * @throws NoMemoryError of the device; UnsupportedError
+   */
   constructor(model: NativeModel, device: number, dtype: CudaDtype) {
     const out: [Handle | null] = [null];
     checkedCuda((library) => library.uffb_cuda_encoder_new(model.handle, device, CUDA_DTYPES[dtype], out));
@@ -60,7 +68,11 @@ export class CudaEncoder extends Resource {
     this.#library.uffb_cuda_encoder_tune(this.handle);
   }
 
-  /** Runs a batch to its final states [tokens, hidden]. Errors: InvalidError when it is not well formed; NoMemoryError. */
+  /**
+   * Runs a batch to its final states [tokens, hidden].
+   *
+   * @throws InvalidError when it is not well formed; NoMemoryError
+   */
   async encode(batch: Batch): Promise<Float32Array> {
     checkBatch(batch);
     const { offsets, ids, types } = batch;

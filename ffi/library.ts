@@ -33,7 +33,8 @@ let library: Library | undefined;
 
 /**
  * The engine, loaded when first asked for.
- * Errors: UffbError when it cannot be loaded or is of another ABI version.
+ *
+ * @throws UffbError when it cannot be loaded or is of another ABI version
  */
 export function native(): Library {
   if (library === undefined) {

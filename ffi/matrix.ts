@@ -8,7 +8,11 @@ export interface Form {
   layout: number;
 }
 
-/** Bytes of a logical [rows, cols] matrix in `form`. Errors: InvalidError when there is no such matrix. */
+/**
+ * Bytes of a logical [rows, cols] matrix in `form`.
+ *
+ * @throws InvalidError when there is no such matrix
+ */
 export function matrixBytes(rows: number, cols: number, { dtype, layout }: Form): number {
   const bytes = native().uffb_tensor_bytes(rows, cols, dtype, layout);
   if (bytes === 0)
@@ -19,7 +23,8 @@ export function matrixBytes(rows: number, cols: number, { dtype, layout }: Form)
 /**
  * Rewrites a [rows, cols] matrix in another dtype and layout, bit-exactly when both dtypes are the same, and returns `target`, which is
  * new memory unless it is given.
- * Errors: InvalidError when the size of `data` does not fit.
+ *
+ * @throws InvalidError when the size of `data` does not fit
  */
 export function convertMatrix(
   rows: number,
@@ -57,7 +62,8 @@ export type Integers = keyof typeof INTEGERS;
 
 /**
  * Writes a [rows, cols] matrix as integers to `panels` (UFFB_PANELS_I8 or UFFB_PANELS_I16), with the scale of each row to `scale` [rows].
- * Errors: InvalidError when a size does not fit.
+ *
+ * @throws InvalidError when a size does not fit
  */
 export function quantiseMatrix(
   rows: number,

@@ -18,7 +18,8 @@ export class NativeModel extends Resource {
 
   /**
    * @param borrowed a model of the library's that something else owns, and what to call when this one is no longer used
-   * Errors: InvalidError naming the impossible field.
+   *
+   * @throws InvalidError naming the impossible field
    */
   constructor(arch: Readonly<Arch>, borrowed?: { handle: Handle | null; release: () => void }) {
     const out: [Handle | null] = [borrowed?.handle ?? null];
@@ -42,7 +43,8 @@ export class NativeModel extends Resource {
   /**
    * Gives the tensor `name` as the bytes of `data`, UFFB_F32 or another dtype, in UFFB_ROWS or another layout. Integers, and
    * what is in the layout that `tensors` asks for, may be used in place: they must not change as long as the model lives.
-   * Errors: InvalidError when name, size, dtype or layout do not fit.
+   *
+   * @throws InvalidError when name, size, dtype or layout do not fit
    */
   set(name: string, data: ArrayBufferView, dtype: number, layout: number): void {
     const { handle } = this;
@@ -51,7 +53,7 @@ export class NativeModel extends Resource {
     if (dtype === UFFB_I8 || dtype === UFFB_I16 || layout === this.#layouts.get(name)) this.#data.push(data);
   }
 
-  /** Errors: InvalidError naming the first required tensor that is missing. */
+  /** @throws InvalidError naming the first required tensor that is missing */
   ready(): void {
     const { handle } = this;
     checked((library) => library.uffb_model_ready(handle));

@@ -27,7 +27,8 @@ export function embed(bundles: Embedded): void {
 
 /**
  * Finds koffi and the engine, beside this file in a checkout or inside the compiled binary, and binds the engine.
- * Errors: UffbError, and what `bind` throws.
+ *
+ * @throws UffbError, and what `bind` throws
  */
 export function openLibrary<T>(bind: Bind<T>): T {
   if (embedded === undefined) {
@@ -50,7 +51,9 @@ export function openLibrary<T>(bind: Bind<T>): T {
 
 /**
  * Finds the CUDA library in the same places and binds it. The engine was opened before: both share its koffi. Until then not a byte of
- * the library is read. Errors: UffbError when it was not built or cannot be loaded, and what `bind` throws.
+ * the library is read.
+ *
+ * @throws UffbError when it was not built or cannot be loaded, and what `bind` throws
  */
 export function openCuda<T>(bind: Bind<T>): T {
   if (koffi === undefined) throw new UffbError("the engine was not opened before the CUDA library");

@@ -16,7 +16,8 @@ export class NativeTaps extends Resource {
   /**
    * Adds a buffer for `kind` (UFFB_TAP_*) of `layer`. Each encode checks its size and writes it: a batch of other size needs other taps.
    * @param buffer i32 [tokens, trees, depth + 1] for UFFB_TAP_PATH, else f32, with the shape the header tells
-   * Errors: InvalidError.
+   *
+   * @throws InvalidError
    */
   add(kind: number, layer: number, buffer: Float32Array | Int32Array): void {
     if (buffer instanceof Int32Array !== (kind === UFFB_TAP_PATH)) {

@@ -75,7 +75,7 @@ export class NativeTrainer extends Resource {
   #running = false;
   #model: NativeModel | undefined;
 
-  /** Errors: InvalidError naming the impossible field. */
+  /** @throws InvalidError naming the impossible field */
   constructor(arch: Readonly<Arch>) {
     const out: [Handle | null] = [null];
     checked((library) => library.uffb_trainer_new(arch, out));
@@ -104,7 +104,9 @@ export class NativeTrainer extends Resource {
 
   /**
    * Copies `data` into the weight of `name`, or into what else `kind` says (UFFB_GRADIENT, UFFB_FIRST_MOMENT, UFFB_SECOND_MOMENT).
-   * Before `ready`, weights say which optional parameters the model has. Errors: InvalidError when name, size, dtype or layout do not fit.
+   * Before `ready`, weights say which optional parameters the model has.
+   *
+   * @throws InvalidError when name, size, dtype or layout do not fit
    */
   set(name: string, data: ArrayBufferView, dtype = UFFB_F32, layout = UFFB_ROWS, kind = UFFB_WEIGHT): void {
     const { handle } = this;
@@ -114,7 +116,8 @@ export class NativeTrainer extends Resource {
 
   /**
    * The weight of `name` in f32, or what else `kind` says: [rows, cols] in `layout`. Zeros for what is not trainable.
-   * Errors: InvalidError when there is no such parameter or it was not set.
+   *
+   * @throws InvalidError when there is no such parameter or it was not set
    */
   get(name: string, kind = UFFB_WEIGHT, layout = UFFB_ROWS): Float32Array {
     const { handle } = this;
@@ -134,13 +137,21 @@ export class NativeTrainer extends Resource {
     return this.get(name, UFFB_GRADIENT, layout);
   }
 
-  /** Says, before `ready`, whether a parameter is trained and whether weight decay applies to it. Errors: InvalidError. */
+  /**
+   * Says, before `ready`, whether a parameter is trained and whether weight decay applies to it.
+   *
+   * @throws InvalidError
+   */
   mark(name: string, { trainable, decays }: { trainable: boolean; decays: boolean }): void {
     const { handle } = this;
     checked((library) => library.uffb_trainer_mark(handle, name, Number(trainable), Number(decays)));
   }
 
-  /** Bytes for steps of up to that size, before gradients and moments are allocated. Errors: InvalidError. */
+  /**
+   * Bytes for steps of up to that size, before gradients and moments are allocated.
+   *
+   * @throws InvalidError
+   */
   memory(size: {
     sequences: number;
     tokens: number;
@@ -157,7 +168,11 @@ export class NativeTrainer extends Resource {
     return memory as TrainMemory;
   }
 
-  /** Makes room for gradients and moments. Errors: InvalidError naming a required parameter that is missing; NoMemoryError. */
+  /**
+   * Makes room for gradients and moments.
+   *
+   * @throws InvalidError naming a required parameter that is missing; NoMemoryError
+   */
   ready({ threads = 0, isa }: ContextOptions = {}): void {
     const { handle } = this;
     checked((library) => library.uffb_trainer_ready(handle, threads, isa ?? null));
@@ -173,7 +188,8 @@ export class NativeTrainer extends Resource {
 
   /**
    * Runs a batch forward and, unless `backward` is false, backward, and adds to the gradients.
-   * Errors: InvalidError when batch or targets are not well formed; CancelledError. Gradients are to be zeroed after either.
+   *
+   * @throws InvalidError when batch or targets are not well formed; CancelledError. Gradients are to be zeroed after either
    */
   async step(
     batch: Batch,
@@ -228,7 +244,11 @@ export class NativeTrainer extends Resource {
     return result as TrainResult;
   }
 
-  /** One step of AdamW; then the gradients are zero. Errors: InvalidError. */
+  /**
+   * One step of AdamW; then the gradients are zero.
+   *
+   * @throws InvalidError
+   */
   async update(adamw: Readonly<Adamw>): Promise<UpdateResult> {
     const result: Partial<UpdateResult> = {};
     await this.#call("uffb_trainer_update", adamw, result);
@@ -265,7 +285,11 @@ export class NativeTrainer extends Resource {
     return this.#model;
   }
 
-  /** Tokens that came to each node of a layer's trees, [trees, nodes], in the steps since the last `clearVisits`. Errors: InvalidError. */
+  /**
+   * Tokens that came to each node of a layer's trees, [trees, nodes], in the steps since the last `clearVisits`.
+   *
+   * @throws InvalidError
+   */
   visits(layer: number): BigInt64Array {
     const { handle, arch } = this;
     this.#assertIdle();

@@ -18,7 +18,8 @@ const isDeviceDtype = (dtype: string): dtype is CudaDtype => Object.hasOwn(CUDA_
 
 /**
  * The device that a bench runs on, and the dtypes to compute with there; undefined for the CPU.
- * Errors: UsageError for flags of the one with the other; UffbError when there is no such device.
+ *
+ * @throws UsageError for flags of the one with the other; UffbError when there is no such device
  */
 export function toDevicePlan(flags: Flags): DevicePlan | undefined {
   const { device, dtype: dtypes } = flags;

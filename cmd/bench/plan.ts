@@ -114,7 +114,7 @@ function toDtypes(dtypes: readonly string[], on: Plan["on"]): Pick<Plan, "dtypes
   };
 }
 
-/** Errors: UsageError for a dtype that nothing in the plan has. */
+/** @throws UsageError for a dtype that nothing in the plan has */
 function checkDtypes({ dtype: dtypes }: Values<typeof ARGS>, { on, shapes, models }: Plan): void {
   if (on) return;
   for (const dtype of dtypes) {
@@ -133,7 +133,7 @@ function checkDtypes({ dtype: dtypes }: Values<typeof ARGS>, { on, shapes, model
 /** Holds the model that its paths come from. */
 export type DisposablePlan = Plan & Disposable;
 
-/** Errors: UsageError for flags that do not fit together; UffbError for files that cannot be read. */
+/** @throws UsageError for flags that do not fit together; UffbError for files that cannot be read */
 export async function toPlan(
   args: Values<typeof ARGS>,
   blas: Plan["blas"],

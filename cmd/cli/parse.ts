@@ -13,7 +13,8 @@ type Raw = string | boolean;
 /**
  * Reads a command line strictly: every flag is known and given once, every value is of its type and in its range. Flags stand
  * before, between or after positionals; `--` ends them; `-` is a positional.
- * Errors: UsageError.
+ *
+ * @throws UsageError
  */
 export function parse<A extends Args>(
   line: readonly string[],

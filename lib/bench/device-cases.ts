@@ -7,7 +7,11 @@ import type { DeviceFacts } from "./measure/machine.ts";
 import { shapeName } from "./measure/presets.ts";
 import type { Case, Plan } from "./plan.ts";
 
-/** The cases of a plan on a device, a layer's dtypes one by one, a model's together. Errors: UffbError, UsageError. */
+/**
+ * The cases of a plan on a device, a layer's dtypes one by one, a model's together.
+ *
+ * @throws UffbError, UsageError
+ */
 export async function deviceCases(
   plan: Plan,
   dtypes: readonly CudaDtype[],

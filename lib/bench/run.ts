@@ -4,7 +4,11 @@ import { describeMachine, type RunFacts } from "./measure/machine.ts";
 import type { BenchRecord } from "./measure/record.ts";
 import type { Case, Plan, Progress } from "./plan.ts";
 
-/** Runs every case of a plan and gives its records as it ends. Errors: UffbError, all but wrong results before anything long starts. */
+/**
+ * Runs every case of a plan and gives its records as it ends.
+ *
+ * @throws UffbError, all but wrong results before anything long starts
+ */
 export async function* run(
   plan: Plan,
   about: { version: string; commit: string | null },

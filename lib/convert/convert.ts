@@ -30,7 +30,8 @@ export interface Converted {
 /**
  * Writes a model in another form. Memory beyond the mapped source is that of a part of a tensor, for tensors that lie scattered in a pickle
  * that of the largest. The result appears under its name when it is complete.
- * Errors: UffbError when the checkpoint does not fit its config, a finite weight is out of the dtype's range, or `output` cannot be written.
+ *
+ * @throws UffbError when the checkpoint does not fit its config, a finite weight is out of the dtype's range, or `output` cannot be written
  */
 export function convertModel(
   checkpoint: Checkpoint,

@@ -28,7 +28,8 @@ const BATCH = 8;
 /**
  * Measures what `output`, a packed file, lost against the checkpoint that it was made of. Both run from f32 or 8-bit files that the engine
  * uses in place, written beside the output for this where they are not there: weights widened in memory would take as much as the model.
- * Errors: UffbError when the model has no tokenizer; system errors when there is no room.
+ *
+ * @throws UffbError when the model has no tokenizer; system errors when there is no room
  */
 export async function costOf(
   checkpoint: Checkpoint,
@@ -48,7 +49,8 @@ export async function costOf(
 
 /**
  * Runs the built-in sentences through a model with its weights in f32 and through the same with narrower ones.
- * Errors: UffbError when the model has no tokenizer.
+ *
+ * @throws UffbError when the model has no tokenizer
  */
 async function measureCost(exact: Model, narrow: Model): Promise<Cost> {
   using first = new NativeContext(exact.native);

@@ -12,7 +12,8 @@ import { type Weight, weightData } from "./weights.ts";
 /**
  * Writes a folder that the model's own code loads: its files and model.safetensors, with the names, shapes and layouts of its state dict,
  * a tied decoder included. Returns the bytes of the tensors' file.
- * Errors: those of weightData.
+ *
+ * @throws as weightData does
  */
 export function writeFolder(
   path: string,

@@ -7,7 +7,8 @@ import { quantised, type Weight, weightData } from "./weights.ts";
 /**
  * Writes a packed file and returns its size. `file` gives the model's files by name. Memory beyond the mapped source is that of a small
  * part of a tensor.
- * Errors: those of weightData.
+ *
+ * @throws as weightData does
  */
 export function writePacked(path: string, weights: readonly Weight[], file: ModelFiles): Promise<number> {
   const broken = weights.filter(({ finite }) => !finite).map(({ binding }) => binding.wanted.name);

@@ -5,7 +5,8 @@ import { type TensorSource, writeSafetensors } from "../files/safetensors/write.
 /**
  * Writes every tensor of a checkpoint of whatever architecture as it is. Of tensors that are one and the same, the first by name is written,
  * and the metadata map the others' names to it, as Python's safetensors.torch.save_model does.
- * Errors: UffbError for a packed file.
+ *
+ * @throws UffbError for a packed file
  */
 export async function writeTensors(
   path: string,

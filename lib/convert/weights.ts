@@ -46,7 +46,8 @@ export function isTree({ name, layout }: Pick<Binding["wanted"], "name" | "layou
 
 /**
  * Decides how each weight is stored. Vectors, which weigh nothing, stay f32; so do in a model in integers embeddings that are no decoder.
- * Errors: UffbError when integers are to become other weights.
+ *
+ * @throws UffbError when integers are to become other weights
  */
 export function planWeights(
   bindings: readonly Binding[],
@@ -86,7 +87,8 @@ function isInteger<T extends { dtype: string }>(tensor: T): tensor is T & { dtyp
 
 /**
  * A weight's bytes in `layout`, not for a weight that becomes integers.
- * Errors: UffbError when a finite weight is out of the dtype's range.
+ *
+ * @throws UffbError when a finite weight is out of the dtype's range
  */
 export function* weightData(weight: Weight, layout: number, scratch: Scratch): Generator<Uint8Array> {
   const { binding, finite, dtype } = weight;
@@ -106,7 +108,8 @@ export function* weightData(weight: Weight, layout: number, scratch: Scratch): G
 
 /**
  * A weight that becomes integers, as the tensors NAME, NAME.scale and maybe NAME.rows; undefined for others.
- * Errors: those of weightData.
+ *
+ * @throws as weightData does
  */
 export function quantised(weight: Weight, shape: number[], scratch: Scratch): TensorSource[] | undefined {
   const { binding } = weight;

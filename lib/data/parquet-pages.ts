@@ -23,7 +23,7 @@ const MAX_PARTS = 1_000_000;
 /** Snappy's shortest piece stands for 64 bytes in 3. */
 const MAX_RATIO = 32;
 
-/** Errors: Error for a file that claims more than its bytes can hold, or is not what its page headers say. */
+/** @throws Error for a file that claims more than its bytes can hold, or is not what its page headers say */
 export function checkPages(bytes: Uint8Array, metadata: FileMetaData): void {
   checkCounts(bytes.length, metadata);
   for (const { columns, num_rows: rows } of metadata.row_groups) {

@@ -58,7 +58,8 @@ const FORMATS: readonly Format[] = [
 
 /**
  * Opens a folder, a file, or, where there is neither, the cached snapshot of the hub's repository `path` ("organisation/name").
- * Errors: UffbError when there is no model at `path` or a file of it is not sound.
+ *
+ * @throws UffbError when there is no model at `path` or a file of it is not sound
  */
 export function openCheckpoint(path: string): Checkpoint {
   const status = statSync(path, { throwIfNoEntry: false });

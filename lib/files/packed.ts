@@ -36,7 +36,11 @@ export function isPacked({ metadata }: TensorFile): boolean {
   return metadata.format === PACKED_METADATA.format;
 }
 
-/** Takes a packed file apart. Errors: UffbError when it is of another version or layout, or has no config.json. */
+/**
+ * Takes a packed file apart.
+ *
+ * @throws UffbError when it is of another version or layout, or has no config.json
+ */
 export function packedFiles({ metadata, tensors: all }: TensorFile, source: string): PackedFile {
   for (const [key, value] of Object.entries(PACKED_METADATA)) {
     if (metadata[key] === value) continue;

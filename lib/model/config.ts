@@ -29,7 +29,7 @@ export interface Config {
   mayTie: boolean;
 }
 
-/** Errors: UffbError when the checkpoint has no config.json or it is not one we can use. */
+/** @throws UffbError when the checkpoint has no config.json or it is not one we can use */
 export function loadConfig(checkpoint: Checkpoint): Config {
   const file = checkpoint.file("config.json");
   if (file === undefined) {
@@ -42,7 +42,8 @@ export function loadConfig(checkpoint: Checkpoint): Config {
 
 /**
  * Reads a config.json. `source` is its name in messages.
- * Errors: UffbError naming the key and its value when a setting is impossible, unknown or not supported.
+ *
+ * @throws UffbError naming the key and its value when a setting is impossible, unknown or not supported
  */
 export function parseConfig(json: string, source: string): Config {
   const config = new Section(readJson(json, source), source);

@@ -14,7 +14,8 @@ interface Part {
 
 /**
  * One tensor of several [H, ...]: [parts * H, ...]. Its data are copied together at each reading.
- * Errors: UffbError when the parts differ in dtype or shape.
+ *
+ * @throws UffbError when the parts differ in dtype or shape
  */
 export function interleave(parts: readonly Part[], heads: number): Part {
   const { tensor: first } = parts[0]!;

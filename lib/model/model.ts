@@ -17,18 +17,27 @@ export interface Model extends Disposable {
   readonly source: string;
   /** What is odd about it but no error, for the user to know. */
   readonly warnings: readonly string[];
-  /** Read when first asked for. Errors: UffbError when the model has none, or it is damaged. */
+  /**
+   * Read when first asked for.
+   *
+   * @throws UffbError when the model has none, or it is damaged
+   */
   tokenizer(): Tokenizer;
   /** The same, or undefined when the model has none. */
   optionalTokenizer(): Tokenizer | undefined;
-  /** How it makes vectors of texts, where it is one of the sentence-transformers library. Errors: UffbError. */
+  /**
+   * How it makes vectors of texts, where it is one of the sentence-transformers library.
+   *
+   * @throws UffbError
+   */
   sentence(): SentenceSettings | undefined;
 }
 
 /**
  * Opens a model: a folder with config.json and its checkpoint, a checkpoint's file beside its config.json, a packed file, or (without
  * `path`) the built-in one. Files are mapped, and tensors in the engine's own form used in place.
- * Errors: UffbError for what is missing, damaged, not supported or does not fit together.
+ *
+ * @throws UffbError for what is missing, damaged, not supported or does not fit together
  */
 export async function openModel(path?: string): Promise<Model> {
   const checkpoint =

@@ -84,7 +84,8 @@ interface Entry {
 
 /**
  * Binds every tensor of a checkpoint.
- * Errors: UffbError that lists missing and unexpected tensors, or names one whose dtype or shape is not what the config asks for.
+ *
+ * @throws UffbError that lists missing and unexpected tensors, or names one whose dtype or shape is not what the config asks for
  */
 export function bindTensors(
   config: Config,

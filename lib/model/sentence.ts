@@ -27,7 +27,8 @@ const MAX_TOKENS = 2 ** 24;
 
 /**
  * Reads what a folder of the sentence-transformers library says; undefined for a model that has none. `hidden` is the model's width.
- * Errors: UffbError naming file and key when the pipeline is one that is not supported.
+ *
+ * @throws UffbError naming file and key when the pipeline is one that is not supported
  */
 export function readSentenceSettings(checkpoint: Checkpoint, hidden: number): SentenceSettings | undefined {
   const modules = readFile(checkpoint, MODULES_FILE);

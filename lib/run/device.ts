@@ -17,7 +17,11 @@ export interface Device {
 
 const MOST_DEVICES = 1024;
 
-/** The number of the device that "cuda" or "cuda:1" names; undefined for "cpu". Errors: UsageError. */
+/**
+ * The number of the device that "cuda" or "cuda:1" names; undefined for "cpu".
+ *
+ * @throws UsageError
+ */
 export function parseDevice(text: string): number | undefined {
   if (text === "cpu") return undefined;
   const [, number = "0"] = /^cuda(?::(\d{1,4}))?$/.exec(text) ?? ["", "none"];
@@ -30,7 +34,8 @@ export function parseDevice(text: string): number | undefined {
 
 /**
  * Finds the device that a command names; undefined for the CPU.
- * Errors: UsageError for another name, or a dtype without a device; UffbError when there is no such device, no driver, or no CUDA library.
+ *
+ * @throws UsageError for another name, or a dtype without a device; UffbError when there is no such device, no driver, or no CUDA library
  */
 export function openDevice(text: string | undefined, dtype: CudaDtype | undefined): Device | undefined {
   const index = parseDevice(text ?? "cpu");
@@ -51,7 +56,11 @@ export interface EngineOptions {
   device?: Device | undefined;
 }
 
-/** Makes what runs a model: on the CPU, or its encoder on a device. Errors: those of the two kinds of context. */
+/**
+ * Makes what runs a model: on the CPU, or its encoder on a device.
+ *
+ * @throws as the two kinds of context do
+ */
 export function openContext(model: NativeModel, { threads, isa, device }: EngineOptions): NativeContext {
   if (device === undefined) return new NativeContext(model, { threads, isa });
   try {

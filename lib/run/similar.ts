@@ -36,7 +36,11 @@ export function readQueries(value: string): string[] {
   return lines;
 }
 
-/** Embeds the texts to be searched for. Errors: UffbError for one that the model cannot take. */
+/**
+ * Embeds the texts to be searched for.
+ *
+ * @throws UffbError for one that the model cannot take
+ */
 export async function embedQueries(
   model: Model,
   texts: readonly string[],

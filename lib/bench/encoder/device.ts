@@ -13,7 +13,8 @@ const TOLERANCE: Readonly<Record<CudaDtype, number>> = { f32: 1e-3, f16: 0.1, bf
 
 /**
  * Times a model on a device, by the device's own clock, after its final states for `sample` were compared with the CPU's.
- * Errors: UffbError when they are wrong; those of CudaEncoder.
+ *
+ * @throws UffbError when they are wrong; as CudaEncoder does
  */
 export async function deviceTimer(runner: Runner, device: CudaDevice, sample: Batch): Promise<Timer> {
   const { name, model } = runner;

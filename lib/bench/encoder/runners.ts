@@ -40,8 +40,10 @@ function presetArchs(name: string): Arch[] {
 }
 
 /**
- * Checks a model before anything is measured. Errors: UffbError when it cannot be opened, or needs more memory than is free; UsageError
- * when it is too short for a length, or its numbers cannot be chosen.
+ * Checks a model before anything is measured.
+ *
+ * @throws UffbError when it cannot be opened, or needs more memory than is free; UsageError when it is too short for a length, or its
+ * numbers cannot be chosen
  */
 export async function checkModels(
   name: string,

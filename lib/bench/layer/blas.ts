@@ -56,7 +56,11 @@ export function findAll(): FoundBlas[] {
   return found;
 }
 
-/** The one that --blas names, by name or path. Errors: UffbError saying which there are. */
+/**
+ * The one that --blas names, by name or path.
+ *
+ * @throws UffbError saying which there are
+ */
 export function findOne(which: string): FoundBlas {
   if (which.includes("/")) return { name: which, library: new NativeBlas(which) };
   const path = candidates(which)[0];

@@ -10,7 +10,8 @@ const TOKENS = 4096;
 
 /**
  * What a trained model's middle layer reads when the model reads texts, one a line: its weights and inputs for a bench.
- * Errors: UffbError for a model without trees or tokenizer, and for texts without tokens.
+ *
+ * @throws UffbError for a model without trees or tokenizer, and for texts without tokens
  */
 export async function readRealPaths(model: Model, texts: Iterable<string>): Promise<RealPaths> {
   const { arch } = model.native;

@@ -5,7 +5,8 @@ const MOST = 1000;
 
 /**
  * Numbers of a list such as "1,16,128,1024-16384*4": commas separate, "A-B*F" multiplies by F from A up to B, "A-B+S" adds S.
- * Errors: UsageError naming `flag` and the part that is wrong.
+ *
+ * @throws UsageError naming `flag` and the part that is wrong
  */
 export function parseGrid(list: string, flag: string, min: number, max: number): number[] {
   const values: number[] = [];

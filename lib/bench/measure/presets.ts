@@ -38,7 +38,7 @@ const PRESETS: Readonly<Record<string, LayerShape>> = {
 
 export const PRESET_NAMES: readonly string[] = Object.keys(PRESETS);
 
-/** Errors: UsageError listing the names. */
+/** @throws UsageError listing the names */
 export function preset(name: string): LayerShape {
   const shape = PRESETS[name];
   if (!Object.hasOwn(PRESETS, name) || shape === undefined) {

@@ -1,6 +1,10 @@
 /** Order statistics of timing samples. */
 
-/** The q-quantile, 0 to 1, between samples linearly. Errors: RangeError without samples. */
+/**
+ * The q-quantile, 0 to 1, between samples linearly.
+ *
+ * @throws RangeError without samples
+ */
 export function quantile(samples: readonly number[], q: number): number {
   if (samples.length === 0) throw new RangeError("no samples");
   const sorted = [...samples].sort((a, b) => a - b);

@@ -224,7 +224,7 @@ function legend(series: readonly Series[], left: number): string {
     .join("\n");
 }
 
-/** Errors: RangeError when there is no FFF layer among the records. */
+/** @throws RangeError when there is no FFF layer among the records */
 export function toSvg(records: readonly BenchRecord[]): string {
   const layers = records.filter(({ kind, paths }) => kind === "layer" && paths !== "zero");
   const groups = [

@@ -67,7 +67,8 @@ const SIGNIFICANT = 0.01;
 
 /**
  * Compares the newest run of each case with the one before it on the same machine, by a rank test over the raw samples.
- * Errors: UffbError when the file is missing or holds no two runs of anything.
+ *
+ * @throws UffbError when the file is missing or holds no two runs of anything
  */
 export function compareRuns(path: string): Comparison[] {
   if (!existsSync(path)) throw new UffbError(`${path} does not exist; uffb bench --db ${path} makes it`);

@@ -49,7 +49,8 @@ const TAP_BYTES = 32 * 2 ** 20;
 
 /**
  * Runs texts through a model and counts the nodes that their tokens, special ones included, visit. Memory does not grow with the stream.
- * Errors: UffbError when the model has no trees, or no input could be used; CancelledError.
+ *
+ * @throws UffbError when the model has no trees, or no input could be used; CancelledError
  */
 export async function measurePaths(
   model: Model,

@@ -70,7 +70,7 @@ export function partOf(name: string): Part {
   return name.includes(".attn.") ? "attention" : "feedforward";
 }
 
-/** Errors: those of opening a model and its tokenizer. */
+/** @throws UffbError when the model or its tokenizer cannot be opened */
 export async function summarize(path?: string): Promise<Summary> {
   const checkpoint: Checkpoint =
     path === undefined ? (await import("../../files/builtin.ts")).openBuiltin() : openCheckpoint(path);

@@ -260,9 +260,11 @@ function pushMap(m: Machine): void {
 }
 
 /**
- * Reads the pickle that starts at byte `start` of `bytes`; gives its value and the position after it. Throws UffbError when it is
- * malformed, uses an opcode or (by the host) a global that is not on the list, or would take more than `limit` bytes of memory.
- * Time and memory are bounded by `limit`, whatever the bytes are.
+ * Reads the pickle that starts at byte `start` of `bytes`; gives its value and the position after it. Time and memory
+ * are bounded by `limit`, whatever the bytes are.
+ *
+ * @throws UffbError when it is malformed, uses an opcode or (by the host) a global that is not on the list, or would take more than `limit`
+ * bytes of memory
  */
 export function unpickle(
   bytes: Uint8Array,

@@ -79,8 +79,9 @@ function collect(root: Value): Map<string, StridedTensor> {
 /**
  * The tensors of a PyTorch checkpoint in either format (ZIP, or the older sequence of pickles), by their names in file order. Nested
  * dicts are joined with dots; a wrapper such as {"state_dict": ...} is taken off, and `onSkip` gets the keys beside it, fit to print. The file is
- * mapped and must not change while the tensors are in use. Throws UffbError when the file is malformed, asks for anything beyond
- * tensors and plain containers, or has no tensors.
+ * mapped and must not change while the tensors are in use.
+ *
+ * @throws UffbError when the file is malformed, asks for anything beyond tensors and plain containers, or has no tensors
  */
 export function openPickle(
   path: string,

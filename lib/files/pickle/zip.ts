@@ -147,8 +147,10 @@ function dataStart(file: Uint8Array, view: DataView, { name, header }: Entry, li
 }
 
 /**
- * The entries of a ZIP file, each a view of `file` (nothing is copied). Throws UffbError for compressed or encrypted entries, names
- * that are not plain relative paths, duplicate names, and entries that overlap or lie outside the file.
+ * The entries of a ZIP file, each a view of `file` (nothing is copied).
+ *
+ * @throws UffbError for compressed or encrypted entries, names that are not plain relative paths, duplicate names, and entries that overlap
+ * or lie outside the file
  */
 export function readZip(file: Uint8Array): Map<string, Uint8Array> {
   if (file.length < 22) fail("it is too short");

@@ -69,7 +69,11 @@ export function mapFile(path: string): Uint8Array {
   }
 }
 
-/** Opens a file by mapping it. Throws UffbError when it is missing or not sound. */
+/**
+ * Opens a file by mapping it.
+ *
+ * @throws UffbError when it is missing or not sound
+ */
 export function openTensorFile(path: string): TensorFile {
   return parseTensorFile(mapFile(path), path);
 }

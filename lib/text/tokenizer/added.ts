@@ -91,8 +91,9 @@ export class AddedTokenSplitter {
   }
 
   /**
-   * The text's pieces in order: plain text, or the id of a token. None is empty unless all the text is. Errors: UffbError when long tokens
-   * nearly match nearly everywhere, which would take for ever.
+   * The text's pieces in order: plain text, or the id of a token. None is empty unless all the text is.
+   *
+   * @throws UffbError when long tokens nearly match nearly everywhere, which would take for ever
    */
   split(text: string): (string | number)[] {
     const start = this.#start;

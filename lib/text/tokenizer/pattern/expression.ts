@@ -43,8 +43,9 @@ const CLASS = /\[(?:\\.|[^\]\\])*\]/suy;
 const ANY = /./suy;
 
 /**
- * Parses an expression that compiles with the flag "u". Errors: UffbError starting with `where` for one that refers back to a group, or has
- * more parts than any in use.
+ * Parses an expression that compiles with the flag "u".
+ *
+ * @throws UffbError starting with `where` for one that refers back to a group, or has more parts than any in use
  */
 export function parseExpression(source: string, where: string): Choice {
   let at = 0;
