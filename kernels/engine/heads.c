@@ -120,7 +120,10 @@ static void pool_mean(int64_t n, int64_t h, const float *x, float *out) {
 static void pool_max(int64_t n, int64_t h, const float *x, float *out) {
     memcpy(out, x, (size_t)h * sizeof *out);
     for (int64_t t = 1; t < n; t++) {
-        for (int64_t i = 0; i < h; i++) out[i] = x[t * h + i] > out[i] ? x[t * h + i] : out[i];
+        for (int64_t i = 0; i < h; i++) {
+            const float value = x[t * h + i];
+            out[i] = value > out[i] || value != value ? value : out[i]; /* NaN if one is, wherever it comes */
+        }
     }
 }
 

@@ -63,12 +63,16 @@ static inline int32_t uffb_most_i16(int64_t k) {
  * rows]. */
 typedef void uffb_pack_fn(int64_t rows, int64_t cols, const float *w, int64_t ldw, int32_t transposed, float *panels);
 
-/* y [rows, cols] = (x - mean) / sqrt(variance + eps) * weight + bias per row; bias may be NULL; y may be x.
- */
+/* y [rows, cols] = (x - mean) / sqrt(variance + eps) * weight + bias per row; bias may be NULL; y may be x. A row of which the
+ * variance overflows is NaN: its order of magnitude is lost, and 1 / sqrt(infinity) would make it zeros like any other. */
 typedef void uffb_norm_fn(int64_t rows, int64_t cols, const float *x, int64_t ldx, const float *weight, const float *bias,
                           float eps, float *y, int64_t ldy);
 
-/* x [rows, cols] = softmax(x * scale) per row, in place. */
+static inline float uffb_norm_scale(float variance, float eps) {
+    return variance < INFINITY ? 1.0f / sqrtf(variance + eps) : NAN;
+}
+
+/* x [rows, cols] = softmax(x * scale) per row, in place. A row in which a product is NaN, or the largest infinite, is NaN. */
 typedef void uffb_softmax_fn(int64_t rows, int64_t cols, float scale, float *x, int64_t ldx);
 
 /* x [rows, cols] = act(x), in place; `activation` is one of UFFB_GELU... */

@@ -316,6 +316,7 @@ int main(void) {
         if (list[i].optional && list[i].arch.heads_present == UFFB_HEAD_MLM) test_rescored(&list[i]);
         if (list[i].arch.feedforward == UFFB_FFN_FFF) test_bf16(&list[i]);
     }
+    test_finite(list, count);
     test_threads();
     test_contexts(&list[5]);
     test_convert();

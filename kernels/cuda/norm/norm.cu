@@ -62,7 +62,8 @@ __device__ static void normalise_row(const Source &source, const uffb_cuda_norm 
         } else {
             for (int64_t i = lane; i < hidden; i += 32) squares += square(source.at(i) - mean);
         }
-        scale = 1.0f / sqrtf(warp_sum(squares) / (float)hidden + norm.eps);
+        const float variance = warp_sum(squares) / (float)hidden;
+        scale = variance < INFINITY ? 1.0f / sqrtf(variance + norm.eps) : NAN; /* as uffb_norm_scale */
     }
     if (CHUNKS) {
 #pragma unroll

@@ -12,7 +12,11 @@
 #define UFFB_SCALAR static inline
 #endif
 
-UFFB_SCALAR float act_gelu(float x) { return 0.5f * x * (1.0f + erff(x * 0.70710678f)); }
+/* Held from -20 on, where it is 0, lest -infinity give NaN. */
+UFFB_SCALAR float act_gelu(float x) {
+    const float held = x < -20.0f ? -20.0f : x;
+    return 0.5f * held * (1.0f + erff(held * 0.70710678f));
+}
 UFFB_SCALAR float act_gelu_tanh(float x) { return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x))); }
 UFFB_SCALAR float act_relu(float x) { return x < 0 ? 0.0f : x; }
 UFFB_SCALAR float act_tanh(float x) { return tanhf(x); }

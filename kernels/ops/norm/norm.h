@@ -39,7 +39,7 @@ UFFB_INLINE void row_statistics(int64_t cols, const float *x, float eps, vec *ce
     }
     const float variance = total(squares) / (float)cols;
     *centre_out = centre;
-    *scale_out = vec_set(1.0f / sqrtf(variance + eps));
+    *scale_out = vec_set(uffb_norm_scale(variance, eps));
 }
 
 #endif

@@ -10,7 +10,7 @@ void uffb_norm_back_generic(int64_t rows, int64_t cols, const float *x, int64_t 
         for (int64_t i = 0; i < cols; i++) sum += x[i];
         const float mean = sum / (float)cols;
         for (int64_t i = 0; i < cols; i++) squares += (x[i] - mean) * (x[i] - mean);
-        const float scale = 1.0f / sqrtf(squares / (float)cols + eps);
+        const float scale = uffb_norm_scale(squares / (float)cols, eps);
         for (int64_t i = 0; i < cols; i++) {
             const float z = (x[i] - mean) * scale, g = dy[i] * weight[i];
             total += g;

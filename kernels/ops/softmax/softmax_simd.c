@@ -12,7 +12,8 @@ void KERNEL(softmax)(int64_t rows, int64_t cols, float scale, float *x, int64_t 
             tops = vec_max(tops, vec_first(rest, scores, vec_set(-INFINITY)));
         }
 
-        const vec shift = vec_set(-vec_top(tops));
+        const float top = vec_top(tops);
+        const vec shift = vec_set(fabsf(top) < INFINITY ? -top : NAN); /* beside an infinite score, others have no share */
         vec sums = vec_zero();
         for (int64_t i = 0; i < whole; i += VEC_LANES) {
             const vec e = vec_exp(vec_fma(vec_load(x + i), vec_set(scale), shift));

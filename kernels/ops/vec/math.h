@@ -39,8 +39,8 @@ UFFB_INLINE vec vec_normal(vec x) {
     return vec_fma(vec_mul(t, p), vec_inverse(q), vec_set(0.5f));
 }
 
-/* Off by 2.3e-7 of |x|, or of 1 where |x| is less. */
-UFFB_INLINE vec vec_gelu(vec x) { return vec_mul(x, vec_normal(x)); }
+/* Off by 2.3e-7 of |x|, or of 1 where |x| is less. x is held where vec_normal holds it below, lest its error grow with x. */
+UFFB_INLINE vec vec_gelu(vec x) { return vec_mul(vec_max(vec_set(-5.65685425f), x), vec_normal(x)); }
 
 /* tanh(x) = 1 - 2 / (exp(2x) + 1); absolute error 2e-7. */
 UFFB_INLINE vec vec_tanh(vec x) {
