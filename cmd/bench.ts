@@ -98,32 +98,32 @@ function warnBefore(plan: Plan): void {
 }
 
 const NO_CUBLAS =
-  "no cuBLAS found, so our own dense kernels are the only baseline, and no strong one; install libcublas of the CUDA toolkit";
+  "no cuBLAS found, so our own dense kernels are the only baseline, and a weak one; install libcublas of the CUDA toolkit";
 
 function warnAfter(records: readonly BenchRecord[], { threads, on }: Plan): void {
   const noisy = records.filter(({ outliers, samples }) => outliers > samples.length / 10).length;
   if (noisy > 0) {
     messages.warn(
-      `${noisy} of ${records.length} rows have outliers in more than a tenth of their samples; quiet the machine, or give more --seconds`,
+      `${noisy} of ${records.length} rows have outliers in more than a tenth of their samples; end other programs, or give more --seconds`,
     );
   }
   if (on) return;
-  // Memory is then the bound of both, and trees read as many times less of it as they do less arithmetic.
+  // When weights come from memory, reading it limits both sides, and trees read less of it in the same ratio as they do less arithmetic.
   const impossible = records.filter(
     ({ cache, dtype, published, speedup_fastest_dense: got, speedup_limit: limit }) =>
       cache !== "warm" && dtype === "f32" && !published && got !== null && limit !== null && got > limit,
   );
   if (impossible.length > 0) {
     messages.warn(
-      `${impossible.length} rows are faster than the limit of arithmetic allows, so that both sides were not equally cold; quiet the machine and run again`,
+      `${impossible.length} rows have a higher speed-up than arithmetic allows, so the caches were not equally cold for both sides; end other programs and run again`,
     );
   }
-  // The clock of a CPU that throttles, or that others use, is another one after the run than before.
+  // A CPU that throttles or is shared has another clock after the run than before.
   const before = records[0]?.peak_flops ?? 0;
   const after = measureRoofline(threads[0]!, 0.2).flops;
   if (Math.abs(after / before - 1) > 0.1) {
     messages.warn(
-      `arithmetic runs at ${Math.round(100 * (after / before))}% of its speed before the run; fix the CPU frequency and end other programs, or read ratios and not times`,
+      `arithmetic runs at ${Math.round(100 * (after / before))}% of its speed before the run; fix the CPU frequency and end other programs, or compare ratios instead of times`,
     );
   }
 }
@@ -157,9 +157,7 @@ function listDevices(): number {
 
 function report(word: string, database: string | undefined): number {
   if (word !== "report" || database === undefined) {
-    throw new UsageError(
-      "the only word that bench takes is report, and a database after it: uffb bench report results.db",
-    );
+    throw new UsageError("bench takes no argument but `report` and a database: uffb bench report results.db");
   }
   const comparisons = compareRuns(database);
   const rows = comparisons.map(({ name, times, p, verdict }) => [

@@ -67,7 +67,7 @@ test("unpacks to a folder, and takes tensors out of a pickle", () => {
   const taken = convert(folder, `${PICKLES}training.bin`, "--to", "safetensors");
   expect([taken.exitCode, taken.stdout]).toEqual([0, "training.safetensors\n"]);
   expect(taken.stderr).toMatch(
-    /^Beside the model, and left out: optimizer, epoch\n4 tensors as they are, 416 B\n$/,
+    /^Left out, because it is not part of the model: optimizer, epoch\n4 tensors as they are, 416 B\n$/,
   );
   expect(convert(folder, `${PICKLES}refused/evil.zip.bin`, "--to", "safetensors").stderr).toMatch(
     /^error: .*evil\.zip\.bin: the pickle asks for posix\.system.*nothing was run/,
@@ -105,7 +105,7 @@ test.each([
   [["--to", "safetensors", "--ignore-unknown"], "drop --ignore-unknown"],
   [["--to", "hf", "--dtype", "int8"], "--dtype int8 is for packed files"],
   [["--tolerance", "1"], "--tolerance is for --verify"],
-  [["-o", `${REFERENCE}cls-2`], "is what is to be converted; give another path with -o"],
+  [["-o", `${REFERENCE}cls-2`], "is the input itself; give another path with -o"],
 ])("%p is wrong usage", (flags, message) => {
   using folder = new TemporaryFolder();
   const { exitCode, stderr } = convert(folder, `${REFERENCE}cls-2`, ...flags);

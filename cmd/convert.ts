@@ -43,17 +43,17 @@ export default command({
       options: ["packed", "hf", "safetensors"],
       default: "packed",
       description:
-        "packed: for uffb; hf: a folder that the model's own code loads; safetensors: the tensors of a file of any architecture as they are, out of a pickle for instance",
+        "packed: for uffb; hf: a folder that the model's own code loads; safetensors: the tensors of any architecture's file unchanged, for instance to get them out of a pickle",
     },
     dtype: {
       type: "enum",
       options: ["f32", "f16", "bf16", "int8"],
       description:
-        "How matrices are stored; default: f32, which is exact and opens fastest. int8 runs faster, too: it keeps trees in bf16, small heads and, in pre-norm models, the first two layers' attention in 16 bits, and a decoder's rows in f16, too, to choose among its best tokens",
+        "How matrices are stored; default: f32, which is exact and opens fastest. int8 also runs faster. It stores trees in bf16, and in 16 bits what loses most in 8: small heads and, in pre-norm models, the first two layers' attention. A decoder's rows are also kept in f16, to rank the best tokens exactly",
     },
     ignoreUnknown: {
       type: "boolean",
-      description: "Leave tensors out that the model does not have, instead of refusing",
+      description: "Leave out tensors that the model does not have, instead of stopping with an error",
     },
     verify: {
       type: "string",
@@ -89,12 +89,12 @@ export default command({
       throw new UsageError("--tolerance is for --verify; add that, or drop it");
     const output = args.output ?? `${stem(source)}${SUFFIXES[to]}`;
     if (existsSync(output) && existsSync(source) && realpathSync(output) === realpathSync(source)) {
-      throw new UsageError(`${output} is what is to be converted; give another path with -o`);
+      throw new UsageError(`${output} is the input itself; give another path with -o`);
     }
 
     const checkpoint = openCheckpoint(source);
     const skipped = checkpoint.skipped.map(quoted).join(", ");
-    if (skipped !== "") messages.info(`Beside the model, and left out: ${skipped}`);
+    if (skipped !== "") messages.info(`Left out, because it is not part of the model: ${skipped}`);
     if (to === "safetensors") return await writeTensors(checkpoint, output);
     const options: ConvertOptions = {
       to,
@@ -130,7 +130,7 @@ async function check(path: string, expected: string, tolerance = TOLERANCE): Pro
     throw new UffbError(`${expected}: the result does not reproduce it; nothing was written`);
 }
 
-/** The file is written and good whether or not its cost can be told. */
+/** A failure here is only a warning: the file is already written and valid. */
 async function showCost(checkpoint: Checkpoint, output: string, options: ConvertOptions, dtype: string) {
   try {
     const packed = options.to === "packed" ? output : join(output, "model.safetensors");

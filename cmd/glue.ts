@@ -36,23 +36,24 @@ const args = {
     integer: true,
     min: 1,
     max: 1024,
-    description: "Engines over the one model, each on a thread of its own, instead of one on all threads",
+    description:
+      "Number of engines that share the model, each with one thread, instead of one engine with all threads",
   },
   batchTokens: {
     type: "number",
     integer: true,
     min: 1,
     max: 1_000_000,
-    description: "Most tokens in a batch; changes speed, and of results only the last digits on a device",
+    description: "Most tokens in a batch. It changes speed; results only on a device, in the last digits",
   },
   fixedLength: {
     type: "boolean",
-    description: "Pad every input to the maximum, to show what dynamic length is worth",
+    description: "Pad every input to the maximum, to show what dynamic length saves",
   },
   ladder: {
     type: "boolean",
     description:
-      "Time fixed length, dynamic length, and an instance a core, in one table, instead of scoring",
+      "Instead of scoring, time fixed length, dynamic length, and one instance a core, in one table",
   },
   int8: {
     type: "string",
@@ -110,7 +111,7 @@ export default command({
 
   async run({ args, positionals }) {
     if (positionals[0] === "compare") {
-      only(["json"], args, "compare reads predictions");
+      only(["json"], args, "compare only reads predictions");
       return compareFiles(positionals.slice(1), args.json);
     }
     const tasks = findTasks(positionals);
@@ -175,7 +176,7 @@ function checkCosine(tasks: readonly Task[], args: Record<string, unknown>): voi
   only(flags, args, "--cosine compares vectors");
 }
 
-/** Shows, on a terminal, how far things are; `clear` takes it off the screen. */
+/** Shows progress on a terminal; `clear` erases it. */
 function display(): Pick<TaskOptions, "onWarning" | "onProgress" | "onDownload"> & { clear(): void } {
   const downloads = new Progress({ write: toStderr, columns: progressColumns() });
   const line = statusLine();

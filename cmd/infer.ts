@@ -42,22 +42,22 @@ export default command({
       max: 1_000_000,
       description: `Candidates for each mask, or lines for each query; default: ${TOP}`,
     },
-    embed: { type: "boolean", description: "Give sentence vectors, whatever the model was trained for" },
+    embed: { type: "boolean", description: "Give sentence vectors, with any model" },
     pooling: {
       type: "enum",
       options: POOLINGS,
-      description: "How --embed makes one vector of a text's tokens; default: the model's own way, or mean",
+      description: "How --embed pools a text's token vectors; default: as the model's settings say, or mean",
     },
     format: {
       type: "enum",
       options: ["jsonl", "csv", "npy", "safetensors"],
       description:
-        "What --embed writes: lines, or one array [inputs, numbers] with a row for each input; jsonl also of --similar",
+        "What --embed writes: lines (jsonl, csv) or one array with a row for each input (npy, safetensors); --similar can write jsonl, too",
     },
     dtype: {
       type: "enum",
       options: ARRAY_DTYPES,
-      description: "Of the array's numbers; default: f32",
+      description: "Dtype of the array; default: f32",
     },
     similar: {
       type: "string",
@@ -87,7 +87,7 @@ export default command({
       min: 1,
       max: 1_000_000,
       description:
-        "Most tokens in a batch; changes speed and memory, and of results only the last digits on a device",
+        "Most tokens in a batch. It changes speed and memory; results only on a device, in the last digits",
     },
   },
   examples: [

@@ -38,7 +38,7 @@ export default command({
     svg: {
       type: "string",
       valueHint: "path",
-      description: "Draw the trees, branches as wide as the texts make them",
+      description: "Draw the trees, each branch as wide as the share of tokens that take it",
     },
     json: { type: "boolean", description: "Write one JSON object" },
     threads: threadsArg,

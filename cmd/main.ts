@@ -12,7 +12,7 @@ interface Entry {
   load: () => Promise<{ default: Command }>;
 }
 
-/** Each command is loaded when it is run, so that none pays for another's start. */
+/** Each command is loaded when it is run, so that the start of one is not slowed by the others. */
 export const COMMANDS: Readonly<Record<string, Entry>> = {
   infer: {
     description: "Fill [MASK], classify, score or embed text",

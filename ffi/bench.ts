@@ -30,7 +30,7 @@ export const CACHES = {
 } as const;
 export type Cache = keyof typeof CACHES;
 
-/** What our own FFF kernels may have their weights in. */
+/** The dtypes that our own FFF kernels can read weights in. */
 export const ROW_DTYPES = { f32: UFFB_F32, bf16: UFFB_BF16 } as const;
 export type RowDtype = keyof typeof ROW_DTYPES;
 
@@ -38,7 +38,7 @@ const PROBES = { flops: UFFB_PROBE_FLOPS, memory: UFFB_PROBE_MEMORY, l2: UFFB_PR
 
 /** A BLAS library opened at run time. It stays loaded until the process ends. */
 export class NativeBlas extends Resource {
-  /** What the library says of itself. */
+  /** The version that the library reports. */
   readonly version: string;
   /** Whether it has Levels 1 and 2 as well as 3. */
   readonly complete: boolean;
@@ -154,7 +154,7 @@ export class NativeBench extends Resource {
   }
 }
 
-/** What this machine does at most: flop/s from registers, bytes/s from memory or L2. */
+/** This machine's limits: flop/s from registers, bytes/s from memory or L2. */
 export function probe(what: keyof typeof PROBES, threads: number, seconds: number): number {
   const rate = new Float64Array(1);
   checked((library) => library.uffb_probe(PROBES[what], threads, seconds, rate));

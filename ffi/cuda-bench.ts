@@ -83,7 +83,7 @@ export class CudaBench extends Resource {
     checkedCuda((library) => library.uffb_cuda_bench_fill_from(handle, model.handle, layer, tokens, input));
   }
 
-  /** Seconds of the mean of `calls` calls, by the device's clock. Each has the next inputs and, in a cold bench, weights that L2 has not. */
+  /** Seconds of the mean of `calls` calls, by the device's clock. Each call has the next inputs and, in a cold bench, weights that are not in L2. */
   run(contender: number, tokens: number, calls: number): number {
     const { handle } = this;
     const seconds = new Float64Array(1);

@@ -63,7 +63,7 @@ export class CudaEncoder extends Resource {
     this.#library = library;
   }
 
-  /** From now on, times ways to compute each size of product that is new: slow for the first batch of a size, for many of the same. */
+  /** From now on tries several algorithms for each new size of matrix product and keeps the fastest: the first batch of a size is slow, later ones are faster. */
   tune(): void {
     this.#library.uffb_cuda_encoder_tune(this.handle);
   }

@@ -51,7 +51,7 @@ export function convertMatrix(
   return target;
 }
 
-/** Matrices of integers, by their dtype in safetensors files: what the engine has each in. */
+/** The engine's dtype and layout of matrices of integers, by their dtype in safetensors files. */
 export const INTEGERS = {
   I8: { dtype: UFFB_I8, layout: UFFB_PANELS_I8 },
   I16: { dtype: UFFB_I16, layout: UFFB_PANELS_I16 },

@@ -38,7 +38,7 @@ export function openLibrary<T>(bind: Bind<T>): T {
     return bind(koffi, path);
   }
   // koffi's own loader looks for its native half at paths of its package, which a compiled binary does not have, and at a few
-  // absolute ones, which are not ours. Its native half is all there is to it; the rest of the package deprecates old names.
+  // absolute ones, which are not ours. We load its native half ourselves; the rest of the package only supports old names.
   const library = extract("the engine", embedded.engine, (paths) => {
     const native = { exports: {} };
     process.dlopen(native, paths["koffi.node"]!);

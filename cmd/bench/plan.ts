@@ -25,14 +25,15 @@ export const ARGS = {
   preset: {
     type: "string",
     valueHint: "name",
-    description: "A shape of the paper, such as 1x11; all of them, layer and whole model, with all",
+    description:
+      "A shape of the paper, such as 1x11; `all` measures all of them, as layers and as whole models",
   },
   model: {
     type: "string",
     valueHint: "preset|path",
     multiple: true,
     description:
-      "Time whole encoders: a preset with random weights, or a checkpoint; where --paths real comes from",
+      "Time whole encoders: a preset with random weights, or a checkpoint. Also the model whose paths --paths real uses",
   },
   hidden: grid("Hidden size; lists are 768,1024, ranges 256-4096*2 or 1-9+2; default: 768"),
   trees: grid("Trees of the layer; 0 for a dense one; default: 1"),
@@ -42,21 +43,21 @@ export const ARGS = {
     "Tokens of a layer's batch, or sequences of a model's; default: 1,16,128,1024,16384, of a model 1,8",
   ),
   length: grid("Tokens of a sequence, for --model; default: 128"),
-  threads: grid("CPU threads; 0 for all that may be used; default: 1"),
-  device: { ...deviceArgs.device, description: "Where it all runs; default: cpu" },
+  threads: grid("CPU threads; 0 for all that this process may use; default: 1"),
+  device: { ...deviceArgs.device, description: "Where everything runs; default: cpu" },
   dtype: {
     type: "enum",
     options: ["f32", "f16", "bf16", "int8"],
     multiple: true,
     description:
-      "Weights: of a model's projections f32 or int8, of the rows of a layer's deep trees f32 or bf16; default: f32. On a device, of all there is: f32, f16 or bf16; default: these three",
+      "Dtype of weights; default: f32. With --model: f32 or int8. For layers with trees deeper than 3: f32 or bf16. On a device, where it is also the dtype of activations: f32, f16 or bf16; default there: all three",
   },
   paths: {
     type: "enum",
     options: ["uniform", "skewed", "real"],
     default: "uniform",
     description:
-      "How tokens fall: evenly, nine in ten to the left, or as text does in a model's middle layer",
+      "How tokens fall: evenly, nine in ten to the left at each node, or as text does in a model's middle layer",
   },
   text: {
     type: "string",
@@ -66,12 +67,12 @@ export const ARGS = {
   asPublished: {
     type: "boolean",
     description:
-      "Add the published benchmark: its arithmetic, and all of it with weights and inputs never set",
+      "Also run the published benchmark: its arithmetic on our inputs, and as published, with weights and inputs that are never set",
   },
   rotated: {
     type: "boolean",
     description:
-      "Calls take turns with copies of the weights that exceed the caches; default for a layer's batch of 1, with --cold on the CPU",
+      "Calls take turns with copies of the weights that exceed the caches. Default for a layer's batch of 1, together with --cold on the CPU",
   },
   cold: { type: "boolean", description: "All caches emptied before each call" },
   warm: { type: "boolean", description: "Weights in the caches; default for larger batches" },
@@ -85,7 +86,7 @@ export const ARGS = {
   seconds: { type: "number", min: 0.01, max: 3600, description: "Time for a case; default: 15" },
   quick: {
     type: "boolean",
-    description: "A small run: 2 seconds a case, batches 1, 128 and 1024; below half a minute",
+    description: "A small run: 2 seconds a case, batches 1, 128 and 1024; takes less than half a minute",
   },
   format: {
     type: "enum",
@@ -130,7 +131,7 @@ function checkDtypes({ dtype: dtypes }: Values<typeof ARGS>, { on, shapes, model
   }
 }
 
-/** Holds the model that its paths come from. */
+/** A plan that owns the model its paths come from. */
 export type DisposablePlan = Plan & Disposable;
 
 /** @throws UsageError for flags that do not fit together; UffbError for files that cannot be read */

@@ -79,7 +79,7 @@ export const deviceArgs = {
   device: {
     type: "string",
     valueHint: "cpu|cuda|cuda:N",
-    description: "Where the encoder runs, its heads staying on the CPU; default: cpu",
+    description: "Where the encoder runs; heads always run on the CPU; default: cpu",
   },
   deviceDtype: {
     type: "enum",
@@ -94,5 +94,5 @@ export const threadsArg = {
   integer: true,
   min: 0,
   max: 1024,
-  description: "CPU threads; default: all that may be used",
+  description: "CPU threads; default: all that this process may use",
 } as const satisfies Arg;

@@ -1,6 +1,6 @@
 /**
- * The word that `given` was most likely meant to be: the nearest by edit distance, if it is near enough to be a slip of the
- * fingers (one edit, or a third of its length), or the only one it begins.
+ * The word that `given` was most likely meant to be: the nearest by edit distance, if it is near enough to be a typing error (one edit, or
+ * a third of its length), or the only one that begins with it.
  */
 export function closest(given: string, words: Iterable<string>): string | undefined {
   const candidates = [...words];

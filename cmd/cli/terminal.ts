@@ -2,7 +2,7 @@ import { fstatSync, writeSync } from "node:fs";
 import { printableLines } from "../../lib/base/printable.ts";
 import { StatusLine } from "../../lib/base/progress.ts";
 
-/** The reader of stdout has gone (`| head`): nothing is wrong, there is just nobody left to write for. */
+/** The reader of stdout has closed it (`| head`). That is not an error; there is nothing left to do. */
 export class BrokenPipe extends Error {
   override name = "BrokenPipe";
 }
@@ -36,7 +36,7 @@ function isWatched(): boolean {
 
 /** Whether `descriptor` (0 stdin, 1 stdout, 2 stderr) is a terminal. */
 export function isTerminal(descriptor: 0 | 1 | 2): boolean {
-  // node:tty takes milliseconds to load, and a pipe or a file needs no such question.
+  // node:tty takes milliseconds to load; pipes and files are recognised without it.
   return isDevice(descriptor) && (require("node:tty") as typeof import("node:tty")).isatty(descriptor);
 }
 
@@ -50,7 +50,7 @@ function isDevice(descriptor: number): boolean {
 
 const { NO_COLOR, CI, TERM } = process.env;
 
-/** Whether to show progress: only to somebody who watches. */
+/** Whether to show progress: only on a terminal. */
 function showsProgress(): boolean {
   return isTerminal(2) && !CI && TERM !== "dumb";
 }
@@ -60,11 +60,11 @@ export function toStderr(text: string): void {
   try {
     writeSync(2, text);
   } catch {
-    // Nobody reads stderr; the exit code still tells.
+    // stderr is closed; the exit code still tells.
   }
 }
 
-/** Columns of the terminal to show progress on; undefined where nobody watches. */
+/** Columns of the terminal to show progress on; undefined without one. */
 export function progressColumns(): number | undefined {
   return showsProgress() ? process.stderr.columns || 80 : undefined;
 }

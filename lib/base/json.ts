@@ -7,10 +7,10 @@ import { UffbError } from "./errors.ts";
 
 export type JsonObject = Record<string, unknown>;
 
-/** Deeper than any file that is read here, and shallow enough for every function that descends into a value by calling itself. */
+/** Deepest nesting accepted: more than any file in use has, and little enough for functions that call themselves for each level. */
 const MAX_DEPTH = 256;
 
-/** Parses JSON; where the text is none, the reason in place of the value. */
+/** Parses JSON: the value, or the reason why the text is not JSON. */
 export function tryJson(text: string): { value: unknown } | { error: string } {
   let value: unknown;
   try {
@@ -24,7 +24,7 @@ export function tryJson(text: string): { value: unknown } | { error: string } {
 /**
  * Parses the JSON of a file that messages call `source`.
  *
- * @throws UffbError when it is none
+ * @throws UffbError when it is not JSON
  */
 export function readJson(text: string, source: string): unknown {
   const read = tryJson(text);
@@ -37,7 +37,7 @@ export function readObject(text: string, source: string): JsonObject {
   return asObject(readJson(text, source), `${source}: the file`);
 }
 
-/** Looks at one level of objects and lists after the other, for it must not call itself. */
+/** Goes level by level: a function that calls itself for each level would overflow the stack on what this is to find. */
 function isDeep(value: unknown): boolean {
   let level: readonly unknown[] = [value];
   for (let depth = 0; depth < MAX_DEPTH; depth++) {

@@ -1,6 +1,6 @@
 /* Numbers as people read them. */
 
-/** A share: `53.2%`. What is less than 1% and not nothing has a digit more; a dash where there is no such share. */
+/** A share as a percentage: `53.2%`. Shares between 0 and 1% get one more digit; NaN is a dash. */
 export function percent(share: number, digits = share > 0 && share < 0.01 ? 2 : 1): string {
   return Number.isNaN(share) ? "–" : `${(100 * share).toFixed(digits)}%`;
 }

@@ -1,11 +1,11 @@
 /*
- * Texts of strangers on their way to a person: a name in a file or a line of input must neither steer the terminal nor make a message look
- * like another one. Data for programs (files, pipes) is not changed.
+ * Makes untrusted text safe to show. A name in a file or a line of input must not control the terminal or make one message look like
+ * another. Only what people read goes through here; data for files and pipes is not changed.
  */
 
 /**
- * Control characters (C0, C1: line breaks, escape sequences), what changes the direction of text, separators of lines and paragraphs, and
- * halves of surrogate pairs.
+ * Control characters (C0 and C1, with line breaks and escape sequences), controls of text direction, line and paragraph separators, and
+ * lone surrogates.
  */
 const UNSAFE = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
@@ -21,13 +21,13 @@ function escaped(char: string): string {
 /** Longest name in a message, in characters. */
 const MAX_NAME = 100;
 
-/** A name of a stranger's, such as that of a tensor, for a message or a table: cut where it is long, in quotes where it is not plain ASCII. */
+/** An untrusted name, such as a tensor's, for a message or a table: cut to 100 characters, and in quotes unless it is plain ASCII. */
 export function quoted(name: string): string {
   const short = name.length > MAX_NAME ? `${name.slice(0, MAX_NAME)}...` : name;
   return /^[\x21-\x7e]+$/.test(short) ? short : printable(JSON.stringify(short));
 }
 
-/** Colours and weights of letters: what this program itself writes to a terminal, and harmless from others. */
+/** Escape sequences for colours and bold: this program writes them, and they are harmless in any text. */
 const STYLE = /(\u001b\[[\d;]*m)/;
 
 /** Text of several lines for a terminal: line breaks, tabs and styles stay, everything else is printable. */

@@ -2,7 +2,7 @@ import { printable } from "./printable.ts";
 
 const REDRAW_MS = 100;
 
-/** A line at the end of a terminal that is drawn over and over, ten times a second at most. Where nobody watches, nothing is drawn. */
+/** A progress line at the bottom of a terminal, redrawn at most ten times a second. Without a terminal nothing is drawn. */
 export class StatusLine {
   #drawn = false;
   #drawnAt = Number.NEGATIVE_INFINITY;
@@ -13,7 +13,7 @@ export class StatusLine {
     readonly columns: number | undefined,
   ) {}
 
-  /** `text` is asked for only if it is time to draw. */
+  /** Calls `text` only when it is time to redraw. */
   show(text: (now: number) => string): void {
     if (this.columns === undefined) return;
     const now = performance.now();
@@ -23,7 +23,7 @@ export class StatusLine {
     this.write(`\r\x1b[K${[...printable(text(now))].slice(0, this.columns - 1).join("")}`);
   }
 
-  /** Takes the line away; what is written next starts on a clean one. */
+  /** Erases the line; the next output starts at its beginning. */
   clear(): void {
     if (this.#drawn) this.write("\r\x1b[K");
     this.#drawn = false;

@@ -2,7 +2,7 @@ import { printable } from "./printable.ts";
 
 /**
  * The lines of a table for people: columns as wide as their widest cell, two spaces between them, nothing after the last cell of a line.
- * `right` says which columns' cells stand at the right, as numbers do. Cells are made printable.
+ * `right` says which columns are aligned to the right, as numbers are. Cells are made printable.
  */
 export function align(
   rows: readonly (readonly string[])[],
@@ -28,7 +28,7 @@ export function align(
   );
 }
 
-/** The columns of rows whose cells are all numbers, dashes or empty. */
+/** The columns whose cells are all numbers, dashes or empty. */
 export function numericColumns(rows: readonly (readonly string[])[]): (column: number) => boolean {
   return (c) => rows.every((row) => /^[+−-]?[\d.,]*$|^–$/.test(row[c] ?? ""));
 }

@@ -1,7 +1,7 @@
 /**
  * How this program writes files. A regular file is replaced whole: the new one is written beside it under another name and takes its place
- * when it is complete, so that nobody ever sees half of it. What is no regular file (a device, a FIFO) cannot be replaced that way; it is
- * written to, or refused.
+ * when it is complete, so that no other process ever sees half of it. Devices and FIFOs cannot be replaced that way: they are written to,
+ * or refused.
  */
 import { constants, existsSync, lstatSync, mkdirSync, realpathSync, renameSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
@@ -31,7 +31,7 @@ function targetOf(path: string): Target {
   return { path, special: false };
 }
 
-/** The same for what needs a file of its own, such as one that is read again or replaced several times. */
+/** The same where a device or pipe will not do: for a file that is read again, or replaced several times. */
 function fileTarget(path: string): string {
   const target = targetOf(path);
   if (target.special) {
@@ -64,7 +64,7 @@ export async function makeWhole<T>(path: string, make: (temporary: string) => T 
 }
 
 /**
- * Writes a file of this content. What is no regular file gets the content written to it, as `>` in a shell does.
+ * Replaces a file's content. A device or pipe has the content written to it, as by `>` in a shell.
  *
  * @throws UffbError when the system refuses
  */

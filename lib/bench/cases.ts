@@ -22,7 +22,7 @@ export async function cpuCases(plan: Plan, about: Omit<RunFacts, "roofline">): P
   return [...layers(plan, facts), ...(await encoders(plan, facts))];
 }
 
-/** The best of each bound seen so far: every case measures again, since other programs can only lower it. */
+/** The best measurement of each bound so far. Every case measures again: other programs can only make a measurement too low. */
 function rooflines(): RunFacts["roofline"] {
   const best = new Map<number, Roofline>();
   return (threads) => {

@@ -10,7 +10,7 @@ import type { Case, Plan } from "./plan.ts";
 /**
  * The cases of a plan on a device, a layer's dtypes one by one, a model's together.
  *
- * @throws UffbError, UsageError
+ * @throws UffbError when a case needs more memory than the device has; UsageError for a length that a model does not take
  */
 export async function deviceCases(
   plan: Plan,

@@ -31,7 +31,7 @@ export interface Plan {
   rowDtypes: readonly RowDtype[];
   /** Seconds for a case. */
   seconds: number;
-  /** Where it all runs; on the CPU when absent. Levels, threads, BLAS libraries and both sorts of dtypes are for the CPU. */
+  /** The device that everything runs on; the CPU when absent. Levels, threads, BLAS libraries and the dtypes above are for the CPU only. */
   on?: DevicePlan | undefined;
 }
 

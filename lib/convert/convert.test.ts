@@ -190,7 +190,7 @@ test("the list has each tensor's role, all layers in one line", async () => {
     expect.arrayContaining([
       "encoder.layers.0-1.attn.dense.weight | F32 [48, 48] | layer.0-1.attn.out.weight | BF16",
       "encoder.final_norm.bias | F32 [48] | final_norm.bias | F32",
-      "decoder.weight | the word embedding once more",
+      "decoder.weight | a copy of the word embedding",
     ]),
   );
 });

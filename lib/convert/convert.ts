@@ -28,8 +28,8 @@ export interface Converted {
 }
 
 /**
- * Writes a model in another form. Memory beyond the mapped source is that of a part of a tensor, for tensors that lie scattered in a pickle
- * that of the largest. The result appears under its name when it is complete.
+ * Writes a model in another form. Beyond the mapped source it needs memory for a part of one tensor; for the strided tensors of a pickle,
+ * for the largest one. The result appears under its name when it is complete.
  *
  * @throws UffbError when the checkpoint does not fit its config, a finite weight is out of the dtype's range, or `output` cannot be written
  */
@@ -52,8 +52,8 @@ export function convertModel(
 }
 
 /**
- * Writes the tensors of a file of any architecture to a safetensors file, bit by bit; `shared` maps names to the one that they are the same
- * as.
+ * Writes the tensors of a file of any architecture to a safetensors file, bit by bit; `shared` maps each duplicate name to the name that
+ * its tensor is written under.
  */
 export function convertTensors(
   checkpoint: Checkpoint,

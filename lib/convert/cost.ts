@@ -15,9 +15,9 @@ export interface Cost {
   tokens: number;
   /** By layer, the share of the tokens' paths (one a tree) that visit another node; [] without trees. */
   paths: number[];
-  /** Of the logits of masks or labels, or of pooled vectors, absolute; `largest` is the largest there is. */
+  /** Absolute error of logits (of masks or labels) or of pooled vectors; `largest` is the largest magnitude of these. */
   error: { of: "logits" | "vectors"; max: number; rms: number; largest: number };
-  /** Answers, a mask's best token or a text's best label, and how many of them stay. Scores and vectors are none. */
+  /** Number of answers (a mask's best token, a text's best label), and how many stay the same. Scores and vectors are not counted. */
   answers: number;
   same: number;
 }
@@ -26,8 +26,9 @@ export interface Cost {
 const BATCH = 8;
 
 /**
- * Measures what `output`, a packed file, lost against the checkpoint that it was made of. Both run from f32 or 8-bit files that the engine
- * uses in place, written beside the output for this where they are not there: weights widened in memory would take as much as the model.
+ * Measures the error of `output`, a packed file, against the checkpoint it was made of. Both run from f32 or 8-bit files that the engine
+ * uses in place. Where there is no such file, a temporary one is written beside the output: widening the weights in memory would take as
+ * much as the whole model.
  *
  * @throws UffbError when the model has no tokenizer; system errors when there is no room
  */

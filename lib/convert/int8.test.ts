@@ -126,18 +126,18 @@ test.each(["fff-1x5", "cls-2", "dense-ff"])("%s answers nearly the same in 8 bit
   expect(error).toBeLessThan(0.1 * largest);
 });
 
-test("packing it again changes nothing, and there is no way back", async () => {
+test("packing it again changes nothing, and it cannot become another dtype", async () => {
   using folder = new TemporaryFolder();
   const path = folder.file("packed");
   await pack(`${REFERENCE}cls-2`, path, "I8");
   await pack(path, folder.file("again"), "I8");
   expect(readFileSync(folder.file("again"))).toEqual(readFileSync(path));
   await expect(pack(path, folder.file("wide"))).rejects.toThrow(
-    "tensor layer.0.attn.qkv.weight is in integers, which are no way back; convert the original model",
+    "tensor layer.0.attn.qkv.weight is stored as integers, and the original numbers cannot be recovered from those; convert the original model",
   );
   await expect(
     convertModel(openCheckpoint(path), folder.file("hf"), { to: "hf", dtype: "F32" }),
-  ).rejects.toThrow("no way back");
+  ).rejects.toThrow("cannot be recovered");
 });
 
 test("a matrix with a NaN stays f32", async () => {

@@ -5,8 +5,8 @@ import { Scratch } from "./rewrite.ts";
 import { quantised, type Weight, weightData } from "./weights.ts";
 
 /**
- * Writes a packed file and returns its size. `file` gives the model's files by name. Memory beyond the mapped source is that of a small
- * part of a tensor.
+ * Writes a packed file and returns its size. `file` gives the model's files by name. Beyond the mapped source it needs memory for a small
+ * part of one tensor.
  *
  * @throws as weightData does
  */

@@ -5,10 +5,10 @@ import type { Cost } from "./cost.ts";
 import { hasRows } from "./weights.ts";
 
 const WHY = {
-  tied: "the word embedding once more",
-  twice: "another one once more",
-  head: "of a head that is not in use",
-  buffer: "follows from the config",
+  tied: "a copy of the word embedding",
+  twice: "a copy of another tensor",
+  head: "belongs to a head that is not in use",
+  buffer: "computed from the config",
   unknown: "unknown, left out",
 } as const;
 

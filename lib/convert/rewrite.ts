@@ -21,7 +21,7 @@ const PIECE = 4 << 20;
 /** Rows that have to stay together: those of a panel. */
 const PANEL = 16;
 
-/** Memory for one piece after another: garbage is not collected fast enough for tensors of 100 MB. */
+/** One buffer for all pieces: a new one for each would pile up faster than garbage is collected. */
 export class Scratch {
   #memory = new Uint8Array(0);
 
@@ -32,8 +32,8 @@ export class Scratch {
 }
 
 /**
- * A matrix in another form, piece by piece, so that little memory is needed beyond the mapped source; only between columns and another
- * layout it is the whole one. A piece is valid until the next is asked for. Bit-exact when both dtypes are the same.
+ * A matrix in another form, piece by piece, so that little memory is needed beyond the mapped source. Only a matrix in columns is rewritten
+ * whole. A piece is valid until the next is asked for. Bit-exact when both dtypes are the same.
  */
 export function* rewrite(matrix: Matrix, to: Form, scratch: Scratch): Generator<Uint8Array> {
   const { rows, cols, form, data } = matrix;

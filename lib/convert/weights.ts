@@ -60,7 +60,7 @@ export function planWeights(
     collect(binding);
     if (isInteger(tensor) && dtype !== "I8") {
       throw new UffbError(
-        `${tensor.file}: tensor ${quoted(name)} is in integers, which are no way back; convert the original model`,
+        `${tensor.file}: tensor ${quoted(name)} is stored as integers, and the original numbers cannot be recovered from those; convert the original model`,
       );
     }
     return { binding, finite, dtype: wanted.rows === 1 ? "F32" : matrixDtype(binding, finite, dtype, arch) };

@@ -70,7 +70,7 @@ function missingColumns(
   return required.filter((names) => !names.some((name) => header.includes(name)));
 }
 
-/** A row, unless it ends before a column it needs. Cells beyond the header are left alone, as GLUE's own readers do. */
+/** A row; a bad one when it ends before a required column. Cells beyond the header are ignored, as by GLUE's own readers. */
 function checked(
   record: Cells,
   columns: Map<string, number>,

@@ -15,7 +15,7 @@ export interface Example {
   group?: string;
 }
 
-/** What a row of the task means, or why it means nothing. */
+/** The example that a row holds, or the reason why it holds none. */
 export function toExample(task: Task, row: Row, index: number): Example | BadRow {
   const { line } = row;
   const texts: string[] = [];

@@ -47,7 +47,7 @@ export async function findInFolder(task: Task, split: Split, folder: string): Pr
   return undefined;
 }
 
-/** Names in a folder; what is no folder holds none unless it was asked for by name. */
+/** Names in a folder. Anything but a folder counts as empty, except where the user named it. */
 async function list(folder: string, named: boolean): Promise<string[]> {
   try {
     return (await readdir(folder)).sort();

@@ -20,7 +20,7 @@ export interface Dataset {
   warnings: string[];
 }
 
-/** The data of a task are in none of the places where they were looked for. */
+/** A task's data were not found in any of the places that were searched. */
 export class MissingData extends UffbError {
   override name = "MissingData";
 }

@@ -1,6 +1,6 @@
 import { isObject } from "../base/json.ts";
 
-/** One row of a data file as it stands there, before anyone asks what its columns mean. */
+/** One row of a data file as stored, before its columns are interpreted. */
 export interface Row {
   /** 1-based; of the first line of the row, or the number of the row in a parquet file. */
   line: number;

@@ -3,7 +3,7 @@ import { UsageError } from "../base/errors.ts";
 export const SPLITS = ["train", "dev", "test"] as const;
 export type Split = (typeof SPLITS)[number];
 
-/** What tasks are scored by; metrics.ts of the room `eval` computes each. */
+/** The metrics that tasks are scored by; lib/eval/metrics.ts computes them. */
 export const METRIC_NAMES = [
   "accuracy",
   "f1",

@@ -1,6 +1,6 @@
 import type { Metric } from "./metrics.ts";
 
-/** Resamples of an interval or a test: enough that its 95% bounds move by less than what is printed. */
+/** Number of resamples: enough that the 95% bounds are stable in the digits that are printed. */
 export const RESAMPLES = 1000;
 
 /** Every run draws the same resamples, so that the same predictions always get the same interval. */

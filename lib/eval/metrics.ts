@@ -120,7 +120,7 @@ function correlation(x: Float64Array, y: Float64Array): Metric {
   };
 }
 
-/** Asked of the values themselves: their variance would hide behind the rounding of their mean. */
+/** Compares the values themselves: a computed variance is not exactly 0, because the mean is rounded. */
 function constant(values: Float64Array, weights: Float64Array): boolean {
   const first = values[weights.findIndex((weight) => weight > 0)];
   return values.every((value, i) => weights[i] === 0 || value === first);

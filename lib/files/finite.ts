@@ -18,7 +18,7 @@ export function allFinite({ dtype, data }: Pick<StoredTensor, "dtype" | "data">)
   const { words, stride, mask } = format;
   const aligned = data.byteOffset % words === 0;
   const step = aligned ? data.length : CHUNK;
-  // One for all of them: garbage is not collected fast enough.
+  // One buffer for all pieces: a new one for each would pile up faster than garbage is collected.
   const copy = aligned ? data : new Uint8Array(Math.min(CHUNK, data.length));
   for (let start = 0; start < data.length; start += step) {
     const piece = copy.subarray(0, data.length - start);

@@ -60,7 +60,7 @@ export function packedFiles({ metadata, tensors: all }: TensorFile, source: stri
   return { tensors, files, notFinite: metadata.not_finite?.split(" ") ?? [] };
 }
 
-/** A tensor's shape and layout in a packed file, with elements of `dtype`; I8 and I16 are for what is wanted in panels alone. */
+/** A tensor's shape and layout in a packed file, with elements of `dtype`. Only tensors in panels can be I8 or I16. */
 export function packedForm(
   { rows, cols, layout }: Tensor,
   dtype: string,

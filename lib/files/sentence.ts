@@ -1,4 +1,4 @@
-/** Of the text model alone, by its kind. One of them says how long a text can be. */
+/** Settings of the text model inside, one name for each kind of model; the file says how long a text can be. */
 export const TRANSFORMER_FILES = [
   "sentence_bert_config.json",
   "sentence_roberta_config.json",

@@ -46,7 +46,7 @@ function storedToken(home: string, variables: Variables): string | undefined {
   try {
     text = readFileSync(path, "utf8");
   } catch {
-    return undefined; // nobody is logged in, which public repositories do not mind
+    return undefined; // not logged in, which is enough for public repositories
   }
   return text.trim() === "" ? undefined : parseToken(text, path);
 }

@@ -12,10 +12,10 @@ import { Section } from "./families/section.ts";
 /** A new kind of model is a file beside crammed.ts and an entry here. */
 const FAMILIES: readonly Family[] = [crammed, bert, roberta, distilbert];
 
-/** "embedding" has no head: its states are all that it gives. Of a "multi-label" classifier's labels any number can be true. */
+/** "embedding" has no head: the model gives final states only. Of a "multi-label" classifier's labels any number can be true. */
 export type ModelTask = "mlm" | "classification" | "multi-label" | "regression" | "embedding";
 
-/** What a config.json says, and later what the tensors make of it (see roles.ts). */
+/** What config.json says; roles.ts then corrects it by what the tensors show. */
 export interface Config {
   family: Family;
   arch: Arch;
@@ -34,7 +34,7 @@ export function loadConfig(checkpoint: Checkpoint): Config {
   const file = checkpoint.file("config.json");
   if (file === undefined) {
     throw new UffbError(
-      `${checkpoint.source}: has no config.json, without which its tensors mean nothing; add the model's own`,
+      `${checkpoint.source}: has no config.json, which says what its tensors mean; add the model's own`,
     );
   }
   return parseConfig(file.text, file.source);

@@ -15,7 +15,7 @@ export interface Model extends Disposable {
   readonly native: NativeModel;
   /** Where it came from, for messages. */
   readonly source: string;
-  /** What is odd about it but no error, for the user to know. */
+  /** Warnings for the user about what is odd but usable. */
   readonly warnings: readonly string[];
   /**
    * Read when first asked for.

@@ -48,8 +48,8 @@ export interface Bound {
 export interface Unused {
   name: string;
   /**
-   * It is the word embedding once more, another tensor under a second name, a buffer that follows from the config, of a head that is not
-   * in use, or unknown (where that is allowed).
+   * tied: a copy of the word embedding. twice: another tensor under a second name. buffer: computed from the config. head: of a head that
+   * is not in use. unknown: left out because that was allowed.
    */
   why: "tied" | "twice" | "buffer" | "head" | "unknown";
 }
@@ -209,7 +209,7 @@ function isSame(a: StoredTensor, b: StoredTensor): boolean {
 /** What a checkpoint with a head has some of. */
 const HEADS = ["head.class.weight", "head.mlm.dense.weight", "head.mlm.norm.weight", "head.mlm.decoder.bias"];
 
-/** Lets the tensors decide what they know better than the config. */
+/** Decides by the tensors what the config leaves open: which head there is, how many labels, whether the decoder is tied. */
 function settle(
   config: Config,
   source: string,
@@ -315,7 +315,7 @@ function bind(wanted: Tensor, role: Role, { name, tensor }: Entry, packed: boole
   return { wanted, name, tensor, dtype, layout };
 }
 
-/** [1, 64] is as good a vector as [64], and [] as good a number as [1]. */
+/** Shapes are compared without leading ones: [1, 64] stands for [64], and [] for [1]. */
 function withoutLeadingOnes(shape: readonly number[]): string {
   const first = shape.findIndex((size) => size !== 1);
   return first < 0 ? "" : shape.slice(first).join();

@@ -10,7 +10,7 @@ export interface Sink {
   finish(): Iterable<string | Uint8Array>;
 }
 
-/** Prints results as they come. Nothing is printed before the first: wrong usage that shows only then leaves no output. */
+/** Prints results as they come. Nothing is printed before the first result, so that wrong usage found with the first input leaves no output. */
 export function textSink({ head, record, tail }: Exporter): Sink {
   let before = head;
   return {

@@ -1,7 +1,7 @@
 /** Tokens in a batch, by default: enough to reuse the weights that a batch shares, few enough that its states stay in the cache. */
 export const BATCH_TOKENS = 512;
 
-/** The same for a device, which has many more units to keep busy: a hundred, each with rows of its own. */
+/** The same for a GPU, whose hundred multiprocessors each need rows to work on. */
 export const DEVICE_BATCH_TOKENS = 16_384;
 
 /** How long an unfinished batch waits for more input before it runs as it is: unnoticeable to a person, long for a pipe. */
@@ -45,7 +45,7 @@ export async function* batches<T>(source: AsyncIterable<T>, options: BatchOption
     }
     if (batch.length > 0) yield batch;
   } catch (error) {
-    if (batch.length > 0) yield batch; // what came before the failure is whole
+    if (batch.length > 0) yield batch; // the items before the failure are good
     throw error;
   } finally {
     // Not awaited: a generator that waits for standard input would answer only after its next line.

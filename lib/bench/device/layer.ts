@@ -17,12 +17,12 @@ import { type DeviceEntry, toDeviceRecords } from "./record.ts";
 const MIN_ROUNDS = 5;
 const MAX_ROUNDS = 400;
 /**
- * A graph of calls is timed, not a call, which may be shorter than the clock is exact: 10 ms of the default 15 s of a case, and up to
- * 100 ms where all inputs are to come around.
+ * Length of the CUDA graph of calls that is timed; a single call may be shorter than the clock's resolution. As a share of the case's
+ * seconds: 10 ms of the default 15 s, and up to 100 ms where that is needed to use every input once.
  */
 const GRAPH_SHARE = 1 / 1500;
 const LONG_GRAPH_SHARE = 1 / 150;
-/** Calls that tell how many to time. */
+/** Calls of the trial that decides how many to time. */
 const TRY = 3;
 /**
  * Measures a case on a device. Every contender is checked against a double-precision evaluation, then tried; then all take turns.
@@ -72,14 +72,14 @@ async function enter(
   return entries;
 }
 
-/** Calls of a sample when one takes `call` seconds: as long as the clock needs and, where that does not last, until every input had its turn. */
+/** Calls of a sample when one takes `call` seconds: enough for the clock's resolution and, up to a limit, for every input to be used once. */
 function callsOf({ inputs, batch }: DeviceShape, call: number, seconds: number): number {
   const around = Math.min((inputs / batch) * call, LONG_GRAPH_SHARE * seconds);
   const calls = Math.ceil(Math.max(around, GRAPH_SHARE * seconds) / Math.max(call, 1e-9));
   return Math.min(MAX_CALLS, Math.max(calls, 1));
 }
 
-/** Largest error of a right result, relative to the largest value: that of the dtype's rounding, of sums and of what is between layers. */
+/** Largest error of a correct result, relative to the largest value: rounding of the dtype, of sums, and of the values between the two matrices. */
 const TOLERANCE = { f32: 1e-4, tf32: 1e-2, f16: 1e-2, bf16: 5e-2 } as const;
 
 function check(info: CudaContenderInfo, bench: CudaBench, { batch, dtype }: DeviceLayerCase) {

@@ -1,4 +1,4 @@
-/** What stands in a case of layers on a device: the case's own layer, and dense ones beside it. */
+/** The layers of a case on a device: the one it is about, and dense ones to compare with. */
 import { UFFB_GELU } from "../../../ffi/bindings.ts";
 import type { CudaDtype } from "../../../ffi/cuda.ts";
 import { cudaBenchBytes, type DeviceShape } from "../../../ffi/cuda-bench.ts";
@@ -15,7 +15,7 @@ export interface DeviceLayerCase extends Pick<LayerCase, "shape" | "batch" | "pa
 
 /** Calls of a graph, at most. */
 export const MAX_CALLS = 1000;
-/** Inputs are as many times the size of the L2 cache before they come around again, if calls are that many. */
+/** Different inputs together are this many times the size of the L2 cache, so that none is found there again, if there are as many calls. */
 const PAST_L2 = 3;
 
 /**

@@ -19,7 +19,7 @@ export interface DeviceEntry {
   ties: number;
 }
 
-/** Dense layers share the weights among all tokens of a call, trees do not. */
+/** A dense layer reads its weights once for all tokens of a call; trees are read for each token. */
 function rowsRead({ info, layer }: DeviceEntry, batch: number): number {
   return info.fff ? neurons(layer).used : layer.width / batch;
 }

@@ -8,7 +8,7 @@ import { median } from "../measure/statistics.ts";
 import type { Runner } from "./runners.ts";
 import type { Timer } from "./timer.ts";
 
-/** Error of right states: rounding, and in narrow types paths that turn for it in many layers. Wrong states are off by 1 and more. */
+/** Largest error of correct states: rounding and, in narrow types, other paths because of it in many layers. Wrong states are off by 1 and more. */
 const TOLERANCE: Readonly<Record<CudaDtype, number>> = { f32: 1e-3, f16: 0.1, bf16: 0.4 };
 
 /**
@@ -18,7 +18,7 @@ const TOLERANCE: Readonly<Record<CudaDtype, number>> = { f32: 1e-3, f16: 0.1, bf
  */
 export async function deviceTimer(runner: Runner, device: CudaDevice, sample: Batch): Promise<Timer> {
   const { name, model } = runner;
-  const dtype = runner.dtype as CudaDtype; // 8 bits are for the CPU alone
+  const dtype = runner.dtype as CudaDtype; // int8 runs on the CPU only
   const encoder = new CudaEncoder(model, device.index, dtype);
   encoder.tune();
   try {
@@ -54,7 +54,7 @@ async function encodeOnCpu(model: NativeModel, batch: Batch): Promise<Float32Arr
   return final;
 }
 
-/** The median over rows of the root of the mean square difference, over that of the row: one whose path turns does not decide. */
+/** Root mean square difference of a row, relative to the row's root mean square; the median over rows, so that a few rows with another path do not decide. */
 export function difference(found: Float32Array, expected: Float32Array, hidden: number): number {
   const rows = Array.from({ length: expected.length / hidden }, (_, row) => {
     let wrong = 0;

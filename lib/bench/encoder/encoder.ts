@@ -14,20 +14,20 @@ export interface EncoderCase {
   runners: readonly Runner[];
   batch: number;
   length: number;
-  /** Of the CPU; on a device they have no meaning. */
+  /** CPU threads; ignored on a device. */
   threads: number;
   /** Seconds to spend on the case, about. */
   seconds: number;
 }
 
 /**
- * Seconds of a runner's turn. Calls shorter than that follow each other, and the first, which finds the caches as another runner left
- * them, is not counted.
+ * Seconds of a turn. Shorter calls are repeated to fill it, and the first of them is not counted: it finds the caches filled by another
+ * runner.
  */
 const TURN = 0.05;
 const MIN_ROUNDS = 5;
 const MAX_ROUNDS = 200;
-/** Tokens of the sequence that a device is compared with the CPU on. */
+/** Tokens of the sequence on which a device is compared with the CPU. */
 const CHECKED = 32;
 
 /** One runner at one length. */
@@ -41,8 +41,8 @@ interface Entry {
 
 /**
  * Times the encoder, embedding to final states, the runners in turn: A B A B, or A A A B B B A A A where they are quick. Where sequences
- * are shorter than the model's maximum, each also runs padded to it; padding is not counted as tokens. Facts of a device make it run
- * there.
+ * are shorter than the model's maximum, each also runs padded to it; padding is not counted as tokens. With `DeviceFacts` it runs on that
+ * device.
  */
 export async function measureEncoder(
   one: EncoderCase,

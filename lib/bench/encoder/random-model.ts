@@ -49,7 +49,7 @@ export function encoderArch(shape: LayerShape, layers = 16): Arch {
   };
 }
 
-/** Whether the engine walks the layer's trees token by token, rather than to compute all of their few nodes. */
+/** Whether the engine walks the layer's trees token by token. In shallow trees it computes all nodes instead. */
 export function walks(shape: LayerShape): boolean {
   if (shape.trees === 0) return false;
   using model = new NativeModel(encoderArch(shape, 1));

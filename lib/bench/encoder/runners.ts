@@ -10,7 +10,7 @@ import { encoderArch, modelBytes, randomModel } from "./random-model.ts";
 
 export type Dtype = "f32" | "int8";
 
-/** A model under test; those that are `dense` are what others of their dtype are held against. */
+/** A model under test. Models are compared with the `dense` one of their dtype. */
 export interface Runner {
   name: string;
   model: NativeModel;
@@ -42,8 +42,8 @@ function presetArchs(name: string): Arch[] {
 /**
  * Checks a model before anything is measured.
  *
- * @throws UffbError when it cannot be opened, or needs more memory than is free; UsageError when it is too short for a length, or its
- * numbers cannot be chosen
+ * @throws UffbError when it cannot be opened, or needs more memory than is free; UsageError when it is too short for a length, or a
+ * checkpoint's dtype was asked to be another
  */
 export async function checkModels(
   name: string,
@@ -75,8 +75,8 @@ export async function checkModels(
 }
 
 /**
- * A preset becomes random models of its shape, a path the checkpoint there; either gets a dense model beside it that is the same in all
- * but its feedforward layers.
+ * Opens a preset as models of its shape with random weights, or the checkpoint at a path. Either gets a dense model to compare with, which
+ * differs in its feedforward layers only.
  */
 export async function openRunners(name: string, dtypes: readonly Dtype[]): Promise<Runners> {
   const opened: Disposable[] = [];

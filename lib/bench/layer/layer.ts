@@ -13,10 +13,10 @@ import { type Entry, toRecords } from "./record.ts";
 const CHECKED = 16;
 const MIN_ROUNDS = 5;
 const MAX_ROUNDS = 400;
-/** A dense contender that is not the fastest is timed on one block of sgemm; what shares nothing between tokens, on fewer. */
+/** Most tokens timed of a dense contender that is not the fastest: one block of sgemm; fewer for contenders that read all weights for each token. */
 const BLOCK = 1024;
 const SAMPLE = 256;
-/** Tokens of the call that tells how many to time: a product of matrices needs some to be one. */
+/** Tokens of the trial call that decides how many to time; more for products of matrices. */
 const TRY = 8;
 const TRY_PRODUCT = 64;
 
@@ -106,7 +106,7 @@ async function chooseTokens(entries: Entry[], one: LayerCase): Promise<void> {
     const { info, bench, trial } = entry;
     const alone = sharesNothing(entry);
     if (!info.fff && !alone) trial.tokens = Math.min(one.batch, TRY_PRODUCT);
-    // The first call of a library may do what no other does.
+    // The first call of a library may also set it up.
     const faster = () => Math.min(...[1, 2].map(() => bench.run(trial, one.cache))) / trial.tokens;
     const tried = trial.tokens;
     const guess = faster();

@@ -1,4 +1,4 @@
-/** What stands in a case of layers: the case's own, dense ones beside it, and who computes them. */
+/** The layers of a case: the one it is about, dense ones to compare with, and which contenders compute them. */
 
 import {
   benchBytes,
@@ -48,7 +48,7 @@ export function pathsName(paths: LayerCase["paths"]): string {
   return typeof paths === "string" ? paths : paths.name;
 }
 
-/** Fills a bench's weights and inputs, so that its tokens take the paths of the case; dense layers have none. */
+/** Fills a bench's weights and inputs so that tokens take the paths of the case. */
 export function fill(
   bench: Pick<NativeBench, "fill" | "fillFrom">,
   layer: LayerShape,
@@ -87,14 +87,14 @@ export function checkMemory(one: LayerCase, facts: RunFacts): void {
 export interface Part {
   layer: LayerShape;
   dtype: RowDtype;
-  /** The case's own, or of the dense ones the first, which is always there and alone stands for Levels 1 and 2. */
+  /** The case's own layer, or the first dense one, which is always measured and is the only one for BLAS Levels 1 and 2. */
   leads: boolean;
 }
 
 const bytesOf = (one: LayerCase, facts: RunFacts, parts: readonly Part[]) =>
   parts.reduce((sum, part) => sum + benchBytes(benchShape(one, part, facts)), 0);
 
-/** The dense layers an FFF layer is held against: as many neurons, padded to whole cache lines, and the usual four times hidden. */
+/** The dense layers that an FFF layer is compared with: as many neurons, padded to whole cache lines, and the usual four times hidden. */
 function denseShapes(shape: LayerShape): LayerShape[] {
   const { all } = neurons(shape);
   const widths = [...new Set([all, Math.ceil(all / 16) * 16, 4 * shape.hidden])];
@@ -103,7 +103,7 @@ function denseShapes(shape: LayerShape): LayerShape[] {
     .map((width) => ({ hidden: shape.hidden, trees: 0, depth: 0, width }));
 }
 
-/** The case's layer first, in f32 even where our own kernels are not to have it so: BLAS libraries do. */
+/** The case's layer first, always also in f32, which BLAS libraries need. */
 function allParts({ shape, dtypes, published }: LayerCase): Part[] {
   const narrow = published === "alone" ? [] : dtypes.filter((dtype) => dtype !== "f32");
   return [
@@ -112,7 +112,7 @@ function allParts({ shape, dtypes, published }: LayerCase): Part[] {
   ];
 }
 
-/** Where memory is short, the dense layer of as many neurons is the only other. */
+/** Where memory is short, only one dense layer is measured beside the case's own: the one of as many neurons. */
 export function partsOf(one: LayerCase, facts: RunFacts): Part[] {
   const all = allParts(one);
   const fits = one.published !== "alone" && bytesOf(one, facts, all) <= availableMemory();
@@ -142,7 +142,7 @@ export function benchShape(
   };
 }
 
-/** Whether a case has use for a contender of a part. */
+/** Whether a contender takes part in this part of a case. */
 export function takesPart(info: ContenderInfo, one: LayerCase, { layer, dtype, leads }: Part): boolean {
   if (info.fff !== layer.trees > 0) return false;
   const isOurs = info.fff && info.level === 0;

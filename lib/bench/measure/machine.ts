@@ -40,12 +40,12 @@ export function availableMemory(): number {
   return kilobytes === undefined ? Number.POSITIVE_INFINITY : Number(kilobytes) * 1024;
 }
 
-/** What makes this machine's times doubtful, each with its remedy. */
+/** Warnings about what makes times on this machine unreliable, each with its remedy. */
 export function machineWarnings({ load }: Machine, threads: number): string[] {
   const warnings: string[] = [];
   if (load + threads > cpus().length + 0.5) {
     warnings.push(
-      `the machine is busy: load ${load.toFixed(1)} on ${cpus().length} CPUs; end other programs, or read ratios and not times`,
+      `the machine is busy: load ${load.toFixed(1)} on ${cpus().length} CPUs; end other programs, or compare ratios instead of times`,
     );
   }
   const governor = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
@@ -69,7 +69,7 @@ export function describeMachine(): Machine {
   };
 }
 
-/** The roofline: what the machine does at most on `threads` threads. */
+/** The roofline: the machine's limits on `threads` threads. */
 export interface Roofline {
   /** f32 multiply-adds from registers, flop/s */
   flops: number;

@@ -61,7 +61,7 @@ export const COLUMNS: Readonly<
   Record<keyof BenchRecord, readonly [type: "TEXT" | "INTEGER" | "REAL", meaning: string]>
 > = {
   kind: ["TEXT", "layer or model: one feedforward layer, or a whole encoder"],
-  case_shape: ["TEXT", "the shape that the case is about: dense rows stand beside it"],
+  case_shape: ["TEXT", "the shape that the case is about; rows of dense layers to compare with have it too"],
   shape: ["TEXT", "trees x depth, or dense and its width"],
   hidden: ["INTEGER", "hidden size"],
   trees: ["INTEGER", "trees of the layer; 0: dense"],
@@ -71,32 +71,35 @@ export const COLUMNS: Readonly<
   batch: ["INTEGER", "tokens of a layer's batch, or sequences of a model's"],
   length: ["INTEGER", "tokens of a model's sequence"],
   padded: ["INTEGER", "1: sequences are padded to the model's maximum; padding does not count as tokens"],
-  contender: ["TEXT", "who computes it; cublaslt fuses GELU, in the tanh approximation that is all it has"],
+  contender: ["TEXT", "who computes it; cublaslt fuses GELU in the tanh approximation, the only one it has"],
   level: ["INTEGER", "its BLAS level; 0: our own kernels; on a device 3 is cuBLAS"],
   published: ["INTEGER", "1: the published benchmark's arithmetic, whose result is not the layer's"],
   blas: ["TEXT", "the BLAS it calls"],
-  blas_version: ["TEXT", "what that library says of itself"],
+  blas_version: ["TEXT", "the version that library reports"],
   isa: ["TEXT", "the instruction set of our own kernels"],
   threads: ["INTEGER", "CPU threads; none on a device"],
   device: ["TEXT", "where it ran, when that was not the CPU"],
   dtype: [
     "TEXT",
-    "of weights: f32; bf16 for the rows of trees, all other numbers f32; int8 for a model's projections, whose trees are bf16 then; on a device of all numbers f32, f16, bf16, or tf32: f32 of which multiplications keep 10 bits",
+    "on the CPU, of weights: f32; bf16: rows of trees in bf16, all else f32; int8: a model's projections in int8, its trees in bf16. On a device, of all numbers: f32, f16, bf16, or tf32, which is f32 with 10 bits of mantissa in multiplications",
   ],
   cache: [
     "TEXT",
-    "what holds the layer's weights before a call; warm: they were just read; cold: no cache holds them, nor the page tables to them; rotated: calls take turns with copies that together exceed the caches, which hold what such turns leave there; on a device, whose L2 is emptied before each has had its turn, it holds none of them",
+    "state of the caches before a call. warm: weights were just read. cold: neither weights nor their page tables are in any cache. rotated: calls take turns with copies of the weights that together exceed the last cache; on a device L2 then holds none of them",
   ],
   paths: ["TEXT", "how tokens fall: uniform, skewed, real, or zero as published"],
   leaves: ["INTEGER", "leaves of the first tree that the inputs reach"],
   busiest_leaf: ["REAL", "share of the inputs at the busiest of them"],
-  tokens: ["INTEGER", "tokens timed in a call; fewer than the batch where tokens share nothing"],
+  tokens: [
+    "INTEGER",
+    "tokens timed in a call; fewer than the batch for slow contenders that take each token by itself",
+  ],
   samples: [
     "TEXT",
-    "seconds of each call, as JSON, or of the mean of a turn of calls when rotated; on a device by its own clock, and for a layer of the mean call of a graph of them",
+    "seconds of each call, as JSON; rotated: the mean call of a turn; on a device: by its own clock, for a layer the mean call of a CUDA graph",
   ],
   seconds_per_token: ["REAL", "the median call, over its tokens"],
-  tokens_per_s: ["REAL", "its inverse"],
+  tokens_per_s: ["REAL", "tokens over the median call"],
   latency_p50: ["REAL", "quantiles of the calls"],
   latency_p90: ["REAL", ""],
   latency_p99: ["REAL", ""],
@@ -105,9 +108,9 @@ export const COLUMNS: Readonly<
     "REAL",
     "against the fastest dense contender of all, in f32; on a device, and of a model, in the same dtype",
   ],
-  speedup_limit: ["REAL", "what that would be if only arithmetic counted"],
-  flops: ["REAL", "arithmetic done, 2 a multiply-add, a second"],
-  bytes_per_s: ["REAL", "weights read once a call or block, and activations, a second"],
+  speedup_limit: ["REAL", "the speed-up by arithmetic alone"],
+  flops: ["REAL", "arithmetic per second; a multiply-add counts as 2"],
+  bytes_per_s: ["REAL", "bytes per second: weights, counted once for a call or block, and activations"],
   peak_flops: [
     "REAL",
     "the roofline: f32 arithmetic from registers with as many threads; not measured on a device",
@@ -122,7 +125,7 @@ export const COLUMNS: Readonly<
     "REAL",
     "largest difference from a double-precision evaluation with the same, rounded weights, relative to its largest value; of a model on a device, the median token's difference from the CPU's state, relative",
   ],
-  ties: ["INTEGER", "tokens left out of that, a logit being too close to 0 to call"],
+  ties: ["INTEGER", "tokens left out of `error` because a logit was too close to 0 to decide the path"],
   outliers: ["INTEGER", "samples far from the median"],
   machine: [
     "TEXT",
@@ -135,7 +138,7 @@ export const COLUMNS: Readonly<
 
 export const COLUMN_NAMES = Object.keys(COLUMNS) as (keyof BenchRecord)[];
 
-/** What only some kinds of case have. */
+/** Fields that only some kinds of case have. */
 const ABSENT = {
   layers: null,
   length: null,

@@ -16,7 +16,7 @@ export function quantile(samples: readonly number[], q: number): number {
 export const median = (samples: readonly number[]): number => quantile(samples, 0.5);
 
 /**
- * Samples further from the median than 5 times the median distance from it: an outlier on a quiet machine, the rule on a noisy one.
+ * Samples further from the median than 5 times the median distance from it: rare on a quiet machine, common on a noisy one.
  */
 export function outliers(samples: readonly number[]): number {
   const middle = median(samples);

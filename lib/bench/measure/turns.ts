@@ -9,7 +9,7 @@ export interface Turns {
 }
 
 /**
- * Lets contenders take turns, A B C A B C, until the time is up: what else the machine does then falls on all of them alike. `progress`
+ * Lets contenders take turns, A B C A B C, until the time is up, so that disturbances by other programs hit all of them alike. `progress`
  * gets the share that is done.
  */
 export async function takeTurns<T>(

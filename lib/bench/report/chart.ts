@@ -88,7 +88,7 @@ function baselines(records: readonly BenchRecord[]): Map<string, number> {
   );
 }
 
-/** Where a batch was measured cold and otherwise, a line goes through the other, and cold stands apart. */
+/** Where a batch was measured cold and in another state, the line goes through the other, and cold is a ring of its own. */
 const standsApart = (record: BenchRecord, records: readonly BenchRecord[]) =>
   record.cache === "cold" && records.some(({ batch, cache }) => batch === record.batch && cache !== "cold");
 

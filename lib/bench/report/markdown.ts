@@ -48,7 +48,7 @@ function matrices(records: readonly BenchRecord[]): string[] {
     const nameRow = rowNamer(group);
     const rows = [...Map.groupBy(group, nameRow)].map(([name, cells]) => ({ name, cells }));
     const fastest = new Map([...columns].map(([column, cells]) => [column, least(cells)]));
-    // Where a row has no cell for a column, the others tell its place.
+    // Sorted by the mean over the columns that a row has.
     const rank = ({ cells }: { cells: BenchRecord[] }) =>
       cells.reduce((sum, one) => sum + Math.log(one.seconds_per_token / fastest.get(columnOf(one))!), 0) /
       cells.length;

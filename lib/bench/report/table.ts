@@ -1,4 +1,4 @@
-/** What a person reads of records: a table for a terminal. */
+/** Records as a table for people. */
 import { percent } from "../../base/numbers.ts";
 import { align } from "../../base/table.ts";
 import type { BenchRecord } from "../measure/record.ts";
@@ -71,7 +71,7 @@ export function caseName(record: BenchRecord): string {
   return [size, ...notes].join(" ");
 }
 
-/** Who computes it, by what, and in what unless that is plain; a model's name has its dtype in it. */
+/** A contender's name: who computes it, with which BLAS or instruction set, and in which dtype unless that is f32. A model's name has its dtype already. */
 export function contenderName({ contender, kind, blas, isa, device, dtype }: BenchRecord): string {
   const shown = kind === "layer" && (device !== null || dtype !== "f32") ? dtype : "";
   return [contender, blas ?? isa ?? "", shown].filter((part) => part !== "").join(", ");
@@ -84,7 +84,7 @@ const sampleOf = ({ tokens, batch }: BenchRecord) => (tokens < batch ? ` (of ${t
 
 export const timePerToken = (record: BenchRecord) => seconds(record.seconds_per_token) + sampleOf(record);
 
-/** How near the limit of arithmetic a speed-up is. */
+/** A speed-up as a share of the speed-up by arithmetic alone. */
 const ofLimit = ({ speedup_fastest_dense: got, speedup_limit: limit }: BenchRecord) =>
   share(got === null || limit === null ? null : got / limit);
 

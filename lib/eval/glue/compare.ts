@@ -20,7 +20,7 @@ export interface MetricComparison {
   difference: number;
   /** 95%, of the difference on the same resamples. */
   interval: Interval;
-  /** Two-sided, from those resamples; no smaller than they can tell. */
+  /** Two-sided, from those resamples, whose number limits how small it can be. */
   p: number;
 }
 

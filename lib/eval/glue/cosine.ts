@@ -9,7 +9,7 @@ import { type EvaluateOptions, type Evaluation, scored } from "./evaluate.ts";
 import type { Prediction } from "./predictions.ts";
 import { run } from "./run.ts";
 
-/** Whether a task's label is a score of two texts, which the cosine of their vectors can stand for. */
+/** Whether a task scores how alike two texts are, which the cosine of their vectors can predict. */
 export function takesCosine({ labels, texts }: Task): boolean {
   return labels.length === 0 && texts.length === 2;
 }

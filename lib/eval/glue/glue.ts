@@ -15,7 +15,7 @@ import { predictionLines } from "./predictions.ts";
 import { submissionFile } from "./submission.ts";
 import { type WorstExample, worstExamples } from "./worst.ts";
 
-/** Which tasks, with which model and data, and whom to tell. */
+/** The model, the data, and callbacks for warnings and progress. */
 export interface TaskOptions {
   /** A checkpoint; "{task}" in it stands for the task it was fine-tuned for. */
   model: string;

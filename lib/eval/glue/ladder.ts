@@ -17,7 +17,7 @@ export interface Rung {
 }
 
 export interface Ladder {
-  /** From the slowest idea to the fastest. */
+  /** From the slowest way to the fastest. */
   rungs: Rung[];
   examples: number;
   /** Tokens every input is padded to on the first rung. */
@@ -32,8 +32,8 @@ export interface LadderOptions extends Pick<EvaluateOptions, "batchTokens" | "on
 
 /**
  * Times one split in the steps by which FastFormers (arXiv 2010.13382) sped up inference on CPUs: every input padded to the maximum, then
- * inputs of their own length, then an engine a core instead of one on all cores, then 8-bit weights. Logits are the same on every rung but
- * the 8-bit ones, or it throws; what those cost is in the table.
+ * inputs of their own length, then an engine a core instead of one on all cores, then 8-bit weights. Logits must be the same on every rung
+ * without 8-bit weights; what 8 bits cost is in the table.
  */
 export async function ladder(model: Model, dataset: Dataset, options: LadderOptions = {}): Promise<Ladder> {
   const { int8, ...running } = options;
@@ -51,7 +51,7 @@ export async function ladder(model: Model, dataset: Dataset, options: LadderOpti
     ways.push(["dynamic length, int8", int8, {}]);
     ways.push([`dynamic length, int8, ${cores} instances`, int8, { instances: cores }]);
   }
-  // So that no rung pays for the first touch of the weights.
+  // Reads all weights once, so that the first rung is not slower for it.
   const few = { ...dataset, examples: dataset.examples.slice(0, 8) };
   for (const one of int8 ? [model, int8] : [model]) await evaluate(one, few);
 

@@ -20,7 +20,7 @@ export function predict(logits: readonly number[]): number {
 }
 
 /**
- * One JSON object a line: index, label, prediction, logits. Nine digits identify the model's f32; a number that is none becomes null.
+ * One JSON object a line: index, label, prediction, logits. Nine digits identify the model's f32; NaN becomes null.
  */
 export function predictionLines(predictions: readonly Prediction[]): string {
   const nine = (value: number) => Number(value.toPrecision(9));

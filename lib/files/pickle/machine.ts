@@ -20,9 +20,9 @@ export type Value =
   | object;
 
 export interface Host {
-  /** The value of a global; throws for every one it does not know. */
+  /** The value of a global. @throws for every global it does not know */
   global(module: string, name: string): Value;
-  /** What calling `callable` with `args` gives; throws unless it is one of its own. */
+  /** The result of calling `callable` with `args`. @throws unless `callable` came from `global` */
   call(callable: Value, args: Value[]): Value;
   /** What a persistent id stands for. */
   persistent(id: Value): Value;

@@ -213,7 +213,7 @@ for (const [name, dtype, storage] of TYPES) {
   if (storage !== undefined) GLOBALS.set(`torch.${storage}`, new StorageClass(element));
 }
 
-/** Globals that say a tensor is of a kind this reader does not know, rather than that a file is up to something. */
+/** Globals of tensors that are harmless but not supported; any other global is treated as an attack. */
 const UNSUPPORTED: [RegExp, string][] = [
   [/^torch\.(\w+Storage|(float|int|uint|complex|bits|q)\w+)$/, "an element type"],
   [/^torch\._utils\._rebuild_\w+$/, "a kind (sparse, quantised or a subclass)"],
@@ -231,7 +231,7 @@ export class TorchHost implements Host {
     throw new UffbError(
       reason !== undefined
         ? `the pickle has tensors of ${reason} that uffb does not read: ${quoted(path)}`
-        : `the pickle asks for ${quoted(path)}, which a tensor checkpoint has no need of; nothing was run. Save ` +
+        : `the pickle asks for ${quoted(path)}, which a tensor checkpoint does not need; nothing was run. Save ` +
             "model.state_dict() alone, or use a safetensors file",
     );
   }

@@ -120,7 +120,7 @@ export function parseTensorFile(bytes: Uint8Array, source: string): TensorFile {
   const size = bytes.length - 8 - length;
   for (const [name, entry] of Object.entries(entries)) checkEntry(name, entry, size, bad);
 
-  // The package takes "__metadata__" for a tensor and believes whatever it reads, so it gets a checked header with blanks in its place.
+  // The package would read "__metadata__" as a tensor, and checks nothing. So it gets the header after our checks, with spaces in place of that member.
   const checked = bytes.slice(0, 8 + length);
   checked.fill(0x20, 8 + metadataAt.start, 8 + metadataAt.end);
   const found = [...new SafeTensor(checked).metadata].map(([name, { dtype, shape, data_offsets }]) => {
@@ -193,8 +193,8 @@ const METADATA = "__metadata__";
 const QUOTED_METADATA = Buffer.from(`"${METADATA}"`);
 
 /**
- * Counts the keys of a JSON object, colons outside strings, and finds its member "__metadata__" with a comma beside it. Also stops a header
- * whose parsing would allocate far more than its length. What it says of bytes that are no JSON has no meaning.
+ * Counts the keys of a JSON object, colons outside strings, and finds its member "__metadata__" with a comma beside it. Also rejects a
+ * header whose parsing would allocate far more than its length. On bytes that are not JSON the result has no meaning; parsing rejects them.
  */
 function scanHeader(bytes: Uint8Array, bad: Bad): { keys: number; metadataAt: Span } {
   let keys = 0;
@@ -265,7 +265,7 @@ function checkEntry(name: string, entry: unknown, size: number, bad: Bad): void 
   }
 }
 
-/** Bytes of a tensor; beyond 2^53 only its order of magnitude is right. */
+/** Bytes of a tensor; approximate beyond 2^53. */
 export function byteCount(dtype: string, shape: readonly number[]): number {
   return shape.includes(0) ? 0 : shape.reduce((product, size) => product * size, DTYPE_BYTES[dtype]!);
 }

@@ -4,7 +4,7 @@ import type { Section } from "./section.ts";
 /** Most classes a head can have. */
 export const MAX_LABELS = 100_000;
 
-/** What one kind of model calls its settings and tensors. The engine is the same for all; a family is data. */
+/** The names that one kind of model has for its settings and tensors. The engine is the same for all families; a family is data. */
 export interface Family {
   /** `model_type` in config.json. */
   modelType: string;
@@ -17,7 +17,7 @@ export interface Family {
   ignored: readonly RegExp[];
   /** Tensors of heads, which a checkpoint may hold beside the one in use. */
   heads?: readonly RegExp[];
-  /** The architecture that is the encoder alone, where there is one. Other checkpoints may lack their head, too. */
+  /** The `architectures` entry for an encoder without head, where the family has one. Then any checkpoint may lack its head. */
   encoder?: string;
   /** A classifier reads the pair template even for one text, with an empty second one. */
   emptyPair?: true;

@@ -4,8 +4,8 @@ import { quoted } from "../../base/printable.ts";
 type Json = Record<string, unknown>;
 
 /**
- * An object of a config.json, read key by key. Every key must be read or declared to be of no consequence: `finish` refuses what is
- * left, because a setting that is silently ignored gives wrong numbers.
+ * An object of a config.json, read key by key. Every key must be read, or declared to have no effect: `finish` rejects what is left,
+ * because a setting that is silently ignored gives wrong numbers.
  */
 export class Section {
   readonly #values: Json;

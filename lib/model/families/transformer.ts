@@ -4,7 +4,7 @@ import { activationsOf } from "./activations.ts";
 import { MAX_LABELS, type Settings } from "./family.ts";
 import type { Section } from "./section.ts";
 
-/** The tanh approximation goes by several names, which stand for different ways to compute it. */
+/** Several names stand for GELU's tanh approximation, each computed in another way. */
 const ACTIVATIONS = activationsOf("transformers");
 
 const MAX_SIZE = 2 ** 24;

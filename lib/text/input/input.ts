@@ -4,7 +4,7 @@ import { type BadItem, type Item, parseArgument, parseIds, parseJson, parseText 
 
 export type { BadItem, Item } from "./parse.ts";
 
-/** Where the bytes come from when no text is given: the process's stdin, or a test's. */
+/** Standard input, or a stand-in for it in tests. */
 export interface Source {
   isTTY: boolean;
   stream(): AsyncIterable<Uint8Array>;
@@ -34,7 +34,7 @@ export async function* readItems(options: InputOptions): AsyncGenerator<Item | B
   for await (const items of readItemBatches(options)) yield* items;
 }
 
-/** The same, in arrays of what was there to be read at once; after each is the time to flush the output. */
+/** The same, in arrays of all that could be read without waiting. Flush the output after each array. */
 export async function* readItemBatches(options: InputOptions): AsyncGenerator<(Item | BadItem)[]> {
   const { texts, pair } = options;
   if (options.ids && pair !== undefined) throw new UsageError("--ids takes no second text; drop --pair");

@@ -6,7 +6,7 @@ export const MAX_LINE = 16 * 1024 * 1024;
 
 const NEWLINE = 10;
 
-/** Bytes whose lines are handed on together, however much the stream delivers at once; and between two collections of garbage. */
+/** Bytes whose lines are handed on together, also the amount read between two garbage collections. */
 const PIECE = 64 * 1024;
 
 export interface Line {
@@ -87,7 +87,7 @@ class Splitter {
     return line;
   }
 
-  /** Whole lines, without the last one's newline: at once where all are fine, which is several times faster. */
+  /** Decodes whole lines (the last one's newline left off): all at once where they are valid, which is several times faster. */
   #decode(bytes: Buffer, lines: (Line | BadItem)[]): void {
     if (bytes.length <= this.maxLine && isUtf8(bytes)) {
       for (const text of bytes.toString("utf8").split("\n")) lines.push(this.#text(text));

@@ -93,7 +93,7 @@ export class AddedTokenSplitter {
   /**
    * The text's pieces in order: plain text, or the id of a token. None is empty unless all the text is.
    *
-   * @throws UffbError when long tokens nearly match nearly everywhere, which would take for ever
+   * @throws UffbError when long tokens nearly match at nearly every place, which would take too long
    */
   split(text: string): (string | number)[] {
     const start = this.#start;

@@ -23,7 +23,7 @@ const ROLES = ["pad", "unk", "cls", "sep", "mask"] as const;
 /**
  * Which token has which role, from the first of these that says so: the files beside tokenizer.json (`"mask_token": "<mask>"`); the model
  * and the pair template, which know the unknown token and the tokens before the first and after the second text; the letters of a special token's
- * name ("[MASK]", "<mask>"). A role may stay without token.
+ * name ("[MASK]", "<mask>"). A role can have no token.
  */
 export function findSpecials(
   beside: readonly JsonObject[],

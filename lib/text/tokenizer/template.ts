@@ -57,7 +57,7 @@ const READERS: Record<string, Reader> = {
     const single: Part[] = [{ id: cls, type: 0 }, { text: "A", type: 0 }, sep];
     return { single, pair: [...single, sep, { text: "B", type: 0 }, sep] };
   },
-  // Only moves offsets, which nobody asks for here.
+  // It only changes character offsets, which are not computed here.
   ByteLevel: () => undefined,
   Sequence: (config, vocabulary, where) => {
     const all = asArray(config.processors, `${where}.processors`, MAX_PARTS).flatMap((entry, i) => {

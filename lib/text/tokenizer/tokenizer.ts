@@ -33,8 +33,8 @@ export interface EncodeOptions {
 }
 
 /**
- * From text to token ids, as Hugging Face's Rust `tokenizers` does with the same tokenizer.json, except that the padding and truncation
- * which the file asks for are the caller's business. Text that spells a special token exactly ("<mask>", "<sep>") is that token.
+ * From text to token ids, as Hugging Face's Rust `tokenizers` does with the same tokenizer.json, except that padding and truncation
+ * settings in the file are ignored: the caller decides those. Text that spells a special token exactly ("<mask>", "<sep>") is that token.
  */
 export class Tokenizer {
   readonly specials: Specials;

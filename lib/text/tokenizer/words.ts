@@ -36,7 +36,7 @@ export class Words {
   /** The unknown token's spelling, if the model has one. */
   readonly unknown: string | undefined;
   readonly #model: Model;
-  /** Words found lately, and those found before: when the first is full it becomes the second, whose rare words are forgotten. */
+  /** A cache in two generations: when the first is full it replaces the second, so that words not used lately are forgotten. */
   #young = new Map<string, number | number[]>();
   #old = new Map<string, number | number[]>();
 

@@ -15,9 +15,9 @@ const MAX_STRING = 256;
  * Reads a `{"String": …}` or `{"Regex": …}` of tokenizer.json. The expressions are Oniguruma's; the library translates what JavaScript spells
  * otherwise, and rejects what it cannot.
  *
- * A stranger's expression can keep JavaScript's own matcher, which cannot be interrupted, busy for ever. So it gets those alone that it
- * settles at once; others are matched with a count of the steps. A library that promises linear time (RE2's) keeps that promise for one
- * match, not for all those in a text, and knows no look-ahead, which GPT-2's expression has.
+ * A hostile expression can keep JavaScript's own matcher, which cannot be interrupted, busy for ever. So that matcher gets only expressions
+ * that need linear time; others are matched by our own, which counts its steps. A linear-time library (RE2) would not do: it is linear for
+ * one match, not for all matches in a text, and lacks look-ahead, which GPT-2's expression needs.
  */
 export function readPattern(value: unknown, where: string): Pattern {
   const config = asObject(value, where);
@@ -53,7 +53,7 @@ function translate(regex: string, at: string): string {
   return fail(at, "is not a supported regular expression");
 }
 
-/** JavaScript's own matcher, for what it settles at once. */
+/** JavaScript's own matcher, for expressions that it matches in linear time. */
 class NativeMatcher implements Pattern {
   readonly #regex: RegExp;
 

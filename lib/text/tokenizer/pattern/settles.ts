@@ -4,9 +4,9 @@ import type { Choice, Node } from "./expression.ts";
 const MAX_TESTS = 256;
 
 const SPACES = "\\p{White_Space}";
-/** GPT-2's way to leave a word its space: all white space but the last before a word. */
+/** GPT-2's pattern for white space before a word: all of it but the last space, which goes to the word. */
 const GPT2_END = `|${SPACES}+(?!\\P{White_Space})|${SPACES}+`;
-/** And that of its successors, which look for the line ends in it first. What they try in vain, the rest of the expression takes. */
+/** The same in its successors, which look for line ends first. White space that fails to match here is matched by the rest of the expression. */
 const ENDS = [`|${SPACES}*[\\r\\n]+${GPT2_END}`, GPT2_END];
 
 /**
