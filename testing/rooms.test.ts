@@ -47,7 +47,7 @@ const product = [...imports].filter(([file]) => !file.endsWith(".test.ts"));
 test("there are files in rooms, and they import each other", () => {
   expect(files.length).toBeGreaterThan(100);
   expect(files.filter((file) => roomOf(file) === undefined)).toEqual([]);
-  expect(imports.get("lib/base/write.ts")).toEqual(["lib/base/errors.ts"]);
+  expect(imports.get("lib/base/write.ts")).toContain("lib/base/errors.ts");
   expect(imports.get("cmd/main.ts")).toContain("cmd/infer.ts");
 });
 
