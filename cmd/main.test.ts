@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { version } from "../package.json";
 import { COMMANDS } from "./main.ts";
@@ -71,6 +72,13 @@ describe("uffb", () => {
       expect(stdout).toContain("EXIT CODES");
       expect(stdout).not.toContain("\u001b");
     }
+  });
+
+  test("the README's list has every command", () => {
+    const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+    const listed = readme.slice(readme.indexOf("## What it does")).matchAll(/^ {4}uffb (\w+) {2,}/gm);
+    const names = Array.from(listed, ([, name]) => name!).slice(0, Object.keys(COMMANDS).length);
+    expect(names.sort()).toEqual(Object.keys(COMMANDS).sort());
   });
 
   for (const [name, { description, load }] of Object.entries(COMMANDS)) {

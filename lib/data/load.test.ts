@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { UffbError } from "../base/errors.ts";
 import { type DataOptions, loadSplit } from "./load.ts";
 import { readParquet } from "./parquet.ts";
-import { findTasks, type Split } from "./tasks.ts";
+import { findTasks, type Split, TASKS } from "./tasks.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../fixtures/glue", import.meta.url));
 const SHARED = fileURLToPath(new URL("../../../shared/data", import.meta.url));
@@ -42,6 +42,10 @@ const BY_HAND: [name: string, labels: number[], first: string[]][] = [
 ];
 
 describe("rows made by hand", () => {
+  test("are there for every task", () => {
+    expect(BY_HAND.map(([name]) => name).sort()).toEqual(TASKS.map(({ name }) => name).sort());
+  });
+
   test.each(BY_HAND)("%s", async (name, labels, first) => {
     const { examples, warnings } = await load(name, "dev");
     expect(examples.map(({ label }) => label!)).toEqual(labels);

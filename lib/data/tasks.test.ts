@@ -16,7 +16,6 @@ describe("findTasks", () => {
   });
 
   test("every task is complete: class names in lower case, as rows are compared to them", () => {
-    expect(TASKS.length).toBe(19);
     for (const { texts, labels, metrics, rows } of TASKS) {
       expect(texts.length).toBeGreaterThan(0);
       expect(metrics.length).toBeGreaterThan(0);

@@ -10,7 +10,7 @@ import { roberta } from "./families/roberta.ts";
 import { Section } from "./families/section.ts";
 
 /** A new kind of model is a file beside crammed.ts and an entry here. */
-const FAMILIES: readonly Family[] = [crammed, bert, roberta, distilbert];
+export const FAMILIES: readonly Family[] = [crammed, bert, roberta, distilbert];
 
 /** "embedding" has no head: the model gives final states only. Of a "multi-label" classifier's labels any number can be true. */
 export type ModelTask = "mlm" | "classification" | "multi-label" | "regression" | "embedding";
