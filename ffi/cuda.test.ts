@@ -92,9 +92,12 @@ describe("devices", () => {
     expect(() => cudaDevices()).toThrow("the line of the thread");
   });
 
-  test.each(["gpu", "cuda:", "cuda:-1", "cuda:1.5", "cuda:99999", "CUDA", ""])("%p is none", (text) => {
-    expect(() => openDevice(text, undefined)).toThrow(UsageError);
-  });
+  test.each(["gpu", "cuda:", "cuda:-1", "cuda:1.5", "cuda:99999", "CUDA", ""])(
+    "%p is not a device",
+    (text) => {
+      expect(() => openDevice(text, undefined)).toThrow(UsageError);
+    },
+  );
 
   test("a dtype needs one", () => {
     expect(() => openDevice("cpu", "f16")).toThrow("--device-dtype is for --device cuda");

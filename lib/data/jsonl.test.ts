@@ -5,7 +5,7 @@ import { expandMultirc, readJsonl } from "./jsonl.ts";
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 describe("readJsonl", () => {
-  test("gives an object a line, descends by dots, and names what is none", () => {
+  test("gives an object a line, descends by dots, and names lines that are not objects", () => {
     const rows = [...readJsonl(bytes('\uFEFF{"a":{"b":2},"n":null}\r\n\nnope\n[1]\n{"a":3}'))];
     const seen = rows.map((row) =>
       "error" in row ? [row.line, row.error] : [row.line, row.get(["a.b", "a"]), row.get(["n"])],
@@ -18,7 +18,7 @@ describe("readJsonl", () => {
     ]);
   });
 
-  test("makes a row of each MultiRC answer, and a bad row of each part that is none", () => {
+  test("makes a row of each MultiRC answer, and a bad row of each part that is not one", () => {
     const value = {
       idx: 4,
       passage: {

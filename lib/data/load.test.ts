@@ -164,7 +164,7 @@ describe("what is not there or not right", () => {
       await expect(load("rte", "dev", { data: folder })).rejects.toThrow("0 rows, where RTE dev has 277");
     }));
 
-  test("parquet that is none, or lacks a part", () =>
+  test("a file that is not parquet, or lacks a part", () =>
     inFolder({ "rte/validation-00000-of-00002.parquet": "PAR1" }, async (folder) => {
       await expect(load("rte", "dev", { data: folder })).rejects.toThrow("1 of 2 parts of validation");
       await writeFile(join(folder, "rte/validation-00001-of-00002.parquet"), "PAR1 and no more");

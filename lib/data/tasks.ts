@@ -330,7 +330,7 @@ export const TASK_NAMES: readonly string[] = [...TASKS.map((task) => task.name),
 
 /**
  * The tasks that names on a command line mean, each once, in the order given. Case, dashes and underscores do not matter, so that the
- * papers' spellings work too. @throws UsageError for a name that is none.
+ * papers' spellings work too. @throws UsageError for an unknown name
  */
 export function findTasks(names: readonly string[]): Task[] {
   const found = names.flatMap((name) => {

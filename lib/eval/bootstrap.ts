@@ -11,8 +11,10 @@ export type Interval = [low: number, high: number];
 
 /**
  * Percentile bootstrap (Efron 1979) of several metrics at once, all on the same resamples.
- * @param units which of `count` units each example belongs to; units, not examples, are drawn, since the answers to one question are no
- *   independent sample. Each example its own when absent.
+ *
+ * @param units which of `count` units each example belongs to; units, not examples, are drawn, since the answers to one question are not
+ * independent. Each example its own when absent.
+ *
  * @returns values[m][r]: metric m on resample r
  */
 export function resample(

@@ -109,6 +109,6 @@ test.each([
   expect(selectPaths(["a.json", "sub/b.json", "sub/c+d.txt", "[x]"], [pattern], [])).toEqual(expected);
 });
 
-test("a pattern that is none is a usage error", () => {
+test("an invalid pattern is a usage error", () => {
   expect(() => selectPaths([], ["[z-a]"], [])).toThrow(UsageError);
 });

@@ -170,7 +170,7 @@ describe("a folder of sentence-transformers", () => {
     ],
     ["no pooling file", (files) => delete files["1_Pooling/config.json"], "has no 1_Pooling/config.json"],
     [
-      "a length that is none",
+      "an invalid length",
       (files) => {
         files["sentence_bert_config.json"].max_seq_length = 0;
       },

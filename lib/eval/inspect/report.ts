@@ -155,7 +155,7 @@ export function inspectJson(summary: Summary, paths: PathUsage | undefined, with
   return `${JSON.stringify(snakeCase(value))}\n`;
 }
 
-/** The same value with max_length for maxLength, as in all of this program's JSON; numbers that are none become null. */
+/** The same value with max_length for maxLength, as in all of this program's JSON; NaN and infinities become null. */
 function snakeCase(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(snakeCase);
   if (typeof value !== "object" || value === null) return value;

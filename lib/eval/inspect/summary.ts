@@ -100,7 +100,7 @@ export async function summarize(path?: string): Promise<Summary> {
   };
 }
 
-/** Without what is no parameter: scales and second copies of weights in integers, and attention's factor, which follows from its width. */
+/** Leaves out tensors that are not parameters: scales and second copies of weights in integers, and attention's factor, which follows from its width. */
 function parametersOf(bindings: readonly Binding[]): Binding[] {
   const names = new Set(bindings.map(({ wanted }) => wanted.name));
   return bindings.filter(({ wanted: { name } }) => {

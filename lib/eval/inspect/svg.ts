@@ -54,7 +54,7 @@ function drawPanel({ title, visits }: Panel, depth: number, levels: number): str
     for (let i = 0; i < 2 ** level; i++) {
       const node = 2 ** level - 1 + i;
       const share = visits[node]! / tokens;
-      // Where no token comes, only the branch that nobody takes is drawn, not the whole tree behind it.
+      // A branch that no token takes is drawn, but not the tree below it.
       if (visits[(node - 1) >> 1] === 0) continue;
       const [x, y] = place(level, i);
       const [fromX, fromY] = place(level - 1, i >> 1);

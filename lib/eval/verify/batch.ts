@@ -84,7 +84,7 @@ export async function compareBatch(
     }
     compareTokens(`layer.${layer}`, layer);
   }
-  // The final norm and the MLM head see a token alone, so a tie in the last layer is nobody else's.
+  // The final norm and the MLM head see a token alone, so a tie in the last layer affects no other token.
   const last = arch.layers - 1;
   compareTokens("final", last);
 

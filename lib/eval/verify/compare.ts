@@ -1,12 +1,12 @@
 import type { Stage } from "./expected.ts";
 
-/** What became of one stored tensor. Rows are tokens, or sequences for `sentence` and a classifier's `logits`. */
+/** The result for one stored tensor. Rows are tokens, or sequences for `sentence` and a classifier's `logits`. */
 export interface Report {
   name: string;
   /** Rows compared, and rows left out because a near-tie before them went the other way. */
   compared: number;
   skipped: number;
-  /** Largest difference, relative to the largest expected magnitude; not of paths. Infinity where a number is not finite. */
+  /** Largest difference, relative to the largest expected magnitude; absent for paths. Infinity where a number is not finite. */
   maxError?: number;
   /** Rows whose path differs although no logit on it is nearly 0, and those that differ at a near-tie. */
   differ?: number;

@@ -26,7 +26,7 @@ export interface Sequence {
 export interface Expected {
   sequences: Sequence[];
   stages: Map<string, Stage>;
-  /** Tensors that are no stage of a forward pass: labels, gradients and so on. */
+  /** Tensors that are not a stage of a forward pass: labels, gradients and so on. */
   ignored: string[];
 }
 
@@ -81,7 +81,7 @@ export function openExpected(path: string, model: Model): Expected {
       stages.set(name, { name, per: stage.per, ...row });
     } else if (/^(layer|path)\.\d+$/.test(name)) {
       throw new UffbError(
-        `${path}: tensor ${name} is no stage of ${model.source}, which has ${arch.layers} layers; is it another model's?`,
+        `${path}: tensor ${name} is not a stage of ${model.source}, which has ${arch.layers} layers; is it another model's?`,
       );
     } else ignored.push(name);
   }

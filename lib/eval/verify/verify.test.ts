@@ -146,7 +146,7 @@ describe("what differs is found", () => {
     expect(tensors.find(({ name }) => name === "layer.0")!.maxError).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test("a node of a path, and a path that is none", async () => {
+  test("a node of a path, and an impossible path", async () => {
     for (const node of [7, 1e9, -1]) {
       const { passed, tensors } = await check((all) => {
         const path = integers(all, "path.1");
@@ -203,7 +203,7 @@ describe("files that are not sound, or another model's", () => {
     ["a foreign id", (all) => void integers(all, "input_ids").fill(512n, 1, 2), "input_ids row 0 holds 512"],
     ["a negative id", (all) => void integers(all, "input_ids").fill(-1n, 1, 2), "input_ids row 0 holds -1"],
     ["a stage of another width", (all) => reshape(all, "final", [3, 34, 32]), "final has shape [3, 34, 32]"],
-    ["more layers", (all) => all.set("layer.2", all.get("layer.1")!), "layer.2 is no stage of"],
+    ["more layers", (all) => all.set("layer.2", all.get("layer.1")!), "layer.2 is not a stage of"],
     [
       "a dtype without numbers",
       (all) => {
@@ -223,7 +223,7 @@ describe("files that are not sound, or another model's", () => {
 
   test("paths of a model without trees", async () => {
     using model = await openModel(join(REFERENCE, "dense-ff"));
-    await expect(verify(model, expectedOf("fff-1x5"))).rejects.toThrow("path.0 is no stage of");
+    await expect(verify(model, expectedOf("fff-1x5"))).rejects.toThrow("path.0 is not a stage of");
   });
 });
 

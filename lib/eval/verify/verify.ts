@@ -23,7 +23,7 @@ export interface Verification {
   /** Every compared tensor is within the tolerance, every path is the same or differs at a near-tie, and something was compared. */
   passed: boolean;
   tensors: Report[];
-  /** Tensors of the file that are no stage of a forward pass. */
+  /** Tensors of the file that are not a stage of a forward pass. */
   ignored: string[];
   sequences: number;
   tokens: number;

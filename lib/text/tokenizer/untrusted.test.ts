@@ -202,7 +202,7 @@ describe("a damaged tokenizer.json is named in one line", () => {
     }
   });
 
-  test("JSON that is none, or nested without end", () => {
+  test("invalid JSON, or nested without end", () => {
     expect(messageOf("{")).toBe("t.json: not valid JSON; get the file again");
     expect(messageOf(nested(1_000_000, "[", "]", ""))).toMatch(/^t.json: /);
     expect(messageOf("[]")).toBe("t.json: the file must be an object");
