@@ -41,7 +41,7 @@ describe("uffb glue compare", () => {
   test.each([
     [["compare", a], 2, "compare takes two files"],
     [["compare", a, b, "--model", "x"], 2, "compare only reads predictions; leave --model out"],
-    [["compare", a, join(folder, "none")], 1, "cannot be read (ENOENT)"],
+    [["compare", a, join(folder, "none")], 1, "none: no such file"],
   ] as const)("refuses %j", async (line, status, message) => {
     const { code, out, err } = await uffb(...line);
     expect([code, out]).toEqual([status, ""]);

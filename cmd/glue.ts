@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
-import { UffbError, UsageError } from "../lib/base/errors.ts";
+import { UsageError } from "../lib/base/errors.ts";
 import { bar } from "../lib/base/progress.ts";
+import { readNamed } from "../lib/base/read.ts";
 import { findTasks, TASK_NAMES, type Task } from "../lib/data/tasks.ts";
 import { compare } from "../lib/eval/glue/compare.ts";
 import { takesCosine } from "../lib/eval/glue/cosine.ts";
@@ -198,16 +198,14 @@ function display(): Pick<TaskOptions, "onWarning" | "onProgress" | "onDownload">
   };
 }
 
+/** Largest file of predictions, in bytes: some ten million examples. */
+const MAX_PREDICTIONS = 2 ** 30;
+
 async function compareFiles(files: readonly string[], json: boolean): Promise<void> {
   const [a, b, more] = files;
   if (a === undefined || b === undefined || more !== undefined)
     throw new UsageError("compare takes two files of predictions");
-  const read = async (path: string) => {
-    const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-      throw new UffbError(`${path}: cannot be read (${error.code}); write it with uffb glue --predictions`);
-    });
-    return parsePredictions(bytes, path);
-  };
+  const read = async (path: string) => parsePredictions(await readNamed(path, MAX_PREDICTIONS), path);
   const comparison = compare(await read(a), await read(b), [a, b]);
   print(json ? `${JSON.stringify({ a, b, ...comparison }, null, 2)}\n` : comparisonText(comparison, [a, b]));
 }

@@ -215,5 +215,5 @@ async function openSink(
   const isJsonl = flags.jsonl || asked === "jsonl";
   const format = flags.json ? "json" : isJsonl ? "jsonl" : isTerminal(1) ? "human" : "tsv";
   if (similar === undefined) return textSink(exporter(asked ?? format, { colour: hasColor(1) }));
-  return new SimilarSink(await embedQueries(model, readQueries(similar), options), topK, format);
+  return new SimilarSink(await embedQueries(model, await readQueries(similar), options), topK, format);
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bun
-import { UffbError, UsageError } from "../lib/base/errors.ts";
+import { UsageError } from "../lib/base/errors.ts";
+import { asUffbError } from "../lib/base/system.ts";
 import { align } from "../lib/base/table.ts";
 import { version } from "../package.json";
 import { didYouMean } from "./cli/closest.ts";
@@ -107,14 +108,14 @@ async function run(line: readonly string[]): Promise<number> {
 /** Says what went wrong in one line, and returns the exit code. What is not a UffbError is a bug: it says so and shows its stack. */
 async function fail(error: unknown, verbose: boolean): Promise<number> {
   if (error instanceof BrokenPipe) return 0;
-  const known = error instanceof UffbError;
-  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  const known = asUffbError(error);
+  const { message, stack } = known ?? (error instanceof Error ? error : new Error(String(error)));
   const { messages } = await import("./cli/messages.ts");
   messages.error(
     known ? message.replace(/\s*\n\s*/g, " ") : `${message} (a bug in uffb ${version}; please report it)`,
   );
   if (verbose || !known) messages.log(stack);
-  return known ? error.exitCode : 1;
+  return known?.exitCode ?? 1;
 }
 
 async function complain(text: string): Promise<void> {

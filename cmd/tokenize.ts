@@ -1,7 +1,7 @@
 import { UffbError } from "../lib/base/errors.ts";
 import { printable } from "../lib/base/printable.ts";
 import { openTokenizer } from "../lib/model/tokenizer.ts";
-import { type BadItem, type Item, readItemBatches } from "../lib/text/input/input.ts";
+import { type BadItem, badItem, type Item, readItemBatches } from "../lib/text/input/input.ts";
 import type { Encoding, Tokenizer } from "../lib/text/tokenizer/tokenizer.ts";
 import { command } from "./cli/command.ts";
 import { inputArgs, inputPositionals, reportBadItem } from "./cli/input.ts";
@@ -80,8 +80,7 @@ function encode(
     const { text, pair } = item;
     return tokenizer.encode(text, { ...(pair !== undefined && { pair }), ...(maxLength && { maxLength }) });
   } catch (error) {
-    if (!(error instanceof UffbError)) throw error;
-    return { line: item.line, error: error.message };
+    return badItem(item.line, error);
   }
 }
 

@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { ROW_DTYPES, type RowDtype } from "../../ffi/bench.ts";
-import { UffbError, UsageError } from "../../lib/base/errors.ts";
+import { UsageError } from "../../lib/base/errors.ts";
+import { decodeUtf8, readNamed } from "../../lib/base/read.ts";
 import { walks } from "../../lib/bench/encoder/random-model.ts";
 import type { Dtype } from "../../lib/bench/encoder/runners.ts";
 import { readRealPaths } from "../../lib/bench/layer/real-paths.ts";
@@ -209,7 +209,7 @@ async function withRealPaths(
     throw new UsageError(`--paths real has the shape of its model; drop --${shapeFlags[0]}`);
   }
   if (models.length > 1) throw new UsageError("--paths real takes one --model");
-  const texts = text === undefined ? PLAIN_SENTENCES : readLines(text);
+  const texts = text === undefined ? PLAIN_SENTENCES : await readLines(text);
   const model: Model = await openModel(models[0]);
   try {
     const paths = await readRealPaths(model, texts);
@@ -222,12 +222,11 @@ async function withRealPaths(
   }
 }
 
-function readLines(path: string): string[] {
-  try {
-    return readFileSync(path, "utf8").split("\n");
-  } catch (error) {
-    throw new UffbError(`--text ${path}: ${(error as Error).message}`);
-  }
+/** Largest file of texts to take paths from, in bytes. */
+const MAX_TEXTS = 2 ** 28;
+
+async function readLines(path: string): Promise<string[]> {
+  return decodeUtf8(await readNamed(path, MAX_TEXTS), path).split("\n");
 }
 
 /** The numbers that a flag lists, or those of its default. */

@@ -1,6 +1,7 @@
 import { fstatSync, writeSync } from "node:fs";
 import { printableLines } from "../../lib/base/printable.ts";
 import { StatusLine } from "../../lib/base/progress.ts";
+import { withReason } from "../../lib/base/system.ts";
 
 /** The reader of stdout has closed it (`| head`). That is not an error; there is nothing left to do. */
 export class BrokenPipe extends Error {
@@ -21,7 +22,7 @@ export function print(data: string | Uint8Array): void {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "EPIPE") throw new BrokenPipe("stdout is closed");
-      if (code !== "EAGAIN") throw error;
+      if (code !== "EAGAIN") throw withReason("standard output cannot be written to", error);
       Bun.sleepSync(2); // another process made the pipe non-blocking, and it is full
     }
   }

@@ -34,3 +34,10 @@ export function formatSeconds(seconds: number): string {
   const minutes = Math.ceil(whole / 60);
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
+
+/** The largest of any number of values: Math.max takes some 65,000. -Infinity of none; NaN where one is NaN. */
+export function largest(values: Iterable<number>): number {
+  let most = Number.NEGATIVE_INFINITY;
+  for (const value of values) most = Math.max(most, value);
+  return most;
+}

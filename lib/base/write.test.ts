@@ -49,7 +49,7 @@ test("leaves nothing behind when it fails, and the old file in place", async () 
   await expect(makeWhole(path, fail)).rejects.toThrow(new UffbError("no"));
   const full = () => Promise.reject(Object.assign(new Error("no space left"), { code: "ENOSPC" }));
   await expect(makeWhole(path, full)).rejects.toThrow(
-    new UffbError(`${path}: cannot be written: no space left`),
+    new UffbError(`${path}: cannot be written: the disk is full; free some space`),
   );
   expect(readFileSync(path, "utf8")).toBe("old");
   await expect(makeWhole(folder.file("none/out"), fail)).rejects.toThrow("none/out: cannot be written");

@@ -7,6 +7,7 @@ import { constants, existsSync, lstatSync, mkdirSync, realpathSync, renameSync, 
 import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { UffbError } from "./errors.ts";
+import { withReason } from "./system.ts";
 import { Temporary } from "./temporary.ts";
 
 /** The place that a path leads to. A link is followed: it stays, and the file that it names is replaced. */
@@ -41,8 +42,7 @@ function fileTarget(path: string): string {
 }
 
 function cannotWrite(path: string, error: unknown): unknown {
-  if (error instanceof UffbError || (error as NodeJS.ErrnoException).code === undefined) return error;
-  return new UffbError(`${path}: cannot be written: ${(error as Error).message}`, { cause: error });
+  return withReason(`${path}: cannot be written`, error);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { ModelFiles } from "../files/folder.ts";
-import { MODEL_FILES } from "../files/packed.ts";
+import { modelTexts } from "../files/packed.ts";
 import { type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
 import type { Config } from "../model/config.ts";
 import { takePart } from "../model/interleave.ts";
@@ -23,9 +23,7 @@ export function writeFolder(
 ): Promise<number> {
   const { family, arch } = config;
   mkdirSync(path);
-  for (const name of MODEL_FILES) {
-    const text = file(name)?.text;
-    if (text === undefined) continue;
+  for (const [name, text] of modelTexts(file)) {
     mkdirSync(dirname(join(path, name)), { recursive: true });
     writeFileSync(join(path, name), text);
   }

@@ -1,5 +1,5 @@
 import type { ModelFiles } from "../files/folder.ts";
-import { MODEL_FILES, PACKED_METADATA, packedForm } from "../files/packed.ts";
+import { modelTexts, PACKED_METADATA, packedForm } from "../files/packed.ts";
 import { type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
 import { Scratch } from "./rewrite.ts";
 import { quantised, type Weight, weightData } from "./weights.ts";
@@ -22,9 +22,7 @@ export function writePacked(path: string, weights: readonly Weight[], file: Mode
     const integers = quantised(weight, shape, scratch);
     return integers ?? [{ name, dtype, shape, data: () => weightData(weight, layout, scratch) }];
   });
-  for (const name of MODEL_FILES) {
-    const text = file(name)?.text;
-    if (text === undefined) continue;
+  for (const [name, text] of modelTexts(file)) {
     const data = new TextEncoder().encode(text);
     tensors.push({ name, dtype: "U8", shape: [data.length], data: () => [data] });
   }

@@ -1,5 +1,5 @@
-import { readFile } from "node:fs/promises";
 import { UffbError } from "../base/errors.ts";
+import { readRegular } from "../base/read.ts";
 import { readCsv, readTsv, type TableOptions } from "./delimited.ts";
 import { type Example, toExample } from "./examples.ts";
 import { expectedPlaces, type Found, findInCache, findInFolder, REPOSITORIES } from "./find.ts";
@@ -80,6 +80,9 @@ async function locate(task: Task, split: Split, options: DataOptions): Promise<F
   return found;
 }
 
+/** Largest file of a data set, in bytes; the largest in use has 50 million. */
+const MAX_BYTES = 2 ** 30;
+
 async function* readRows(
   task: Task,
   split: Split,
@@ -87,9 +90,7 @@ async function* readRows(
   file: string,
   first: number,
 ): AsyncGenerator<Row | BadRow> {
-  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
-    throw new UffbError(`${file}: cannot be read (${error.code}); fetch it again`);
-  });
+  const bytes = readRegular(file, { most: MAX_BYTES });
   const table: TableOptions = {
     source: file,
     required: split === "test" ? task.texts : [...task.texts, task.label],

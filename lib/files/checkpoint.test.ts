@@ -119,7 +119,7 @@ describe("refuses", () => {
     expect(() => openCheckpoint(folder.file("none"))).toThrow("none: no such file or folder");
     expect(() => openCheckpoint(folder.path)).toThrow("holds no model.safetensors or pytorch_model.bin");
     mkdirSync(folder.file("model.safetensors"));
-    expect(() => openCheckpoint(folder.path)).toThrow("model.safetensors: is not a file");
+    expect(() => openCheckpoint(folder.path)).toThrow("model.safetensors: is a folder, not a file");
   });
 
   test("text that is not UTF-8", () => {

@@ -5,8 +5,9 @@ import { dirname, join } from "node:path";
 import { UffbError } from "../base/errors.ts";
 import { isObject, readObject } from "../base/json.ts";
 import { quoted } from "../base/printable.ts";
+import { decodeUtf8 } from "../base/read.ts";
 import { requireSnapshot } from "../hub/cache.ts";
-import { decodeText, filesOf, type ModelFiles, readTextFile } from "./folder.ts";
+import { filesOf, type ModelFiles, readTextFile } from "./folder.ts";
 import { isPacked, type PackedFile, packedFiles } from "./packed.ts";
 import { openPickle } from "./pickle/pickle.ts";
 import {
@@ -118,7 +119,7 @@ function plain(
 export function openPacked(packed: PackedFile, source: string): Checkpoint {
   const file = (name: string) => {
     const bytes = packed.files.get(name);
-    return bytes && { text: decodeText(bytes, `${source}, ${name}`), source: `${source}, ${name}` };
+    return bytes && { text: decodeUtf8(bytes, `${source}, ${name}`), source: `${source}, ${name}` };
   };
   return { source, packed, tensors: packed.tensors, skipped: [], file };
 }

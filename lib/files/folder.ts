@@ -1,8 +1,7 @@
 /** The text files of a model's folder. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { UffbError } from "../base/errors.ts";
-import { mapFile } from "./safetensors/safetensors.ts";
+import { basename, dirname, join, resolve } from "node:path";
+import { readRegularText } from "../base/read.ts";
 
 export interface ModelFile {
   text: string;
@@ -20,26 +19,22 @@ export type ModelFiles = (name: string) => ModelFile | undefined;
 /** Largest text file read, in bytes; a large vocabulary's tokenizer.json has some 35 million. */
 const MAX_TEXT = 128 * 2 ** 20;
 
+/** The files of a folder. They must lie in it, for `convert` packs them, and people publish what it writes. */
 export function filesOf(folder: string): ModelFiles {
   return (name) => {
     const path = join(folder, name);
-    return existsSync(path) ? { text: readTextFile(path), source: path } : undefined;
+    if (!existsSync(path)) return undefined;
+    return { text: readRegularText(path, { most: MAX_TEXT, inside: placesOf(folder) }), source: path };
   };
 }
 
-/** @throws UffbError */
-export function readTextFile(path: string): string {
-  const bytes = mapFile(path);
-  if (bytes.length > MAX_TEXT)
-    throw new UffbError(`${path}: has ${bytes.length} bytes; at most ${MAX_TEXT} are read`);
-  return decodeText(bytes, path);
+/** A snapshot in the hub's cache links to the blobs beside it. */
+function placesOf(folder: string): string[] {
+  const snapshots = dirname(resolve(folder));
+  return basename(snapshots) === "snapshots" ? [folder, join(dirname(snapshots), "blobs")] : [folder];
 }
 
-/** @throws UffbError when the bytes are not UTF-8 */
-export function decodeText(bytes: Uint8Array, source: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw new UffbError(`${source}: is not UTF-8 text; get the file again`, { cause: error });
-  }
+/** A file that the user named. @throws UffbError when it cannot be read, is too large, or is not UTF-8 */
+export function readTextFile(path: string): string {
+  return readRegularText(path, { most: MAX_TEXT });
 }

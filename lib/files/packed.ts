@@ -10,7 +10,9 @@ import { UFFB_PANELS } from "../../ffi/bindings.ts";
 import { INTEGERS } from "../../ffi/matrix.ts";
 import type { Tensor } from "../../ffi/model.ts";
 import { UffbError } from "../base/errors.ts";
+import { readJson } from "../base/json.ts";
 import { quoted } from "../base/printable.ts";
+import type { ModelFiles } from "./folder.ts";
 import type { StoredTensor, TensorFile } from "./safetensors/safetensors.ts";
 import { SENTENCE_FILES } from "./sentence.ts";
 
@@ -24,6 +26,21 @@ export const MODEL_FILES = [
   "special_tokens_map.json",
   ...SENTENCE_FILES,
 ];
+
+/**
+ * The texts that a packed file carries, by name. Each must be what it is called, JSON: what cannot be parsed may be anything, and what is packed
+ * is published.
+ *
+ * @throws UffbError naming the file
+ */
+export function* modelTexts(file: ModelFiles): Generator<[name: string, text: string]> {
+  for (const name of MODEL_FILES) {
+    const found = file(name);
+    if (found === undefined) continue;
+    readJson(found.text, found.source);
+    yield [name, found.text];
+  }
+}
 
 export interface PackedFile {
   tensors: Map<string, StoredTensor>;

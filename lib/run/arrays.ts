@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { withReason } from "../base/system.ts";
 import { safetensorsStart } from "../files/safetensors/write.ts";
 import type { Sink } from "./sink.ts";
 
@@ -35,15 +36,23 @@ export class ArraySink implements Sink, Disposable {
   ) {
     this.#row = new DTYPES[dtype].Array(width);
     const path = join(tmpdir(), `uffb-${crypto.randomUUID()}`);
-    this.#file = openSync(path, "wx+", 0o600);
-    unlinkSync(path); // it goes away with the process, however that ends
+    try {
+      this.#file = openSync(path, "wx+", 0o600);
+      unlinkSync(path); // it goes away with the process, however that ends
+    } catch (error) {
+      throw noRoom(error);
+    }
   }
 
   add(result: Parameters<Sink["add"]>[0]): string {
     if ("task" in result && result.task === "embed") this.#row.set(result.vector);
     else this.#row.fill(Number.NaN);
     const bytes = new Uint8Array(this.#row.buffer);
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
+    } catch (error) {
+      throw noRoom(error);
+    }
     this.#rows++;
     return "";
   }
@@ -66,6 +75,10 @@ export class ArraySink implements Sink, Disposable {
   [Symbol.dispose](): void {
     closeSync(this.#file);
   }
+}
+
+function noRoom(error: unknown): unknown {
+  return withReason(`${tmpdir()}: cannot hold the vectors for a while (set TMPDIR to another folder)`, error);
 }
 
 /** The start of an .npy file, version 1.0: magic, length, and a Python dictionary padded so that the data begin at a multiple of 64. */

@@ -355,13 +355,42 @@ describe("the nearest lines", () => {
     ]);
   });
 
-  test("of a text, or of a file's lines", () => {
+  test("of a text, or of a file's lines", async () => {
     using folder = new TemporaryFolder();
     writeFileSync(folder.file("queries"), "\ufeffone\r\n\ntwo\n");
     writeFileSync(folder.file("none"), "\n \n");
-    expect(readQueries("no such file")).toEqual(["no such file"]);
-    expect(readQueries(folder.path)).toEqual([folder.path]);
-    expect(readQueries(folder.file("queries"))).toEqual(["one", "two"]);
-    expect(() => readQueries(folder.file("none"))).toThrow("has no query");
+    expect(await readQueries("no such file")).toEqual(["no such file"]);
+    expect(await readQueries(folder.path)).toEqual([folder.path]);
+    expect(await readQueries(folder.file("queries"))).toEqual(["one", "two"]);
+    expect(await readQueries("long ".repeat(2000))).toEqual(["long ".repeat(2000)]); // no name of a file
+    expect(readQueries(folder.file("none"))).rejects.toThrow("has no query");
+    writeFileSync(folder.file("many"), "query\n".repeat(10_001));
+    expect(readQueries(folder.file("many"))).rejects.toThrow("has 10001 queries; at most 10000");
+  });
+
+  test("of a pipe's lines", async () => {
+    using folder = new TemporaryFolder();
+    expect(Bun.spawnSync(["mkfifo", folder.file("pipe")]).exitCode).toBe(0);
+    const writer = Bun.spawn(["sh", "-c", `printf 'one\\ntwo\\n' > '${folder.file("pipe")}'`]);
+    expect(await readQueries(folder.file("pipe"))).toEqual(["one", "two"]);
+    await writer.exited;
+  });
+
+  test("keep out what has no number", () => {
+    const query = { text: "q", vector: Float32Array.of(1, 0), closest: [] };
+    const sink = new SimilarSink([query], 1, "tsv");
+    for (const [line, vector] of [
+      [1, [Number.NaN, 1]],
+      [2, [1, 1]],
+      [3, [Number.NaN, 1]],
+    ] as const)
+      sink.add({
+        task: "embed",
+        item: { line, text: `text ${line}` },
+        tokens: 1,
+        dropped: 0,
+        vector: Float32Array.from(vector),
+      });
+    expect([...sink.finish()]).toEqual(["1\t1\t0.707107\t2\ttext 2\n"]);
   });
 });

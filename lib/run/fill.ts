@@ -16,9 +16,9 @@ export function fill(
   tokenizer: Tokenizer,
 ): { filled: string; filledPair?: string } {
   const texts = item.pair === undefined ? [item.text] : [item.text, item.pair];
-  const parts = texts.map((text) =>
-    text.replaceAll(tokenizer.specials.mask?.token ?? MASK, MASK).split(MASK),
-  );
+  const spellings = [MASK, tokenizer.specials.mask?.token ?? MASK];
+  // More than there are positions are not needed: a text may be a million masks.
+  const parts = texts.map((text) => cut(text, spellings, positions.length + 1));
   const masks = parts.reduce((sum, part) => sum + part.length - 1, 0);
   if (masks !== positions.length) {
     const seen = ids.slice();
@@ -32,6 +32,28 @@ export function fill(
     part.reduce((text, rest) => join(text, tokenizer.token(best[used++]!)) + rest),
   );
   return filledPair === undefined ? { filled: filled! } : { filled: filled!, filledPair };
+}
+
+/** The text between the first `most` of these spellings. */
+function cut(text: string, spellings: readonly string[], most: number): string[] {
+  const parts: string[] = [];
+  const next = spellings.map((spelling) => text.indexOf(spelling));
+  let at = 0;
+  while (parts.length < most) {
+    const found = next.reduce(
+      (best, place, i) => (place >= 0 && !(next[best]! >= 0 && next[best]! <= place) ? i : best),
+      0,
+    );
+    const place = next[found]!;
+    if (place < 0) break;
+    parts.push(text.slice(at, place));
+    at = place + spellings[found]!.length;
+    spellings.forEach((spelling, i) => {
+      if (next[i]! >= 0 && next[i]! < at) next[i] = text.indexOf(spelling, at);
+    });
+  }
+  parts.push(text.slice(at));
+  return parts;
 }
 
 function join(text: string, token: string): string {

@@ -1,4 +1,6 @@
 import type { NativeContext, Pooling } from "../../ffi/context.ts";
+import { UffbError } from "../base/errors.ts";
+import { largest } from "../base/numbers.ts";
 import type { Model } from "../model/model.ts";
 import type { Item } from "../text/input/input.ts";
 import { fill } from "./fill.ts";
@@ -76,6 +78,9 @@ export const HEADS: Record<
   embed,
 };
 
+/** Most candidates of the masks of one text. */
+const MAX_CANDIDATES = 2_000_000;
+
 async function fillMasks(
   model: Model,
   context: NativeContext,
@@ -88,6 +93,11 @@ async function fillMasks(
   for (const { ids, masks } of batch) {
     for (const mask of masks) rows.push(start + mask);
     start += ids.length;
+  }
+  if (rows.length * k > MAX_CANDIDATES) {
+    throw new UffbError(
+      `${rows.length} masks with ${k} candidates each are more than ${MAX_CANDIDATES}; give a smaller --top-k`,
+    );
   }
   const { ids, probabilities } = await context.mlmTopK(rows, k);
   let row = 0;
@@ -139,8 +149,8 @@ function logistic(logit: number): number {
 }
 
 function softmax(logits: readonly number[]): number[] {
-  const largest = Math.max(...logits);
-  const powers = logits.map((logit) => Math.exp(logit - largest));
+  const most = largest(logits);
+  const powers = logits.map((logit) => Math.exp(logit - most));
   const sum = powers.reduce((total, power) => total + power, 0);
   return powers.map((power) => power / sum);
 }

@@ -1,6 +1,7 @@
+import { CancelledError } from "../../ffi/status.ts";
 import type { Model } from "../model/model.ts";
 import { BATCH_TOKENS, batches, DEVICE_BATCH_TOKENS, ragged } from "../text/batches.ts";
-import type { BadItem, Item } from "../text/input/input.ts";
+import { type BadItem, badItem, type Item } from "../text/input/input.ts";
 import { Cancellation } from "./cancel.ts";
 import { type Device, openContext } from "./device.ts";
 import { HEADS, type HeadOptions, type Result, type Task } from "./heads.ts";
@@ -29,6 +30,9 @@ export interface InferOptions extends Partial<HeadOptions> {
   /** Stops the running batch, and then throws CancelledError. */
   signal?: AbortSignal;
 }
+
+/** Candidates or labels of a result that weigh as much as a token in a batch: some thousand masks with five hold no more than its states. */
+const NUMBERS_PER_TOKEN = 2048;
 
 const TRAINED_FOR: Record<Model["config"]["task"], Task> = {
   mlm: "fill-mask",
@@ -62,10 +66,27 @@ export async function* infer(
   using context = openContext(model.native, { threads: options.threads ?? 0, isa, device });
   using cancellation = new Cancellation(context, signal);
   const prepared = prepare(model, items, { fill: task === "fill-mask", truncate, maskId, sentence });
-  const groups = batches(prepared, { weight: tokensOf, budget: batchTokens });
-  const run = async (batch: Prepared[]): Promise<Result[]> => {
-    await context.encode(ragged(batch));
-    return HEADS[task](model, context, batch, { topK, pooling, normalise });
+  const { labels, vocab } = model.config.arch;
+  const weight = (entry: Prepared | BadItem) => {
+    if ("error" in entry) return 1;
+    const numbers =
+      task === "fill-mask" ? entry.masks.length * Math.min(topK, vocab) : task === "classify" ? labels : 0;
+    return Math.max(entry.ids.length, Math.ceil(numbers / NUMBERS_PER_TOKEN));
+  };
+  const groups = batches(prepared, { weight, budget: batchTokens });
+  const run = async (batch: Prepared[]): Promise<(Result | BadItem)[]> => {
+    try {
+      await context.encode(ragged(batch));
+      return await HEADS[task](model, context, batch, { topK, pooling, normalise });
+    } catch (error) {
+      if (error instanceof CancelledError) throw error;
+      const [first, ...others] = batch as [Prepared, ...Prepared[]];
+      if (others.length === 0) return [badItem(first.item.line, error)];
+      // One of them is to blame, and the others have results.
+      const alone: (Result | BadItem)[] = [];
+      for (const entry of batch) alone.push(...(await run([entry])));
+      return alone;
+    }
   };
   try {
     let next = groups.next();
@@ -83,8 +104,4 @@ export async function* infer(
   } finally {
     groups.return(undefined).catch(() => {});
   }
-}
-
-function tokensOf(entry: Prepared | BadItem): number {
-  return "ids" in entry ? entry.ids.length : 1;
 }

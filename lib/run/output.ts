@@ -33,7 +33,7 @@
  *
  * `csv` is for vectors alone: a header, then a row for each input, its id or else its line and the vector's numbers.
  */
-import { percent } from "../base/numbers.ts";
+import { largest, percent } from "../base/numbers.ts";
 import { printable } from "../base/printable.ts";
 import type { FillMask, Result } from "./heads.ts";
 
@@ -202,7 +202,7 @@ function human(result: Result, colour: boolean): string {
 }
 
 function bars(shares: [name: string, share: number][]): string[] {
-  const width = Math.max(...shares.map(([name]) => name.length));
+  const width = largest(shares.map(([name]) => name.length));
   return shares.map(([name, share]) => {
     return `  ${name.padEnd(width)} ${percent(share, 1).padStart(6)} ${"█".repeat(Math.round(BAR * share))}`.trimEnd();
   });

@@ -1,7 +1,7 @@
 import { UffbError } from "../base/errors.ts";
 import type { Model } from "../model/model.ts";
 import { type SentenceSettings, sentenceText } from "../model/sentence.ts";
-import type { BadItem, Item } from "../text/input/input.ts";
+import { type BadItem, badItem, type Item } from "../text/input/input.ts";
 import type { EncodeOptions, Encoding, Tokenizer } from "../text/tokenizer/tokenizer.ts";
 
 /** An item as the model sees it. */
@@ -48,8 +48,7 @@ export async function* prepare(
     try {
       yield prepareItem(model, item, tokenizer, maskId, options);
     } catch (error) {
-      if (!(error instanceof UffbError)) throw error;
-      yield { line: item.line, error: error.message };
+      yield badItem(item.line, error);
     }
   }
 }

@@ -1,6 +1,7 @@
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { UffbError } from "../base/errors.ts";
 import { printable, quoted } from "../base/printable.ts";
+import { decodeUtf8, readNamed } from "../base/read.ts";
 import type { Model } from "../model/model.ts";
 import type { Item } from "../text/input/input.ts";
 import { type InferOptions, infer } from "./infer.ts";
@@ -25,15 +26,30 @@ export interface Query {
 /** Largest file of queries, in bytes. */
 const MAX_FILE = 16 << 20;
 
-/** The queries that a flag's value means: the lines of a file, if there is one of that name, or else the text itself. */
-export function readQueries(value: string): string[] {
-  const status = statSync(value, { throwIfNoEntry: false });
-  if (status === undefined || !status.isFile()) return [value];
-  if (status.size > MAX_FILE) throw new UffbError(`${value}: is too large for a file of queries`);
-  const text = readFileSync(value, "utf8").replace(/^\ufeff/, "");
+/** Each query is compared with every input. */
+const MAX_QUERIES = 10_000;
+
+/**
+ * The queries that a flag's value means: the lines of a file or pipe, if there is one of that name, or else the text itself.
+ * @throws UffbError when there are none in it, or too many
+ */
+export async function readQueries(value: string): Promise<string[]> {
+  if (!isFile(value)) return [value];
+  const text = decodeUtf8(await readNamed(value, MAX_FILE), value);
   const lines = text.split(/\r?\n/).filter((line) => line.trim() !== "");
   if (lines.length === 0) throw new UffbError(`${value}: has no query, one a line`);
+  if (lines.length > MAX_QUERIES)
+    throw new UffbError(`${value}: has ${lines.length} queries; at most ${MAX_QUERIES} are compared`);
   return lines;
+}
+
+/** Whether there is a file, pipe or device of this name. A long text is none. */
+function isFile(value: string): boolean {
+  try {
+    return statSync(value, { throwIfNoEntry: false })?.isDirectory() === false;
+  } catch {
+    return false;
+  }
 }
 
 /**
@@ -55,8 +71,10 @@ export async function embedQueries(
       const text = texts[queries.length]!;
       if ("error" in result) throw new UffbError(`query ${quoted(text)}: ${result.error}`);
       if (result.task !== "embed") continue;
-      const { vector } = result;
-      queries.push({ text, vector: normaliseRows(vector.slice(), vector.length), closest: [] });
+      const vector = normaliseRows(result.vector.slice(), result.vector.length);
+      if (!vector.every(Number.isFinite))
+        throw new UffbError(`query ${quoted(text)}: the model gives numbers for it that are not finite`);
+      queries.push({ text, vector, closest: [] });
     }
   }
   return queries;
@@ -80,6 +98,7 @@ export class SimilarSink implements Sink {
   }
 
   #offer(closest: Match[], item: Item, cosine: number): void {
+    if (Number.isNaN(cosine)) return; // it is near to nothing
     if (closest.length === this.count && !(cosine > closest.at(-1)!.cosine)) return;
     let at = closest.length;
     while (at > 0 && cosine > closest[at - 1]!.cosine) at--;

@@ -1,8 +1,8 @@
 /** A user's own file of examples, whatever its format: rows with named columns. */
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { gunzipSync } from "node:zlib";
 import { UffbError } from "../../base/errors.ts";
+import { readNamed } from "../../base/read.ts";
 import { type Cells, csvCells, tsvCells } from "../delimited.ts";
 import { readJsonl } from "../jsonl.ts";
 import { readParquet } from "../parquet.ts";
@@ -44,11 +44,7 @@ const KEY_ROWS = 100;
  * @throws UffbError when the file is not there, is none of these, or has no rows
  */
 export async function readTable(path: string): Promise<Table> {
-  const stored = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw new UffbError(
-      error.code === "ENOENT" ? `${path}: no such file` : `${path}: cannot be read (${error.code})`,
-    );
-  });
+  const stored = await readNamed(path, MAX_BYTES);
   const sha256 = createHash("sha256").update(stored).digest("hex");
   const bytes = unzip(stored, path);
   const format = formatOf(path, bytes);

@@ -1,5 +1,6 @@
 import { UffbError } from "../../base/errors.ts";
 import { isObject, tryJson } from "../../base/json.ts";
+import { largest } from "../../base/numbers.ts";
 import { lines, utf8 } from "../../data/rows.ts";
 
 /** What a model said about one example. */
@@ -16,7 +17,7 @@ export interface Prediction {
 /** The best class, or the one score of a regression. */
 export function predict(logits: readonly number[]): number {
   if (logits.some((logit) => !Number.isFinite(logit))) return Number.NaN;
-  return logits.length === 1 ? logits[0]! : logits.indexOf(Math.max(...logits));
+  return logits.length === 1 ? logits[0]! : logits.indexOf(largest(logits));
 }
 
 /**

@@ -1,7 +1,7 @@
 /** What `inspect` found, for people and for programs. */
 
 import type { Pooling } from "../../../ffi/context.ts";
-import { count, formatBytes, percent, plural } from "../../base/numbers.ts";
+import { count, formatBytes, largest, percent, plural } from "../../base/numbers.ts";
 import { quoted } from "../../base/printable.ts";
 import { align } from "../../base/table.ts";
 import type { SentenceSettings } from "../../model/sentence.ts";
@@ -107,7 +107,7 @@ export function leafBars({ visits }: LayerUsage, depth: number): string {
   leaves.forEach((n, i) => {
     groups[Math.floor((i * width) / leaves.length)]! += n;
   });
-  const most = Math.max(...groups);
+  const most = largest(groups);
   return groups.map((n) => BARS[Math.ceil(8 * Math.sqrt(n / most))]).join("");
 }
 

@@ -1,4 +1,5 @@
 /** A picture of a model's trees: every branch as wide as the share of tokens that take it. */
+import { largest } from "../../base/numbers.ts";
 import type { PathUsage } from "./paths.ts";
 
 const WIDTH = 960;
@@ -70,7 +71,7 @@ function drawPanel({ title, visits }: Panel, depth: number, levels: number): str
     }
   }
   const bars = groupLeaves(visits.subarray(2 ** depth - 1), 2 ** levels);
-  const most = Math.max(...bars);
+  const most = largest(bars);
   const width = WIDTH / bars.length;
   const top = MARGIN + levels * LEVEL_HEIGHT + 4;
   bars.forEach((n, i) => {

@@ -139,9 +139,9 @@ describe("reading", () => {
     using folder = new TemporaryFolder();
     writeFileSync(folder.file("empty"), "");
     expect(() => openSafetensors(folder.file("empty"))).toThrow("is empty");
-    expect(() => openSafetensors(folder.path)).toThrow("is not a file");
+    expect(() => openSafetensors(folder.path)).toThrow("is a folder, not a file");
     expect(() => openSafetensors(folder.file("none"))).toThrow("no such file");
-    expect(() => openSafetensors("/dev/zero")).toThrow("is not a file");
+    expect(() => openSafetensors("/dev/zero")).toThrow("is a device or a pipe, not a file");
   });
 });
 

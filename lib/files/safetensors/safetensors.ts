@@ -7,6 +7,7 @@ import { SafeTensor } from "safetensors";
 import { UffbError } from "../../base/errors.ts";
 import { isObject, type JsonObject, tryJson } from "../../base/json.ts";
 import { quoted } from "../../base/printable.ts";
+import { cannotRead, checkRegular } from "../../base/read.ts";
 
 /** A tensor as a file holds it, whatever the file's format. */
 export interface StoredTensor {
@@ -58,14 +59,10 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** Maps a file of at least one byte, read-only. The mapping lives as long as any view of it; the file must not shrink meanwhile. */
 export function mapFile(path: string): Uint8Array {
   try {
-    const status = statSync(path);
-    if (!status.isFile()) throw new UffbError(`${path}: is not a file`);
-    if (status.size === 0) throw new UffbError(`${path}: is empty; download it again`);
+    if (checkRegular(path, statSync(path)) === 0) throw new UffbError(`${path}: is empty; download it again`);
     return Bun.mmap(path, { shared: false });
   } catch (error) {
-    if (error instanceof UffbError) throw error;
-    if ((error as { code?: string }).code === "ENOENT") throw new UffbError(`${path}: no such file`);
-    throw new UffbError(`${path}: cannot be read: ${(error as Error).message}`, { cause: error });
+    throw cannotRead(path, error);
   }
 }
 

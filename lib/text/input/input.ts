@@ -1,8 +1,9 @@
 import { UsageError } from "../../base/errors.ts";
-import { MAX_LINE, readLines } from "./lines.ts";
-import { type BadItem, type Item, parseArgument, parseIds, parseJson, parseText } from "./parse.ts";
+import { withReason } from "../../base/system.ts";
+import { type Line, MAX_LINE, readLines } from "./lines.ts";
+import { type BadItem, badItem, type Item, parseArgument, parseIds, parseJson, parseText } from "./parse.ts";
 
-export type { BadItem, Item } from "./parse.ts";
+export { type BadItem, badItem, type Item } from "./parse.ts";
 
 /** Standard input, or a stand-in for it in tests. */
 export interface Source {
@@ -59,10 +60,18 @@ export async function* readItemBatches(options: InputOptions): AsyncGenerator<(I
   let empty = true;
   for await (const lines of readLines(stdin.stream(), MAX_LINE)) {
     empty = false;
-    yield lines.map((line) => ("error" in line ? line : withPair(parse(line.line, line.text))));
+    yield lines.map((line) => ("error" in line ? line : withPair(parseSafely(parse, line))));
   }
   if (empty && !asked) {
     throw new UsageError("no text: stdin is empty; give a text as an argument, or one a line on stdin");
+  }
+}
+
+function parseSafely(parse: typeof parseText, { line, text }: Line): Item | BadItem {
+  try {
+    return parse(line, text);
+  } catch (error) {
+    return badItem(line, error);
   }
 }
 
@@ -76,5 +85,13 @@ function fromStdin(texts: readonly string[]): boolean {
 }
 
 function processStdin(): Source {
-  return { isTTY: process.stdin.isTTY === true, stream: () => Bun.stdin.stream() };
+  return { isTTY: process.stdin.isTTY === true, stream: readStdin };
+}
+
+async function* readStdin(): AsyncGenerator<Uint8Array> {
+  try {
+    yield* Bun.stdin.stream();
+  } catch (error) {
+    throw withReason("standard input cannot be read", error);
+  }
 }

@@ -1,4 +1,5 @@
 import { isObject, tryJson } from "../../base/json.ts";
+import { asUffbError } from "../../base/system.ts";
 
 /** One input: a text, two texts, or token ids. */
 export interface Item {
@@ -18,6 +19,14 @@ export interface Item {
 export interface BadItem {
   line: number;
   error: string;
+}
+
+/** Whatever was thrown while an item was handled, as that item's own error: the others go on. */
+export function badItem(line: number, error: unknown): BadItem {
+  const known = asUffbError(error);
+  if (known) return { line, error: known.message };
+  const { message } = error instanceof Error ? error : new Error(String(error));
+  return { line, error: `${message} (a bug in uffb; please report it)` };
 }
 
 /** A text of the command line, tabs and all. */
