@@ -24,11 +24,13 @@ static inline vec vec_load_some(const float *p, int64_t n) { return _mm256_maskl
 static inline void vec_store_some(float *p, vec v, int64_t n) { _mm256_maskstore_ps(p, vec_mask(n), v); }
 /* The first n lanes of v, and of `rest` those after them. */
 static inline vec vec_first(int64_t n, vec v, vec rest) { return _mm256_blendv_ps(rest, v, _mm256_castsi256_ps(vec_mask(n))); }
-/* 128 + v as bytes, rounded to nearest, ties to even. */
-static inline void vec_store_u8(uint8_t *p, vec v) {
-    const __m256i wide = _mm256_add_epi32(_mm256_cvtps_epi32(v), _mm256_set1_epi32(128));
-    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
-    _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(words, words));
+/* 128 + v as bytes, of -128 to 127, rounded to nearest, ties to even. */
+static inline void vec_store_u8(uint8_t *p, const vec v[4]) {
+    const __m256i low = _mm256_packs_epi32(_mm256_cvtps_epi32(v[0]), _mm256_cvtps_epi32(v[1]));
+    const __m256i high = _mm256_packs_epi32(_mm256_cvtps_epi32(v[2]), _mm256_cvtps_epi32(v[3]));
+    const __m256i halves_apart = _mm256_packs_epi16(low, high);
+    const __m256i bytes = _mm256_permutevar8x32_epi32(halves_apart, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    _mm256_storeu_si256((__m256i *)p, _mm256_xor_si256(bytes, _mm256_set1_epi8(-128)));
 }
 static inline vec vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
 static inline vec vec_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }

@@ -23,10 +23,13 @@ static inline vec vec_load_some(const float *p, int64_t n) { return _mm512_maskz
 static inline void vec_store_some(float *p, vec v, int64_t n) { _mm512_mask_storeu_ps(p, vec_mask(n), v); }
 /* The first n lanes of v, and of `rest` those after them. */
 static inline vec vec_first(int64_t n, vec v, vec rest) { return _mm512_mask_blend_ps(vec_mask(n), rest, v); }
-/* 128 + v as bytes, rounded to nearest, ties to even. */
-static inline void vec_store_u8(uint8_t *p, vec v) {
-    const __m512i wide = _mm512_add_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(128));
-    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(wide));
+/* 128 + v as bytes, of -128 to 127, rounded to nearest, ties to even. */
+static inline void vec_store_u8(uint8_t *p, const vec v[4]) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        const __m512i wide = _mm512_add_epi32(_mm512_cvtps_epi32(v[i]), _mm512_set1_epi32(128));
+        _mm_storeu_si128((__m128i *)p + i, _mm512_cvtepi32_epi8(wide));
+    }
 }
 static inline vec vec_add(vec a, vec b) { return _mm512_add_ps(a, b); }
 static inline vec vec_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }

@@ -30,11 +30,12 @@ static inline vec vec_first(int64_t n, vec v, vec rest) {
     const uint32x4_t lane = {0, 1, 2, 3};
     return vbslq_f32(vcltq_u32(lane, vdupq_n_u32((uint32_t)n)), v, rest);
 }
-/* 128 + v as bytes, rounded to nearest, ties to even. */
-static inline void vec_store_u8(uint8_t *p, vec v) {
-    int32_t lanes[4];
-    vst1q_s32(lanes, vcvtnq_s32_f32(v));
-    for (int i = 0; i < 4; i++) p[i] = (uint8_t)(128 + lanes[i]);
+/* 128 + v as bytes, of -128 to 127, rounded to nearest, ties to even. */
+static inline void vec_store_u8(uint8_t *p, const vec v[4]) {
+    const int16x8_t low = vcombine_s16(vmovn_s32(vcvtnq_s32_f32(v[0])), vmovn_s32(vcvtnq_s32_f32(v[1])));
+    const int16x8_t high = vcombine_s16(vmovn_s32(vcvtnq_s32_f32(v[2])), vmovn_s32(vcvtnq_s32_f32(v[3])));
+    const int8x16_t bytes = vcombine_s8(vmovn_s16(low), vmovn_s16(high));
+    vst1q_u8(p, veorq_u8(vreinterpretq_u8_s8(bytes), vdupq_n_u8(128)));
 }
 static inline vec vec_add(vec a, vec b) { return vaddq_f32(a, b); }
 static inline vec vec_sub(vec a, vec b) { return vsubq_f32(a, b); }
