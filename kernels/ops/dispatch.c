@@ -3,6 +3,9 @@
 
 #include <pthread.h>
 #include <string.h>
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 
 #define UFFB_KERNEL(op, isa) uffb_##op##_fn uffb_##op##_##isa;
 #include "table.inc"
@@ -20,17 +23,35 @@ static const uint32_t needs_of[UFFB_ISA_COUNT] = {
 #undef UFFB_ISA
 };
 
+#ifdef __x86_64__
+/* A bit that compilers have no name for, or not all of them; its registers are those of AVX2. */
+static int has_avxvnni(void) {
+    uint32_t eax = 7, ebx, ecx = 0, edx;
+    __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    if (eax < 1) return 0;
+    eax = 7;
+    ecx = 1;
+    __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    return eax >> 4 & 1;
+}
+#endif
+
 /* What this CPU can do, and its system lets programs use: on x86, __builtin_cpu_supports asks CPUID for the first and XGETBV
  * for the second. */
 static uint32_t cpu_capabilities(void) {
     uint32_t can = 0;
 #ifdef __x86_64__
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) can |= UFFB_CAN_AVX2;
+    if (can & UFFB_CAN_AVX2 && has_avxvnni()) can |= UFFB_CAN_AVXVNNI;
     if (__builtin_cpu_supports("avx512f")) can |= UFFB_CAN_AVX512;
     if (__builtin_cpu_supports("avx512vnni")) can |= UFFB_CAN_AVX512VNNI;
 #endif
 #ifdef __aarch64__
     can |= UFFB_CAN_NEON; /* part of the base architecture */
+#ifdef __linux__
+    if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) can |= UFFB_CAN_NEONDOT;
+    if (getauxval(AT_HWCAP2) & 1 << 13) can |= UFFB_CAN_NEONI8MM; /* HWCAP2_I8MM, which older headers lack */
+#endif
 #endif
     return can;
 }

@@ -186,11 +186,20 @@ typedef struct uffb_ops {
 #undef UFFB_OP
 } uffb_ops;
 
+/* The name of a kernel in a file that build.sh compiles for an instruction set, UFFB_TARGET: KERNEL(gemm) is uffb_gemm_avx512
+ * for avx512. */
+#define UFFB_JOIN3(a, b, c) a##b##c
+#define UFFB_NAME(op, target) UFFB_JOIN3(uffb_##op, _, target)
+#define KERNEL(op) UFFB_NAME(op, UFFB_TARGET)
+
 /* What a CPU can do beyond the base of its architecture, a bit each; an instruction set is some of them. */
 #define UFFB_CAN_AVX2 1u /* and FMA */
-#define UFFB_CAN_AVX512 2u
-#define UFFB_CAN_AVX512VNNI 4u
-#define UFFB_CAN_NEON 8u
+#define UFFB_CAN_AVXVNNI 2u
+#define UFFB_CAN_AVX512 4u
+#define UFFB_CAN_AVX512VNNI 8u
+#define UFFB_CAN_NEON 16u
+#define UFFB_CAN_NEONDOT 32u
+#define UFFB_CAN_NEONI8MM 64u
 
 /* Instruction sets, worst first. */
 typedef enum uffb_isa {

@@ -2,6 +2,7 @@
 #include "ops_test.h"
 #include "check.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,6 +59,17 @@ static void test_choice(void) {
     test_end();
 }
 
+/* Sets share kernels: each is tested once. */
+#define IS_NEW(op) is_new(isa, offsetof(uffb_ops, op))
+static int is_new(int isa, size_t op) {
+    const char *ops = (const char *)uffb_ops_of((uffb_isa)isa);
+    for (int lesser = 0; lesser < isa; lesser++) {
+        const char *others = (const char *)uffb_ops_of((uffb_isa)lesser);
+        if (uffb_isa_available((uffb_isa)lesser) && !memcmp(ops + op, others + op, sizeof(void (*)(void)))) return 0;
+    }
+    return 1;
+}
+
 int main(void) {
     test_dispatch();
     test_choice();
@@ -67,9 +79,14 @@ int main(void) {
             continue;
         }
         const uffb_ops *ops = uffb_ops_of((uffb_isa)isa);
-#define UFFB_OP(op) test_##op(ops, uffb_isa_names[isa]);
+#define UFFB_OP(op)                                                                                                            \
+    if (IS_NEW(op)) test_##op(ops, uffb_isa_names[isa]);
 #include "../ops/oplist.inc"
 #undef UFFB_OP
+    }
+    if (vnni_vl_ops()) {
+        test_gemm_i8(vnni_vl_ops(), "avxvnni as avx512vl");
+        test_gemm_i16(vnni_vl_ops(), "avxvnni as avx512vl");
     }
     return test_report();
 }

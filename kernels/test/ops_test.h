@@ -11,6 +11,9 @@
 #include "../ops/oplist.inc"
 #undef UFFB_OP
 
+/* gemm_i8 and gemm_i16 of AVX-VNNI in another encoding, or NULL where this CPU has not that one. */
+const uffb_ops *vnni_vl_ops(void);
+
 /* Lengths below, at and above every vector, panel and tile. */
 extern const int64_t ops_lengths[15];
 

@@ -44,7 +44,7 @@ choose() { # choose FLAVOUR: sets cc, cflags and runner; fails if this compiler 
     aarch64)
         need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
         need qemu-aarch64 qemu-user
-        cc=aarch64-linux-gnu-gcc runner="qemu-aarch64 -L /usr/aarch64-linux-gnu"
+        cc=aarch64-linux-gnu-gcc runner="qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu"
         ;;
     *)
         echo "kernels/test/run.sh: no flavour \"$1\"; there are plain, asan, tsan and aarch64" >&2

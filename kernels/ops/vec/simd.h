@@ -5,11 +5,6 @@
 
 #include "../ops.h"
 
-#define UFFB_JOIN3(a, b, c) a##b##c
-#define UFFB_NAME(op, target) UFFB_JOIN3(uffb_##op, _, target)
-/* The name that table.inc lists: KERNEL(gemm) is uffb_gemm_avx512 where the target is avx512. */
-#define KERNEL(op) UFFB_NAME(op, UFFB_TARGET)
-
 #define UFFB_STRING(...) #__VA_ARGS__
 #define UFFB_HEADER(target) UFFB_STRING(target.h)
 #include UFFB_HEADER(UFFB_TARGET)
