@@ -331,6 +331,13 @@ int32_t uffb_model_tensor_set(uffb_model *m, const char *name, const void *data,
         put(s, data, wanted);
         return UFFB_OK;
     }
+    if (dtype == UFFB_F64 || (wanted == UFFB_F16 && dtype != wanted)) {
+        const double value = uffb_out_of_range(bytes, data, dtype, wanted);
+        if (value != 0) {
+            return uffb_fail(UFFB_INVALID, "%s: a weight of %g is out of the range of %s", info->name, value,
+                             wanted == UFFB_F16 ? "f16" : "f32");
+        }
+    }
     uint64_t size = uffb_tensor_bytes(info->rows, info->cols, wanted, info->layout);
     void *converted = s->owned = uffb_allocate(size);
     if (!converted) return uffb_fail(UFFB_NO_MEMORY, "no memory for %s: %llu bytes", info->name, (unsigned long long)size);

@@ -66,6 +66,9 @@ static inline int32_t uffb_widen_rows(uffb_node_rows rows, int64_t count, int64_
                                UFFB_ROWS, out, uffb_tensor_bytes(count, hidden, UFFB_F32, UFFB_ROWS), UFFB_F32, UFFB_ROWS);
 }
 
+/* A finite number among elements of `dtype` that is infinite in `target`, UFFB_F32 or UFFB_F16; 0 without one. */
+double uffb_out_of_range(uint64_t bytes, const void *data, int32_t dtype, int32_t target);
+
 /* out [n] = half [n], f16 as f32 */
 void uffb_widen(int64_t n, const uint16_t *half, float *out);
 

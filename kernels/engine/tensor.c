@@ -128,6 +128,27 @@ static void write_elements(int32_t dtype, uint8_t *target, int64_t step, int64_t
     }
 }
 
+/* In rounding to nearest, the least magnitude that becomes infinite. */
+static double end_of_range(int32_t dtype) { return dtype == UFFB_F16 ? 65520.0 : 0x1.ffffffp127; }
+
+double uffb_out_of_range(uint64_t bytes, const void *data, int32_t dtype, int32_t target) {
+    const int64_t n = (int64_t)(bytes / element_bytes[dtype]);
+    const double end = end_of_range(target);
+    for (int64_t i = 0; i < n; i++) {
+        const uint8_t *element = (const uint8_t *)data + (uint64_t)i * element_bytes[dtype];
+        double value;
+        if (dtype == UFFB_F64) {
+            memcpy(&value, element, sizeof value);
+        } else {
+            float narrow;
+            read_elements(dtype, element, 1, 1, &narrow);
+            value = narrow;
+        }
+        if (fabs(value) >= end && fabs(value) < (double)INFINITY) return value;
+    }
+    return 0;
+}
+
 /* Copies n elements as they are. */
 static void copy_elements(uint64_t bytes, const uint8_t *source, int64_t source_step, uint8_t *target, int64_t target_step,
                           int64_t n) {

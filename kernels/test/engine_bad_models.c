@@ -128,6 +128,13 @@ static void test_bad_tensors(void) {
     }
     REFUSED(UFFB_INVALID, uffb_model_tensor_set(model, "embed.position.scale", &scale, 4, 9, UFFB_ROWS));
     REFUSED(UFFB_INVALID, uffb_model_tensor_set(model, "embed.position.scale", &scale, 4, UFFB_F32, 9));
+    static const double doubles[][2] = {
+        {1e300, 0}, {-3.5e38, 0}, {0x1.ffffffp127, 0}, {0x1.fffffefffffffp127, 1}, {INFINITY, 1}};
+    for (int64_t i = 0; i < COUNT_OF(doubles); i++) { /* infinity itself is what the caller asked for */
+        test_case("f64 %a", doubles[i][0]);
+        const int32_t status = uffb_model_tensor_set(model, "embed.position.scale", &doubles[i][0], 8, UFFB_F64, UFFB_ROWS);
+        check((status == UFFB_OK) == (doubles[i][1] != 0), "status %d: %s", status, uffb_error());
+    }
     REFUSED(UFFB_INVALID, uffb_model_ready(NULL));
     REFUSED(UFFB_INVALID, uffb_model_ready(model));
     uffb_context *context = (uffb_context *)&scale;

@@ -1,4 +1,5 @@
 import type { NativeModel } from "../../ffi/model.ts";
+import { InvalidError } from "../../ffi/status.ts";
 import { UffbError } from "../base/errors.ts";
 import { quoted } from "../base/printable.ts";
 import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
@@ -42,16 +43,15 @@ export interface Model extends Disposable {
 export async function openModel(path?: string): Promise<Model> {
   const checkpoint =
     path === undefined ? (await import("../files/builtin.ts")).openBuiltin() : openCheckpoint(path);
+  const { source } = checkpoint;
   const { config, native, bindings } = bindTensors(loadConfig(checkpoint), checkpoint);
   try {
-    for (const { wanted, tensor, dtype, layout } of bindings)
-      native.set(wanted.name, tensor.data, dtype, layout);
+    for (const binding of bindings) setTensor(native, binding, source);
     native.ready();
   } catch (error) {
     native[Symbol.dispose]();
     throw error;
   }
-  const { source } = checkpoint;
   let tokenizer: Tokenizer | undefined;
   const optionalTokenizer = () => {
     tokenizer ??= loadTokenizer(checkpoint.file);
@@ -75,6 +75,16 @@ export async function openModel(path?: string): Promise<Model> {
     },
     [Symbol.dispose]: () => native[Symbol.dispose](),
   };
+}
+
+/** Gives the engine a tensor; what it says of its own is said of the checkpoint's. */
+function setTensor(native: NativeModel, { wanted, name, tensor, dtype, layout }: Binding, source: string) {
+  try {
+    native.set(wanted.name, tensor.data, dtype, layout);
+  } catch (error) {
+    if (!(error instanceof InvalidError)) throw error;
+    throw new UffbError(`${source}: tensor ${quoted(name)}: ${error.message}`, { cause: error });
+  }
 }
 
 /** Names of tensors with NaNs or infinities. For a packed file that was found out when it was written. */
