@@ -1,6 +1,6 @@
 import { UsageError } from "../lib/base/errors.ts";
 import { type Model, openModel } from "../lib/model/model.ts";
-import { ARRAY_DTYPES, ArraySink } from "../lib/run/arrays.ts";
+import { ARRAY_DTYPES, ARRAY_LIMITS, ArraySink } from "../lib/run/arrays.ts";
 import { openDevice } from "../lib/run/device.ts";
 import { type InferOptions, infer, POOLINGS, taskOf } from "../lib/run/infer.ts";
 import { exporter } from "../lib/run/output.ts";
@@ -148,6 +148,7 @@ export default command({
       ...options,
       topK: topK ?? TOP,
       ...(maskId !== undefined && { maskId }),
+      ...(args.dtype !== undefined && { limit: ARRAY_LIMITS[args.dtype] }),
     });
     for await (const batch of results) {
       let output = "";

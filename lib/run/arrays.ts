@@ -16,6 +16,12 @@ const DTYPES = {
   f16: { Array: Float16Array, npy: "<f2", safetensors: "F16" },
 };
 
+/** The least magnitude that rounds to infinity in a dtype; what is infinite in f32 is refused anyway. */
+export const ARRAY_LIMITS: Readonly<Record<ArrayDtype, number>> = {
+  f32: Number.POSITIVE_INFINITY,
+  f16: 65_520,
+};
+
 /** Bytes read back at once. */
 const PIECE = 1 << 20;
 

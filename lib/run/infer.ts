@@ -4,6 +4,7 @@ import { BATCH_TOKENS, batches, DEVICE_BATCH_TOKENS, ragged } from "../text/batc
 import { type BadItem, badItem, type Item } from "../text/input/input.ts";
 import { Cancellation } from "./cancel.ts";
 import { type Device, openContext } from "./device.ts";
+import { faultOf } from "./finite.ts";
 import { HEADS, type HeadOptions, type Result, type Task } from "./heads.ts";
 import { type Prepared, prepare } from "./prepare.ts";
 
@@ -27,6 +28,8 @@ export interface InferOptions extends Partial<HeadOptions> {
   isa?: string;
   /** Where the encoder runs; the CPU when absent. A device's sums are of another order: results agree within its dtype's precision. */
   device?: Device;
+  /** Vectors with an element of this magnitude or more are errors, as for numbers too narrow to hold it; none is when absent. */
+  limit?: number;
   /** Stops the running batch, and then throws CancelledError. */
   signal?: AbortSignal;
 }
@@ -59,6 +62,7 @@ export async function* infer(
 ): AsyncGenerator<(Result | BadItem)[]> {
   const task = taskOf(model, options.embed);
   const { topK = 5, truncate = true, maskId, signal, isa, device } = options;
+  const { limit = Number.POSITIVE_INFINITY } = options;
   const batchTokens = options.batchTokens ?? (device ? DEVICE_BATCH_TOKENS : BATCH_TOKENS);
   const sentence = task === "embed" ? model.sentence() : undefined;
   const pooling = options.pooling ?? sentence?.pooling ?? "mean";
@@ -77,7 +81,11 @@ export async function* infer(
   const run = async (batch: Prepared[]): Promise<(Result | BadItem)[]> => {
     try {
       await context.encode(ragged(batch));
-      return await HEADS[task](model, context, batch, { topK, pooling, normalise });
+      const results = await HEADS[task](model, context, batch, { topK, pooling, normalise });
+      return results.map((result) => {
+        const error = faultOf(result, limit);
+        return error === undefined ? result : { line: result.item.line, error };
+      });
     } catch (error) {
       if (error instanceof CancelledError) throw error;
       const [first, ...others] = batch as [Prepared, ...Prepared[]];

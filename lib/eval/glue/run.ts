@@ -1,6 +1,8 @@
 import type { NativeContext } from "../../../ffi/context.ts";
+import { UffbError } from "../../base/errors.ts";
 import type { Model } from "../../model/model.ts";
 import { type Device, openContext } from "../../run/device.ts";
+import { areFinite, NOT_FINITE } from "../../run/finite.ts";
 import { BATCH_TOKENS, DEVICE_BATCH_TOKENS, group, ragged } from "../../text/batches.ts";
 
 /** The tokens of one example. */
@@ -54,6 +56,7 @@ export interface Run {
 
 /**
  * Runs inputs through a head of the model. Neither batches nor threads nor instances change a logit.
+ * @throws UffbError naming an input for which the model gives no finite number: no score could be made of it
  */
 export async function run(model: Model, inputs: readonly Input[], options: RunOptions = {}): Promise<Run> {
   const { device, padTo, onProgress } = options;
@@ -80,10 +83,13 @@ export async function run(model: Model, inputs: readonly Input[], options: RunOp
       try {
         await context.encode(ragged(sequences.map(({ input }) => input)));
         const found = await read(context);
-        let example = 0;
+        let next = 0;
         sequences.forEach(({ pads }, s) => {
           if (pads) return;
-          logits.set(found.subarray(s * width, (s + 1) * width), batch[example++]! * width);
+          const example = batch[next++]!;
+          const row = found.subarray(s * width, (s + 1) * width);
+          if (!areFinite(row)) throw new UffbError(`${model.source}: example ${example + 1}: ${NOT_FINITE}`);
+          logits.set(row, example * width);
         });
       } catch (error) {
         failed = true;

@@ -4,6 +4,7 @@ import { NativeContext } from "../../../ffi/context.ts";
 import { UffbError } from "../../base/errors.ts";
 import type { Model } from "../../model/model.ts";
 import { Cancellation } from "../../run/cancel.ts";
+import { areFinite, NOT_FINITE } from "../../run/finite.ts";
 import { encodePaths, pathWidth } from "../../run/paths.ts";
 import { type Prepared, prepare } from "../../run/prepare.ts";
 import { BATCH_TOKENS, batches, ragged } from "../../text/batches.ts";
@@ -57,13 +58,14 @@ export async function measurePaths(
   items: AsyncIterable<Item | BadItem>,
   { threads = 0, signal, onBad }: PathOptions = {},
 ): Promise<PathUsage> {
-  const { feedforward, layers, trees, depth } = model.config.arch;
+  const { feedforward, layers, hidden, trees, depth } = model.config.arch;
   if (feedforward !== UFFB_FFN_FFF) {
     throw new UffbError(
       `${model.source}: its feedforward layers are dense; there is no tree for a text to fall through`,
     );
   }
-  const perToken = 4 * layers * pathWidth(model.config.arch);
+  const width = pathWidth(model.config.arch);
+  const perToken = 4 * layers * width;
   const budget = Math.max(1, Math.min(BATCH_TOKENS, Math.floor(TAP_BYTES / perToken)));
   const counters = Array.from({ length: layers }, () => new Counter(trees, depth));
   const usage = { texts: 0, tokens: 0, cut: 0 };
@@ -80,11 +82,25 @@ export async function measurePaths(
     if (texts.length === 0) continue;
     const batch = ragged(texts);
     const paths = await encodePaths(context, model.config.arch, batch);
+    const states = await context.pool("mean");
     cancellation.check();
-    counters.forEach((counter, layer) => void counter.add(paths[layer]!, batch.offsets));
-    usage.texts += texts.length;
-    usage.tokens += batch.ids.length;
-    usage.cut += texts.filter(({ dropped }) => dropped > 0).length;
+    texts.forEach(({ item, ids, dropped }, s) => {
+      // Where logits are NaN, a path means nothing.
+      if (!areFinite(states.subarray(s * hidden, (s + 1) * hidden))) {
+        onBad?.({ line: item.line, error: NOT_FINITE });
+        return;
+      }
+      const [start, end] = [Number(batch.offsets[s]), Number(batch.offsets[s + 1])];
+      counters.forEach((counter, layer) => {
+        counter.add(
+          paths[layer]!.subarray(start * width, end * width),
+          BigInt64Array.of(0n, BigInt(end - start)),
+        );
+      });
+      usage.texts++;
+      usage.tokens += ids.length;
+      if (dropped > 0) usage.cut++;
+    });
   }
   if (usage.tokens === 0) throw new UffbError("no text could be used");
   return { ...usage, depth, layers: counters.map((counter, layer) => counter.usage(layer)) };
