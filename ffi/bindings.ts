@@ -620,13 +620,14 @@ export interface Functions {
    * Gives the tensor `name` as `bytes` bytes of `dtype` in `layout`, any of the ones above. F32 data in the
    * layout that uffb_model_tensor_info asks for, and BF16 rows of an FFF layer that walks its trees (depth
    * above 3), are used in place and must outlive the model; anything else is converted into memory of the
-   * model. `bytes` must match the shape exactly. A tensor wanted in panels (projections, a tied embedding)
-   * may also be given as UFFB_I8 in UFFB_PANELS_I8 or UFFB_I16 in UFFB_PANELS_I16, used in place; its scales
-   * [rows] are then the tensor `name`.scale, and activations are quantised token by token, to as many bits.
-   * 16 bits take twice the time and memory of 8. Beside a decoder in integers (`embed.word` when tied, else
-   * `head.mlm.decoder.weight`) may stand its rows, [vocab, hidden], as the tensor `name`.rows: held as
-   * UFFB_F16, and used in place when given so. Embeddings are then read from them, and the 8 largest logits
-   * of a position, found in integers, are computed again from its exact state and these rows.
+   * model, where a finite number must not become infinite. `bytes` must match the shape exactly. A tensor
+   * wanted in panels (projections, a tied embedding) may also be given as UFFB_I8 in UFFB_PANELS_I8 or
+   * UFFB_I16 in UFFB_PANELS_I16, used in place; its scales [rows] are then the tensor `name`.scale, and
+   * activations are quantised token by token, to as many bits. 16 bits take twice the time and memory of 8.
+   * Beside a decoder in integers (`embed.word` when tied, else `head.mlm.decoder.weight`) may stand its rows,
+   * [vocab, hidden], as the tensor `name`.rows: held as UFFB_F16, and used in place when given so. Embeddings
+   * are then read from them, and the 8 largest logits of a position, found in integers, are computed again
+   * from its exact state and these rows.
    */
   uffb_model_tensor_set(
     model: Handle | null,

@@ -143,8 +143,9 @@ typedef void uffb_activate_back_fn(int32_t activation, int64_t rows, int64_t col
 /* d [rows, cols] = scale * p * (d - sum of p * d), in place: the gradient of scores, of which p = softmax(scores * scale). */
 typedef void uffb_softmax_back_fn(int64_t rows, int64_t cols, float scale, const float *p, int64_t ldp, float *d, int64_t ldd);
 
-/* Returns log(sum(exp(x))) of a row; x [cols] = factor * softmax(x), in place. *top is the largest x. */
-typedef float uffb_log_sum_fn(int64_t cols, float factor, float *x, float *top);
+/* Returns log(sum(exp(x))) of a row; x [cols] = factor * softmax(x), in place. *top is the largest x. Shares are those of the
+ * sum rounded to f32, as PyTorch's: a class that has all but 6e-8 has all. */
+typedef double uffb_log_sum_fn(int64_t cols, float factor, float *x, float *top);
 
 /* A stream of random words: word i depends on these and i alone. */
 typedef struct uffb_random {

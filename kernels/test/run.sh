@@ -59,9 +59,12 @@ build() { # build DIR
     rm -rf "$1"
     CC=$cc CFLAGS=$cflags sh kernels/build.sh --objects "$1/objects"
     pids=
-    for test in ops engine bench; do
-        # shellcheck disable=SC2086 # flags are words
-        "$cc" $flags kernels/test/check.c kernels/test/view.c kernels/test/"$test"_*.c "$1"/objects/*.o -lm -o "$1/${test}_test" &
+    for test in ops engine train bench; do
+        shared=
+        if [ $test = train ]; then shared="kernels/test/engine_model.c kernels/test/engine_configs.c"; fi
+        # shellcheck disable=SC2086 # flags and sources are words
+        "$cc" $flags kernels/test/check.c kernels/test/view.c $shared kernels/test/"$test"_*.c "$1"/objects/*.o -lm \
+            -o "$1/${test}_test" &
         pids="$pids $!"
     done
     for pid in $pids; do wait "$pid"; done
@@ -90,8 +93,8 @@ report() { # report FLAVOUR PROGRAM: shows what did not pass, and counts
 for flavour in ${*:-plain asan}; do
     if choose "$flavour"; then
         build "build/test/$flavour"
-        tests="ops_test engine_test bench_test"
-        if [ "$flavour" = tsan ]; then tests=engine_test; fi
+        tests="ops_test engine_test train_test bench_test"
+        if [ "$flavour" = tsan ]; then tests="engine_test train_test"; fi
         for test in $tests; do start "$flavour" "$test"; done
         wait
         for test in $tests; do report "$flavour" "$test"; done

@@ -2,50 +2,49 @@
 #include "trainer.h"
 
 #include <math.h>
+#include <string.h>
 
-/* Cross-entropy of any kind: -sum of a[j] log p[j], where a[j] = w[j] times the share of class j in the target (1, smoothed, or
- * a distribution's). With A = sum of a: loss = A log(sum exp) - sum a x, gradient = A p - a. */
+/* What a target asks of each class, before class weights: a share of 1 in all. */
+typedef struct {
+    const float *soft; /* [classes], or NULL for `hard` to the label and `spread` to each class */
+    double hard, spread;
+} shares;
+
+static double share_of(const shares *s, int64_t class) { return s->soft ? (double)s->soft[class] : s->spread; }
+
+/* Cross-entropy of any kind: -sum of a[j] log p[j], where a[j] is the class's weight times its share of the target. With A the
+ * sum of a: loss = A log(sum exp) - sum a x, gradient = A p - a. */
 static uffb_outcome cross_entropy(const uffb_trainer *t, const uffb_train_step *step, const uffb_train_targets *of, int64_t i,
                                   int64_t classes, float *x) {
-    const float *w = of->class_weights, outer = of->weights ? of->weights[i] : 1.0f;
-    const float *soft = step->loss == UFFB_SOFT_CROSS_ENTROPY ? (const float *)of->targets + i * classes : NULL;
+    const float *w = of->class_weights;
+    const double outer = of->weights ? (double)of->weights[i] : 1.0, factor = of->scale * outer;
+    const int soft = step->loss == UFFB_SOFT_CROSS_ENTROPY;
     const int32_t label = soft ? -1 : ((const int32_t *)of->targets)[i];
-    const double spread = soft ? 0 : step->label_smoothing / (double)classes, hard = soft ? 0 : 1 - step->label_smoothing;
-    uffb_outcome outcome = {.weight = outer};
     if (!soft && label < 0) {
-        for (int64_t j = 0; j < classes; j++) x[j] = 0;
-        outcome.weight = 0;
-        return outcome;
+        memset(x, 0, (size_t)classes * sizeof *x);
+        return (uffb_outcome){0};
     }
-    double total = 0, plain_total = 0, dot = 0, plain_dot = 0;
-    if (soft || spread > 0) {
-        for (int64_t j = 0; j < classes; j++) {
-            const double share = soft ? (double)soft[j] : spread, a = share * (w ? (double)w[j] : 1.0);
-            total += a;
-            plain_total += share;
-            dot += a * (double)x[j];
-            plain_dot += share * (double)x[j];
-        }
+    const shares s = {soft ? (const float *)of->targets + i * classes : NULL, 1 - step->label_smoothing,
+                      step->label_smoothing / (double)classes};
+    const double own = soft ? 0 : s.hard * (w ? (double)w[label] : 1.0), logit = soft ? 0 : (double)x[label];
+    double total = own, plain_total = soft ? 0 : s.hard, dot = own * logit, plain_dot = plain_total * logit;
+    for (int64_t j = 0; (soft || s.spread > 0) && j < classes; j++) {
+        const double share = share_of(&s, j), a = share * (w ? (double)w[j] : 1.0);
+        total += a;
+        plain_total += share;
+        dot += a * (double)x[j];
+        plain_dot += share * (double)x[j];
     }
-    const double own = label < 0 ? 0 : hard * (w ? (double)w[label] : 1.0), own_logit = label < 0 ? 0 : (double)x[label];
-    total += own;
-    plain_total += label < 0 ? 0 : hard;
-    dot += own * own_logit;
-    plain_dot += label < 0 ? 0 : hard * own_logit;
-    if (label >= 0 && w) outcome.weight *= (double)w[label];
 
-    const double factor = of->scale * (double)outer;
     float top;
-    const double sum = (double)t->ops->log_sum(classes, (float)(factor * total), x, &top);
-    outcome.loss = (double)outer * (total * sum - dot);
-    outcome.plain = (float)(plain_total * sum - plain_dot);
-    outcome.correct = label >= 0 && own_logit >= (double)top;
-    if (soft || spread > 0) {
-        for (int64_t j = 0; j < classes; j++)
-            x[j] -= (float)(factor * (soft ? (double)soft[j] : spread) * (w ? (double)w[j] : 1.0));
-    }
-    if (label >= 0) x[label] -= (float)(factor * own);
-    return outcome;
+    const double sum = t->ops->log_sum(classes, (float)(factor * total), x, &top);
+    for (int64_t j = 0; (soft || s.spread > 0) && j < classes; j++)
+        x[j] -= (float)(factor * share_of(&s, j) * (w ? (double)w[j] : 1.0));
+    if (!soft) x[label] -= (float)(factor * own);
+    return (uffb_outcome){.loss = outer * (total * sum - dot),
+                          .weight = outer * (!soft && w ? (double)w[label] : 1.0),
+                          .plain = (float)(plain_total * sum - plain_dot),
+                          .correct = !soft && logit >= (double)top};
 }
 
 /* Mean over the labels of -(w y log s + (1 - y) log(1 - s)), s the logistic function of x. */

@@ -1,0 +1,26 @@
+/* train_test.h: trainers of the random models of engine_test.h, and targets for them. */
+#ifndef UFFB_TRAIN_TEST_H
+#define UFFB_TRAIN_TEST_H
+
+#include "engine_test.h"
+#include "../uffb_train.h"
+
+uffb_trainer *trainer_new(const random_model *m, int32_t threads, const char *isa);
+/* A copy of a parameter's weight, gradient or moment; the caller frees it. */
+float *values_of(uffb_trainer *t, const uffb_parameter_info *p, int32_t kind);
+
+typedef struct example {
+    const batch *batch;
+    uffb_train_step step;
+    int64_t *positions;
+    int32_t *labels;
+    float *shares, *weights, *class_weights;
+    int weighted; /* whether the weights are used */
+} example;
+
+example *example_new(const uffb_arch *arch, const batch *b, int32_t head, int32_t loss);
+void example_free(example *e);
+uffb_train_result run_step(uffb_trainer *t, const example *e, int backward, const uffb_taps *taps, float *losses,
+                           float *logits);
+
+#endif
