@@ -17,7 +17,7 @@ import {
 } from "../../../testing/forge.ts";
 import { UffbError } from "../../base/errors.ts";
 import { openSafetensors } from "../safetensors/safetensors.ts";
-import { openPickle, type PickledTensor } from "./pickle.ts";
+import { openPickle, type PickledTensor, parsePickle } from "./pickle.ts";
 
 const FIXTURES = new URL("../../../fixtures/pickle/", import.meta.url).pathname;
 const REFERENCE = new URL("../../../fixtures/reference/", import.meta.url).pathname;
@@ -88,6 +88,22 @@ describe("files written by PyTorch", () => {
         expect(read.get(name)!.data.buffer).not.toBe(mapping);
       }
     }
+  });
+
+  test("tensors that lie over one another are refused where they are many", () => {
+    const elements = 1_000_000;
+    const views = (count: number) =>
+      checkpoint(
+        op.dict(
+          ...Array.from({ length: count }, (_, i) => [
+            op.text(`a${i}`),
+            tensor(storage("0", elements), i, [elements - count], [1]),
+          ]).flat(),
+        ),
+        { 0: new Uint8Array(4 * elements) },
+      );
+    expect(parsePickle(views(2), "x").size).toBe(2);
+    expect(() => parsePickle(views(20), "x")).toThrow("its tensors lie over one another");
   });
 
   test("tied tensors have one identity, others their own", () => {

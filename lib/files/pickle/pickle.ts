@@ -2,7 +2,7 @@
 
 import { UffbError } from "../../base/errors.ts";
 import { quoted } from "../../base/printable.ts";
-import { mapFile, type StoredTensor } from "../safetensors/safetensors.ts";
+import { byteCount, mapFile, type StoredTensor } from "../safetensors/safetensors.ts";
 import { readLegacyCheckpoint, readZipCheckpoint } from "./containers.ts";
 import type { Value } from "./machine.ts";
 import { StridedTensor } from "./tensors.ts";
@@ -104,10 +104,39 @@ export function parsePickle(
     if (found.size === 0) throw new UffbError("holds no tensors");
     const tensors = new Map<string, PickledTensor>();
     for (const [name, tensor] of found) tensors.set(name, describe(tensor, source));
+    checkOverlaps(found, tensors);
     return tensors;
   } catch (error) {
     if (error instanceof UffbError) throw new UffbError(`${source}: ${error.message}`, { cause: error });
     throw error;
+  }
+}
+
+/** Times that a storage's elements may be in tensors of their own: a few views that are stored beside what they are views of. */
+const MAX_COPIES = 2;
+/** Bytes that are never too many. */
+const FEW_BYTES = 1 << 20;
+
+/** Thousands of tensors could lie over one another, and each would be read and written in full. */
+function checkOverlaps(
+  found: ReadonlyMap<string, StridedTensor>,
+  tensors: ReadonlyMap<string, PickledTensor>,
+): void {
+  const seen = new Set<string>();
+  const storages = new Set<StridedTensor["storage"]>();
+  let held = 0;
+  let read = 0;
+  for (const [name, { storage, shape, dtype }] of found) {
+    if (!storages.has(storage)) held += storage.byteLength;
+    storages.add(storage);
+    const { identity } = tensors.get(name)!;
+    if (!seen.has(identity)) read += byteCount(dtype, shape);
+    seen.add(identity);
+  }
+  if (read > MAX_COPIES * held + FEW_BYTES) {
+    throw new UffbError(
+      `its tensors lie over one another: ${read} bytes of them in ${held}; save it again after .clone() of each`,
+    );
   }
 }
 
