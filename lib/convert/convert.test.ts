@@ -1,5 +1,13 @@
 import { describe, expect, test } from "bun:test";
-import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { fileURLToPath } from "node:url";
 import {
   pack,
@@ -9,6 +17,7 @@ import {
   type Tensors,
   writeModel,
 } from "../../testing/folders.ts";
+import { checkpoint, op, storage, tensor } from "../../testing/forge.ts";
 import { legacyPickle, transposedPickle, zipPickle } from "../../testing/pickles.ts";
 import { verify } from "../eval/verify/verify.ts";
 import { openCheckpoint } from "../files/checkpoint.ts";
@@ -150,6 +159,52 @@ describe("tensors of any architecture", () => {
     await expect(convertTensors(checkpoint, folder.file("out"))).rejects.toThrow("is packed");
     expect(existsSync(folder.file("out"))).toBe(false);
   });
+
+  test("keeps tensors whose names mean something else in the file, or says that it cannot", async () => {
+    using folder = new TemporaryFolder();
+    const shared = storage("0", 2);
+    const names = ["a", "format", "pt", "not_finite", "__proto__"];
+    const dict = (all: string[]) =>
+      checkpoint(op.dict(...all.flatMap((name) => [op.text(name), tensor(shared, 0, [2], [1])])), {
+        0: new Uint8Array(Float32Array.of(1, 2).buffer),
+      });
+    writeFileSync(folder.file("m.bin"), dict(names));
+    await convertTensors(openCheckpoint(folder.file("m.bin")), folder.file("out.safetensors"));
+    expect([...openCheckpoint(folder.file("out.safetensors")).tensors.keys()].sort()).toEqual(names.sort());
+    writeFileSync(folder.file("m.bin"), dict(["__metadata__"]));
+    await expect(convertTensors(openCheckpoint(folder.file("m.bin")), folder.file("x"))).rejects.toThrow(
+      "a tensor cannot be called __metadata__",
+    );
+    expect(existsSync(folder.file("x"))).toBe(false);
+  });
+
+  test.each(["packed", "hf"] as const)(
+    "packs no file that lies outside the model's folder, or is not what it is called: %s",
+    async (to) => {
+      using folder = new TemporaryFolder();
+      using secrets = new TemporaryFolder();
+      writeModel(folder, reference("fff-1x5"));
+      writeFileSync(secrets.file("id_rsa"), "SECRET");
+      writeFileSync(secrets.file("secret.json"), '{"token": "SECRET"}');
+      const place = folder.file("special_tokens_map.json");
+      const attempt = () =>
+        convertModel(openCheckpoint(folder.path), folder.file("out"), { to, dtype: "F32" }).catch(
+          (error: Error) => error.message,
+        );
+      for (const target of ["id_rsa", "secret.json"]) {
+        symlinkSync(secrets.file(target), place);
+        expect(await attempt()).toEndWith(
+          "is a link to a file outside the folder; if it belongs to the model, copy it there",
+        );
+        rmSync(place);
+      }
+      copyFileSync(secrets.file("id_rsa"), place);
+      expect(await attempt()).toEndWith("special_tokens_map.json: not valid JSON; get the file again");
+      expect(existsSync(folder.file("out"))).toBe(false);
+      writeFileSync(place, "{}");
+      expect(await attempt()).toMatchObject({ bytes: expect.any(Number) });
+    },
+  );
 });
 
 describe("unknown tensors", () => {

@@ -24,7 +24,8 @@ export async function writeTensors(
     const tensor = tensors.get(name)!;
     const { identity, dtype, shape } = tensor;
     const first = identity === undefined ? undefined : firsts.get(identity);
-    if (first !== undefined) {
+    // Metadata have a "format" of their own.
+    if (first !== undefined && name !== "format") {
       shared.set(name, first);
       continue;
     }

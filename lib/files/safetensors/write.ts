@@ -1,6 +1,10 @@
 /** Writes safetensors files, tensor after tensor. */
 import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
+import { UffbError } from "../../base/errors.ts";
 import { byteCount } from "./safetensors.ts";
+
+/** The header's key for what is no tensor. */
+const METADATA = "__metadata__";
 
 /** Where the data begins, and each tensor if asked for: a cache line, the widest vector register. */
 const ALIGNMENT = 64;
@@ -62,9 +66,11 @@ export function safetensorsStart(
   metadata: Record<string, string>,
   tensors: readonly Omit<TensorSource, "data">[],
 ): Uint8Array {
-  const header: [string, unknown][] = [["__metadata__", metadata]];
+  const header: [string, unknown][] = [[METADATA, metadata]];
   let offset = 0;
   for (const { name, dtype, shape } of tensors) {
+    if (name === METADATA)
+      throw new UffbError(`a tensor cannot be called ${METADATA} in a safetensors file; rename it first`);
     const end = offset + byteCount(dtype, shape);
     header.push([name, { dtype, shape, data_offsets: [offset, end] }]);
     offset = end;
