@@ -104,6 +104,19 @@ describe("NaNs and infinities", () => {
       expect(packedModel.warnings[0]).toContain("tensor layer.1.fff.in.weight has NaNs or infinities");
     },
   );
+  test.each([
+    ["names that are none of its tensors", "a ".repeat(1_000_000)],
+    ["one name many times", "layer.1.fff.in.weight ".repeat(100_000)],
+    ["names of objects", "constructor __proto__"],
+  ])("a packed file's list of %s says nothing", async (_, list) => {
+    using folder = new TemporaryFolder();
+    await pack(broken(folder, Number.NaN), folder.file("out"));
+    const { metadata, tensors } = openTensorFile(folder.file("out"));
+    await writeSafetensors(folder.file("list"), { ...metadata, not_finite: list }, sources(tensors));
+    using model = await openModel(folder.file("list"));
+    expect(model.warnings).toEqual([]);
+  });
+
   test("a number beyond half precision is an error, not an infinity", async () => {
     using folder = new TemporaryFolder();
     const path = broken(folder, 1e6);

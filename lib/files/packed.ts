@@ -74,7 +74,15 @@ export function packedFiles({ metadata, tensors: all }: TensorFile, source: stri
     else if (tensor.dtype === "U8") files.set(name, tensor.data);
     else throw new UffbError(`${source}: ${name} is ${tensor.dtype} instead of U8; run uffb convert again`);
   }
-  return { tensors, files, notFinite: metadata.not_finite?.split(" ") ?? [] };
+  return { tensors, files, notFinite: knownNames(metadata.not_finite ?? "", tensors) };
+}
+
+/** Those names of a list that are tensors, each once. A list longer than all names together is none of ours: it is not taken apart. */
+function knownNames(list: string, tensors: ReadonlyMap<string, unknown>): string[] {
+  let longest = 0;
+  for (const name of tensors.keys()) longest += name.length + 1;
+  const names = list.length > longest ? [] : list.split(" ");
+  return [...new Set(names)].filter((name) => tensors.has(name));
 }
 
 /** A tensor's shape and layout in a packed file, with elements of `dtype`. Only tensors in panels can be I8 or I16. */

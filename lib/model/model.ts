@@ -1,6 +1,7 @@
 import type { NativeModel } from "../../ffi/model.ts";
 import { InvalidError } from "../../ffi/status.ts";
 import { UffbError } from "../base/errors.ts";
+import { plural } from "../base/numbers.ts";
 import { quoted } from "../base/printable.ts";
 import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
 import { allFinite } from "../files/finite.ts";
@@ -61,9 +62,7 @@ export async function openModel(path?: string): Promise<Model> {
     config,
     native,
     source,
-    warnings: findNotFinite(checkpoint, bindings).map(
-      (name) => `${source}: tensor ${quoted(name)} has NaNs or infinities; results may be meaningless`,
-    ),
+    warnings: notFiniteWarnings(source, findNotFinite(checkpoint, bindings)),
     optionalTokenizer,
     sentence: () => readSentenceSettings(checkpoint, config.arch.hidden),
     tokenizer() {
@@ -85,6 +84,18 @@ function setTensor(native: NativeModel, { wanted, name, tensor, dtype, layout }:
     if (!(error instanceof InvalidError)) throw error;
     throw new UffbError(`${source}: tensor ${quoted(name)}: ${error.message}`, { cause: error });
   }
+}
+
+/** Tensors that are named in warnings before the rest is counted. */
+const MAX_NAMED = 10;
+
+function notFiniteWarnings(source: string, names: readonly string[]): string[] {
+  const why = "NaNs or infinities; results may be meaningless";
+  const more = names.length - MAX_NAMED;
+  return [
+    ...names.slice(0, MAX_NAMED).map((name) => `${source}: tensor ${quoted(name)} has ${why}`),
+    ...(more > 0 ? [`${source}: ${plural(more, "more tensor")} ${more === 1 ? "has" : "have"} ${why}`] : []),
+  ];
 }
 
 /** Names of tensors with NaNs or infinities. For a packed file that was found out when it was written. */
