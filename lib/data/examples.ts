@@ -39,7 +39,7 @@ export function toExample(task: Task, row: Row, index: number): Example | BadRow
 
 /** The class number or score, undefined when there is none (the hub writes -1), or the reason why it is neither. */
 function toLabel(task: Task, value: unknown): number | undefined | string {
-  if (value === undefined || value === -1 || value === -1n) return undefined;
+  if (value === undefined || value === -1 || value === -1n || value === "-1") return undefined;
   if (!["string", "number", "bigint", "boolean"].includes(typeof value))
     return "a label that is no text or number";
   const text = String(value).toLowerCase();

@@ -150,6 +150,17 @@ describe("what is not there or not right", () => {
       );
     }));
 
+  test.each([
+    ["csv", "sentence1,sentence2,label\na,b,-1\n"],
+    ["tsv", "sentence1\tsentence2\tlabel\na\tb\t-1\n"],
+  ])("the hub's label for none, -1, as %s has it", (format, content) =>
+    inFolder({ [`rte/test.${format}`]: content }, async (folder) => {
+      const { examples, bad } = await load("rte", "test", { data: folder });
+      expect(examples.map(({ texts, label }) => [texts, label])).toEqual([[["a", "b"], undefined]]);
+      expect(bad).toEqual([]);
+    }),
+  );
+
   test("another task's file, a file without a readable row, an empty file", () =>
     inFolder({ "rte/dev.tsv": "index\tquestion\tsentence\tlabel\n" }, async (folder) => {
       const file = join(folder, "rte/dev.tsv");
