@@ -10,6 +10,15 @@ export interface Scored {
   groups?: Int32Array;
 }
 
+/** Numbers names from 0 in the order in which they come: the same number for the same name. */
+export function numberGroups(names: readonly string[]): Int32Array {
+  const numbers = new Map<string, number>();
+  return Int32Array.from(names, (name) => {
+    if (!numbers.has(name)) numbers.set(name, numbers.size);
+    return numbers.get(name)!;
+  });
+}
+
 /**
  * A metric of a sample in which example i occurs weights[i] times: all ones for the data set itself, other counts for a resample of it.
  * It is NaN where it is not defined.

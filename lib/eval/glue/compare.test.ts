@@ -67,6 +67,20 @@ describe("compare", () => {
     expect(mcnemar).toEqual({ onlyA: 20, onlyB: 100, p: mcnemarP(20, 100) });
   });
 
+  test("draws questions, not their answers, where predictions say which belong together", () => {
+    const a = model(400, (i) => Math.floor(i / 20) % 2 === 0);
+    const b = model(400, (i) => Math.floor(i / 20) % 3 === 0);
+    const grouped = (side: Prediction[]) =>
+      side.map((one, i) => ({ ...one, group: `q${Math.floor(i / 20)}` }));
+    const again = (side: Prediction[]) => parsePredictions(Buffer.from(predictionLines(side)), "x");
+    const apart = compare(a, b, ["a", "b"]);
+    const together = compare(again(grouped(a)), again(grouped(b)), ["a", "b"]);
+    const width = ({ metrics: [first] }: typeof apart) => first!.interval[1] - first!.interval[0];
+    expect(width(together)).toBeGreaterThan(3 * width(apart));
+    expect(together.metrics[0]!.difference).toBe(apart.metrics[0]!.difference);
+    expect([apart.mcnemar === undefined, together.mcnemar === undefined]).toEqual([false, true]);
+  });
+
   test("finds none between a model and itself", () => {
     const a = model(50, (i) => i % 3 > 0);
     const { metrics, mcnemar } = compare(a, a, ["a", "a"]);

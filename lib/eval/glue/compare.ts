@@ -1,14 +1,14 @@
 import { UffbError } from "../../base/errors.ts";
 import type { MetricName } from "../../data/tasks.ts";
 import { type Interval, interval, resample } from "../bootstrap.ts";
-import { METRICS, type Scored, score } from "../metrics.ts";
+import { METRICS, numberGroups, type Scored, score } from "../metrics.ts";
 import type { Prediction } from "./predictions.ts";
 
 /** Two models on the same examples. */
 export interface Comparison {
   examples: number;
   metrics: MetricComparison[];
-  /** McNemar's exact test on which examples each got right; absent for a regression. */
+  /** McNemar's exact test on which examples each got right; absent for a regression, and where several examples make one question. */
   mcnemar?: { onlyA: number; onlyB: number; p: number };
 }
 
@@ -42,7 +42,8 @@ export function compare(
         : ["accuracy", "macro-f1"];
   const metrics = chosen.map((metric): MetricComparison => {
     const [ofA, ofB] = [METRICS[metric].of(x), METRICS[metric].of(y)];
-    const [differences] = resample(a.length, [(weights) => ofB(weights) - ofA(weights)]) as [Float64Array];
+    const difference = (weights: Float64Array) => ofB(weights) - ofA(weights);
+    const [differences] = resample(a.length, [difference], x.groups) as [Float64Array];
     const [scoreA, scoreB] = [score(metric, x), score(metric, y)];
     return {
       metric,
@@ -53,7 +54,8 @@ export function compare(
       p: twoSided(differences),
     };
   });
-  return classes === 1
+  // Examples that belong to one question are no independent throws of McNemar's coin.
+  return classes === 1 || x.groups
     ? { examples: a.length, metrics }
     : { examples: a.length, metrics, mcnemar: mcnemar(x, y) };
 }
@@ -84,9 +86,12 @@ function pair(
     );
   }
   const labels = Float64Array.from(a, (prediction) => prediction.label!);
-  const scored = (side: readonly Prediction[]) => ({
+  const names = a.map(({ group }) => group).filter((group) => group !== undefined);
+  const groups = names.length === a.length ? numberGroups(names) : undefined;
+  const scored = (side: readonly Prediction[]): Scored => ({
     labels,
     predictions: Float64Array.from(side, (p) => p.prediction),
+    ...(groups && { groups }),
   });
   return [scored(a), scored(matched)];
 }

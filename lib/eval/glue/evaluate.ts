@@ -2,7 +2,7 @@ import type { Dataset } from "../../data/load.ts";
 import type { MetricName } from "../../data/tasks.ts";
 import type { Model } from "../../model/model.ts";
 import { type Interval, interval, resample } from "../bootstrap.ts";
-import { METRICS, type Scored, score } from "../metrics.ts";
+import { METRICS, numberGroups, type Scored, score } from "../metrics.ts";
 import { encodeExample, MAX_LENGTH } from "./encode.ts";
 import { matchLabels } from "./labels.ts";
 import { type Prediction, predict } from "./predictions.ts";
@@ -83,9 +83,15 @@ export async function evaluate(
     ...running,
     padTo: fixedLength ? maximum : undefined,
   });
-  const predictions = dataset.examples.map(({ index, label }, i): Prediction => {
+  const predictions = dataset.examples.map(({ index, label, group }, i): Prediction => {
     const own = order.map((column) => logits[i * order.length + column]!);
-    return { index, ...(label !== undefined && { label }), prediction: predict(own), logits: own };
+    return {
+      index,
+      ...(label !== undefined && { label }),
+      prediction: predict(own),
+      logits: own,
+      ...(group !== undefined && { group }),
+    };
   });
   return scored(model, dataset, predictions, {
     run: { ...rest, fixedLength },
@@ -120,13 +126,7 @@ function scores({ task, examples }: Dataset, predictions: readonly Prediction[])
     labels: Float64Array.from(predictions, ({ label }) => label!),
     predictions: Float64Array.from(predictions, ({ prediction }) => prediction),
   };
-  if (task.group) {
-    const numbers = new Map<string, number>();
-    all.groups = Int32Array.from(examples, ({ group }) => {
-      if (!numbers.has(group!)) numbers.set(group!, numbers.size);
-      return numbers.get(group!)!;
-    });
-  }
+  if (task.group) all.groups = numberGroups(examples.map(({ group }) => group!));
   const metrics = task.metrics.map((name) => METRICS[name].of(all));
   const values = resample(predictions.length, metrics, all.groups);
   return task.metrics.map((metric, m) => ({

@@ -12,6 +12,8 @@ export interface Prediction {
   /** The class of the largest logit (the first of equal ones), or the score; NaN when a logit is. */
   prediction: number;
   logits: number[];
+  /** Which question it belongs to, where several examples make one. */
+  group?: string;
 }
 
 /** The best class, or the one score of a regression. */
@@ -21,13 +23,13 @@ export function predict(logits: readonly number[]): number {
 }
 
 /**
- * One JSON object a line: index, label, prediction, logits. Nine digits identify the model's f32; NaN becomes null.
+ * One JSON object a line: index, label, prediction, logits, and group where examples have one. Nine digits identify the model's f32; NaN becomes null.
  */
 export function predictionLines(predictions: readonly Prediction[]): string {
   const nine = (value: number) => Number(value.toPrecision(9));
   return predictions
-    .map(({ index, label, prediction, logits }) => {
-      const line = { index, label, prediction: nine(prediction), logits: logits.map(nine) };
+    .map(({ index, label, prediction, logits, group }) => {
+      const line = { index, label, prediction: nine(prediction), logits: logits.map(nine), group };
       return `${JSON.stringify(line)}\n`;
     })
     .join("");
@@ -61,7 +63,7 @@ function parse(text: string | undefined): Prediction | undefined {
   const read = tryJson(text ?? "");
   if (!("value" in read) || !isObject(read.value)) return undefined;
   const { value } = read;
-  const { index, label, logits } = value;
+  const { index, label, logits, group } = value;
   const prediction = value.prediction === null ? Number.NaN : value.prediction;
   const numbers = (list: unknown): list is number[] =>
     Array.isArray(list) && list.every((n) => n === null || typeof n === "number");
@@ -71,5 +73,12 @@ function parse(text: string | undefined): Prediction | undefined {
   const classes = logits.length;
   const isClass = (n: number) => Number.isInteger(n) && n >= 0 && n < classes;
   if (classes > 1 && !(isClass(label) && (Number.isNaN(prediction) || isClass(prediction)))) return undefined;
-  return { index: index as number, label, prediction, logits: logits.map((logit) => logit ?? Number.NaN) };
+  if (group !== undefined && typeof group !== "string") return undefined;
+  return {
+    index: index as number,
+    label,
+    prediction,
+    logits: logits.map((logit) => logit ?? Number.NaN),
+    ...(group !== undefined && { group }),
+  };
 }
