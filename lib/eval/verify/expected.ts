@@ -24,7 +24,8 @@ export interface Sequence {
 
 /** A reference file, checked against the model that is to reproduce it. */
 export interface Expected {
-  sequences: Sequence[];
+  /** Checked, and read again each time they are gone through: there may be millions. */
+  sequences: Iterable<Sequence>;
   stages: Map<string, Stage>;
   /** Tensors that are not a stage of a forward pass: labels, gradients and so on. */
   ignored: string[];
@@ -85,18 +86,20 @@ export function openExpected(path: string, model: Model): Expected {
       );
     } else ignored.push(name);
   }
-  return { sequences: readSequences(path, tensors, batch, seq, model), stages, ignored };
+  const sequences = { [Symbol.iterator]: () => readSequences(path, tensors, batch, seq, model) };
+  for (const _ of sequences); // finds what is wrong before anything is run
+  return { sequences, stages, ignored };
 }
 
 const INPUTS = new Set(["input_ids", "attention_mask", "token_type_ids"]);
 
-function readSequences(
+function* readSequences(
   path: string,
   tensors: Map<string, StoredTensor>,
   batch: number,
   seq: number,
   model: Model,
-): Sequence[] {
+): Generator<Sequence> {
   const rows = (name: string) => {
     const tensor = tensors.get(name);
     return tensor && reader(path, name, tensor, [batch], [seq]);
@@ -105,11 +108,10 @@ function readSequences(
   const ids = rows("input_ids")!;
   const mask = rows("attention_mask");
   const types = tokenTypes > 0 ? rows("token_type_ids") : undefined;
-  const sequences: Sequence[] = [];
   for (let index = 0; index < batch; index++) {
-    const kept = mask ? Array.from(mask.row(index)) : new Array<number>(seq).fill(1);
-    const length = kept.findLastIndex((value) => value !== 0) + 1;
-    if (kept.some((value, at) => value !== (at < length ? 1 : 0))) {
+    const kept = mask?.row(index);
+    const length = kept ? kept.findLastIndex((value) => value !== 0) + 1 : seq;
+    if (kept?.some((value, at) => value !== (at < length ? 1 : 0))) {
       throw new UffbError(
         `${path}: attention_mask row ${index} is not ones and then zeros; pad on the right`,
       );
@@ -120,14 +122,13 @@ function readSequences(
         `${path}: input_ids row ${index} has ${length} tokens, and the model takes ${maxLength}`,
       );
     }
-    sequences.push({
+    yield {
       index,
       first: index * seq,
       ids: below(path, "input_ids", index, ids.row(index).subarray(0, length), vocab),
       types: types && below(path, "token_type_ids", index, types.row(index).subarray(0, length), tokenTypes),
-    });
+    };
   }
-  return sequences;
 }
 
 function below(path: string, name: string, row: number, values: Float64Array, limit: number): Int32Array {

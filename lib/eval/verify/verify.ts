@@ -49,12 +49,16 @@ export async function verify(model: Model, path: string, options: VerifyOptions 
     if (name.startsWith("path.")) paths.set(name, new Paths(stage, model.config.arch.depth + 1));
     else values.set(name, new Values(stage, tolerance));
   }
+  let count = 0;
+  let tokens = 0;
   for (const sequences of group(expected.sequences, {
     weight: ({ ids }) => ids.length,
     budget: batchTokens,
   })) {
     await compareBatch(model, context, sequences, { values, paths });
     cancellation.check();
+    count += sequences.length;
+    tokens += sequences.reduce((sum, { ids }) => sum + ids.length, 0);
   }
   const tensors = [...expected.stages.keys()]
     .sort((a, b) => order(a) - order(b))
@@ -63,8 +67,8 @@ export async function verify(model: Model, path: string, options: VerifyOptions 
     passed: tensors.every((report) => report.passed) && tensors.some((report) => report.compared > 0),
     tensors,
     ignored: expected.ignored,
-    sequences: expected.sequences.length,
-    tokens: expected.sequences.reduce((sum, { ids }) => sum + ids.length, 0),
+    sequences: count,
+    tokens,
     tolerance,
     isa: context.isa,
     threads: context.threads,
