@@ -1,6 +1,7 @@
 import { cudaDevices } from "../ffi/cuda.ts";
+import { cpuCount } from "../ffi/engine.ts";
 import { UsageError } from "../lib/base/errors.ts";
-import { formatSeconds, percent } from "../lib/base/numbers.ts";
+import { formatSeconds, largest, percent } from "../lib/base/numbers.ts";
 import type { StatusLine } from "../lib/base/progress.ts";
 import { align } from "../lib/base/table.ts";
 import { environmentWarnings, findAll, findOne } from "../lib/bench/layer/blas.ts";
@@ -88,7 +89,10 @@ function warnBefore(plan: Plan): void {
     if (plan.on.device.cublas === "" && plan.shapes.length > 0) messages.warn(NO_CUBLAS);
     return;
   }
-  const warnings = machineWarnings(describeMachine(), Math.max(...plan.threads));
+  const warnings = machineWarnings(
+    describeMachine(),
+    largest(plan.threads.map((threads) => threads || cpuCount())),
+  );
   for (const warning of [...environmentWarnings(), ...warnings]) messages.warn(warning);
   if (plan.blas.length === 0 && plan.shapes.length > 0) {
     messages.warn(
