@@ -54,31 +54,31 @@ template <bool TRANSPOSED> __device__ inline void load_matrices(uint32_t (&f)[4]
 #else /* the same, lane by lane, for the simulator */
 
 struct mma_lane {
-    uint32_t a[4], b[2];
+    float a[8], b[4]; /* two values a register */
     const uint16_t *row;
 };
 /* What the lanes of a warp bring together. */
 static mma_lane mma_lanes[32][32];
 
-template <class T> static float element_of(uint32_t pair, int index) {
-    T value;
-    const uint16_t bits = (uint16_t)(index ? pair >> 16 : pair & 0xffff);
-    memcpy(&value, &bits, sizeof value);
-    return to_float(value);
+template <class T> static void unpack_pair(uint32_t bits, float *values) {
+    T pair[2];
+    memcpy(pair, &bits, sizeof bits);
+    values[0] = to_float(pair[0]);
+    values[1] = to_float(pair[1]);
 }
 
 template <class T> static void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, T) {
     mma_lane *lanes = mma_lanes[threadIdx.x / 32];
     const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    memcpy(lanes[lane].a, a, sizeof a);
-    lanes[lane].b[0] = b0;
-    lanes[lane].b[1] = b1;
+    for (int i = 0; i < 4; i++) unpack_pair<T>(a[i], lanes[lane].a + 2 * i);
+    unpack_pair<T>(b0, lanes[lane].b);
+    unpack_pair<T>(b1, lanes[lane].b + 2);
     __syncwarp();
     for (int i = 0; i < 4; i++) {
         const int col = 2 * t + i % 2;
         for (int k = 0; k < 16; k++) {
-            const uint32_t from_a = lanes[g * 4 + k % 8 / 2].a[i / 2 + k / 8 * 2], from_b = lanes[col * 4 + k % 8 / 2].b[k / 8];
-            c[i] += element_of<T>(from_a, k % 2) * element_of<T>(from_b, k % 2);
+            const mma_lane &of_row = lanes[g * 4 + k % 8 / 2], &of_col = lanes[col * 4 + k % 8 / 2];
+            c[i] += of_row.a[(i / 2 + k / 8 * 2) * 2 + k % 2] * of_col.b[k / 8 * 2 + k % 2];
         }
     }
     __syncwarp();

@@ -46,6 +46,7 @@ struct fiber {
     ucontext_t start;
     jmp_buf here;
     bool started;
+    uint3 index;          /* its threadIdx */
     uint32_t mask;        /* of the exchange it waits for */
     const char *exchange; /* and which one that is */
     uint64_t value;       /* what it gives */
@@ -70,21 +71,22 @@ struct machine {
     std::vector<std::pair<const void *, size_t>> allowed; /* kernels that may have more than 48 KB of dynamic shared memory */
 };
 
-inline machine &m() {
-    static machine *made = [] {
-        machine *x = new machine();
-        const int how = PROT_READ | PROT_WRITE, kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-        x->stacks = (unsigned char *)mmap(NULL, STACK * MAX_THREADS, how, kind, -1, 0);
-        x->dynamic = (unsigned char *)aligned_alloc(128, MOST_SHARED + GUARD);
-        if (x->stacks == MAP_FAILED || !x->dynamic) abort();
-        /* An overflowing stack runs into a page that cannot be written. */
-        for (int i = 0; i < MAX_THREADS; i++) mprotect(x->stacks + STACK * (size_t)i, 4096, PROT_NONE);
-        const char *order = getenv("UFFB_SIMT_ORDER");
-        x->reversed = order && !strcmp(order, "reverse");
-        return x;
-    }();
-    return *made;
+inline machine *make_machine() {
+    machine *x = new machine();
+    const int how = PROT_READ | PROT_WRITE, kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    x->stacks = (unsigned char *)mmap(NULL, STACK * MAX_THREADS, how, kind, -1, 0);
+    x->dynamic = (unsigned char *)aligned_alloc(128, MOST_SHARED + GUARD);
+    if (x->stacks == MAP_FAILED || !x->dynamic) abort();
+    /* An overflowing stack runs into a page that cannot be written. */
+    for (int i = 0; i < MAX_THREADS; i++) mprotect(x->stacks + STACK * (size_t)i, 4096, PROT_NONE);
+    const char *order = getenv("UFFB_SIMT_ORDER");
+    x->reversed = order && !strcmp(order, "reverse");
+    return x;
 }
+
+/* Made before main, so that asking for it, which every exchange does several times, is a load. */
+inline machine *const the_machine = make_machine();
+inline machine &m() { return *the_machine; }
 
 inline void fail(const char *what) {
     if (!m().failed) {
@@ -113,11 +115,9 @@ inline void fiber_main() {
 
 __attribute__((noinline)) inline void resume(int thread) {
     m().current = thread;
-    threadIdx.x = (unsigned)thread % blockDim.x;
-    threadIdx.y = (unsigned)thread / blockDim.x % blockDim.y;
-    threadIdx.z = (unsigned)thread / (blockDim.x * blockDim.y);
-    if (_setjmp(m().home)) return;
     fiber &f = self();
+    threadIdx = f.index;
+    if (_setjmp(m().home)) return;
     if (f.started) _longjmp(f.here, 1);
     f.started = true;
     getcontext(&f.start);
@@ -226,6 +226,10 @@ void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_
         grid.y > 65535 || grid.z > 65535) {
         fail("has an impossible grid, block or amount of shared memory");
         return;
+    }
+    for (int i = 0; i < x.threads; i++) {
+        const unsigned thread = (unsigned)i;
+        x.fibers[i].index = {thread % block.x, thread / block.x % block.y, thread / (block.x * block.y)};
     }
     x.body = [&] { std::apply(kernel, parameters); };
     const int64_t blocks = (int64_t)grid.x * grid.y * grid.z;

@@ -69,21 +69,24 @@ inline __nv_bfloat16 __float2bfloat16(float x) {
     return {(uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
 }
 
-/* All of them, computed once: kernels ask for them all the time. */
-inline float __half2float(__half x) {
-    static const float *const values = [] {
-        static float all[0x10000];
+namespace simt {
+/* The values of all halves, computed once: kernels ask for them all the time. */
+struct halves {
+    float value[0x10000];
+    halves() {
         for (int bits = 0; bits < 0x10000; bits++) {
             const int exponent = bits >> 10 & 31, fraction = bits & 1023;
             const float size = exponent == 31 ? (fraction ? NAN : INFINITY)
                                : exponent     ? ldexpf((float)(fraction + 1024), exponent - 25)
                                               : ldexpf((float)fraction, -24);
-            all[bits] = bits & 0x8000 ? -size : size;
+            value[bits] = bits & 0x8000 ? -size : size;
         }
-        return all;
-    }();
-    return values[x.bits];
-}
+    }
+};
+inline const halves all_halves;
+} // namespace simt
+
+inline float __half2float(__half x) { return simt::all_halves.value[x.bits]; }
 
 /* Scales so that rounding to an integer, to nearest and ties to even, rounds at the last bit of the half. */
 inline __half __float2half(float x) {
