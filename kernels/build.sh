@@ -1,6 +1,8 @@
 #!/bin/sh
 # Builds the engine: sh kernels/build.sh [OUT]          shared library, build/libuffb.so when OUT is not given
 #                    sh kernels/build.sh --objects DIR  the objects alone, for programs that link them (kernels/test)
+# The library's objects are kept in build/engine. An object is compiled again when its source or any header is newer, or when it was
+# compiled with other flags.
 # Environment: CC (cc, else gcc, else clang), CFLAGS (added last: sanitizers, cross targets).
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,17 +16,12 @@ if [ -z "$compiler" ]; then
     exit 1
 fi
 
-out=build/libuffb.so
+out=build/libuffb.so objects=build/engine
 if [ "${1:-}" = --objects ]; then
     objects=$2
     out=
 elif [ $# -gt 0 ]; then
     out=$1
-fi
-if [ -n "$out" ]; then
-    mkdir -p "$(dirname "$out")"
-    objects=$(mktemp -d)
-    trap 'rm -rf "$objects" "$out.$$"' EXIT
 fi
 mkdir -p "$objects"
 
@@ -47,12 +44,20 @@ has() { # has LINES LINE
     echo "$1" | grep -qx "$2"
 }
 
-pids=
+stamp="$compiler $machine $flags"
+if [ "$(cat "$objects/flags" 2>/dev/null)" != "$stamp" ]; then rm -f "$objects"/*.o; fi
+echo "$stamp" >"$objects/flags"
+# shellcheck disable=SC2046 # file names have no spaces here
+newest=$(ls -t kernels/build.sh $(find kernels \( -name cuda -o -name test \) -prune -o \( -name '*.h' -o -name '*.inc' \) -print) | head -n 1)
+
+pids= all_objects=
 compile() { # compile OBJECT SOURCE FLAGS...
-    object=$1 source=$2
+    object=$objects/$1 source=$2
     shift 2
+    all_objects="$all_objects $object"
+    if [ -n "$(find "$object" -newer "$source" -newer "$newest" 2>/dev/null)" ]; then return; fi
     # shellcheck disable=SC2086
-    "$compiler" $flags "$@" -c "$source" -o "$objects/$object" &
+    { "$compiler" $flags "$@" -c "$source" -o "$object.$$" && mv "$object.$$" "$object"; } &
     pids="$pids $!"
 }
 object_name() { # object_name SOURCE: files of one name may lie in different folders
@@ -77,8 +82,14 @@ failed=0
 for pid in $pids; do wait "$pid" || failed=1; done
 [ $failed = 0 ] || exit 1
 
+# Objects of sources that are gone would be linked by programs that take all of them.
+for object in "$objects"/*.o; do
+    case " $all_objects " in *" $object "*) ;; *) rm -f "$object" ;; esac
+done
+
 if [ -n "$out" ]; then
+    mkdir -p "$(dirname "$out")"
     # shellcheck disable=SC2086
-    "$compiler" $flags -shared "$objects"/*.o -lm -ldl -o "$out.$$"
+    "$compiler" $flags -shared $all_objects -lm -ldl -o "$out.$$"
     mv "$out.$$" "$out"
 fi

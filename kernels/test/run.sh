@@ -27,10 +27,10 @@ can_link() { # can_link FLAGS...
     "$own_cc" "$@" build/test/probe.c -o build/test/probe >/dev/null 2>&1 && build/test/probe >/dev/null 2>&1
 }
 
-choose() { # choose FLAVOUR: sets cc, cflags and runner; fails if this compiler cannot build it
-    cc=$own_cc cflags="" runner=""
+choose() { # choose FLAVOUR: sets cc, cflags, objects and runner; fails if this compiler cannot build it
+    cc=$own_cc cflags="" runner="" objects=build/test/$1/objects
     case $1 in
-    plain) ;;
+    plain) objects=build/engine ;; # the library's own
     asan)
         cflags="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
         can_link -fsanitize=address,undefined
@@ -56,14 +56,14 @@ choose() { # choose FLAVOUR: sets cc, cflags and runner; fails if this compiler 
 build() { # build DIR
     # The assertions of the tests are about rounding: no contraction here either.
     flags="-std=c11 -O2 -pthread -ffp-contract=off -Wall -Wextra -Werror $cflags"
-    rm -rf "$1"
-    CC=$cc CFLAGS=$cflags sh kernels/build.sh --objects "$1/objects"
+    mkdir -p "$1"
+    CC=$cc CFLAGS=$cflags sh kernels/build.sh --objects "$objects"
     pids=
     for test in ops engine train bench; do
         shared=
         if [ $test = train ]; then shared="kernels/test/engine_model.c kernels/test/engine_configs.c"; fi
         # shellcheck disable=SC2086 # flags and sources are words
-        "$cc" $flags kernels/test/check.c kernels/test/view.c $shared kernels/test/"$test"_*.c "$1"/objects/*.o -lm \
+        "$cc" $flags kernels/test/check.c kernels/test/view.c $shared kernels/test/"$test"_*.c "$objects"/*.o -lm \
             -o "$1/${test}_test" &
         pids="$pids $!"
     done

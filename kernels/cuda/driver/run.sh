@@ -41,23 +41,23 @@ fi
 dir=build/cuda/driver
 for cc in ${CC:-cc gcc clang}; do command -v "$cc" >/dev/null 2>&1 && break; done
 rm -rf "$dir"
-sh kernels/build.sh --objects "$dir/engine"
+engine=build/engine
+sh kernels/build.sh --objects $engine
 mkdir -p "$dir/tests"
 flags="-std=c11 -O2 -pthread -Wall -Wextra -Werror"
 pids=
-for source in kernels/test/*.c kernels/cuda/test/*.c kernels/cuda/driver/*.c; do
+own=
+for source in kernels/test/check.c kernels/test/engine_configs.c kernels/test/engine_model.c kernels/cuda/test/*.c \
+    kernels/cuda/driver/*.c; do
     object=$dir/tests/$(echo "${source#kernels/}" | tr / -).o
-    case $source in
-    kernels/test/*_test.c | kernels/test/ops_*) continue ;;
-    kernels/cuda/driver/*) own="${own-} $object" ;;
-    esac
+    case $source in kernels/cuda/driver/*) own="$own $object" ;; esac
     # shellcheck disable=SC2086 # flags are words
     "$cc" $flags -c "$source" -o "$object" &
     pids="$pids $!"
 done
 for pid in $pids; do wait "$pid"; done
 # An archive, so that what needs more than is here is not linked.
-ar rcs "$dir/all.a" "$dir"/tests/test-*.o "$dir"/tests/cuda-test-*.o "$dir"/engine/*.o
+ar rcs "$dir/all.a" "$dir"/tests/test-*.o "$dir"/tests/cuda-test-*.o "$engine"/*.o
 # shellcheck disable=SC2086
 "$cc" -pthread $own "$dir/all.a" -Lbuild -luffb_cuda -Wl,-rpath,"$PWD/build" -lm -ldl -o "$dir/driver"
 
