@@ -1,18 +1,10 @@
-import { readFileSync, statSync } from "node:fs";
-import {
-  copyFile,
-  link,
-  mkdir,
-  readFile,
-  readlink,
-  rename,
-  rm,
-  stat,
-  symlink,
-  writeFile,
-} from "node:fs/promises";
+import { existsSync, statSync } from "node:fs";
+import { copyFile, link, mkdir, readFile, readlink, rename, rm, stat, symlink } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { UffbError } from "../base/errors.ts";
+import { readRegularText } from "../base/read.ts";
+import { Temporary } from "../base/temporary.ts";
+import { writeWhole } from "../base/write.ts";
 import { hubEnvironment } from "./environment.ts";
 import { COMMIT, checkRevision, parseRepo, type Repo, type RepoType } from "./names.ts";
 
@@ -64,10 +56,13 @@ export function requireSnapshot(name: string, options: SnapshotOptions = {}): st
   throw new UffbError(`${name} is not in the cache ${cacheDir}; download it first: ${command}`);
 }
 
+/** A commit, and perhaps an end of the line. */
+const MAX_REF = 100;
+
 function readRef(folder: string, revision: string): string | undefined {
   let text: string;
   try {
-    text = readFileSync(join(folder, "refs", revision), "utf8").trim();
+    text = readRegularText(join(folder, "refs", revision), { most: MAX_REF }).trim();
   } catch {
     return undefined;
   }
@@ -80,9 +75,7 @@ export async function writeRef(folder: string, revision: string, commit: string)
   const path = join(folder, "refs", revision);
   if ((await readFile(path, "utf8").catch(() => "")) === commit) return;
   await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${crypto.randomUUID().slice(0, 8)}.tmp`;
-  await writeFile(temporary, commit);
-  await rename(temporary, path);
+  await writeWhole(path, commit);
 }
 
 /** True when `path`, links followed, is a file of exactly `size` bytes. */
@@ -108,19 +101,20 @@ export async function placePointer(blob: string, pointer: string, makeLink = sym
       await rm(pointer, { force: true });
     }
   }
-  const temporary = `${pointer}.${crypto.randomUUID().slice(0, 8)}.tmp`;
-  try {
-    await link(blob, temporary).catch(() => copyFile(blob, temporary));
-    await rename(temporary, pointer);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+  using temporary = new Temporary(pointer);
+  await link(blob, temporary.path).catch(() => copyFile(blob, temporary.path));
+  await rename(temporary.path, pointer);
 }
 
 /** Marks a folder as a cache, so that backups skip it (https://bford.info/cachedir/); huggingface_hub does it too. */
 export async function tagCacheFolder(folder: string): Promise<void> {
   const text =
     "Signature: 8a477f597d28d172789f06886806bc55\n# Downloads from a Hugging Face hub: https://bford.info/cachedir/\n";
-  await writeFile(join(folder, "CACHEDIR.TAG"), text, { flag: "wx" }).catch(() => {}); // there already, or read-only
+  await writeIfMissing(join(folder, "CACHEDIR.TAG"), text);
+}
+
+/** Writes a file that is good to have, where there is none and the folder can be written to. */
+export async function writeIfMissing(path: string, text: string): Promise<void> {
+  if (existsSync(path)) return;
+  await writeWhole(path, text).catch(() => {}); // read-only
 }

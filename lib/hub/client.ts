@@ -108,7 +108,24 @@ export class HubClient {
       throw this.failure(answer, this.repo.name);
     }
     const body = new Uint8Array(await this.#readAll(response, answer.host, watch));
-    return new Response(body, { status: response.status, headers: response.headers });
+    const headers = new Headers(response.headers);
+    const link = headers.get("link");
+    // The library knows absolute addresses in quotes alone, and takes any other link for the end of the list.
+    if (link !== null) headers.set("link", this.#nextPage(link, response.url || url));
+    return new Response(body, { status: response.status, headers });
+  }
+
+  /** The address of a listing's next page, as the library reads it; nothing for links to anything else. */
+  #nextPage(link: string, page: string): string {
+    for (const [, address, about] of link.matchAll(/<([^>]*)>([^<]*)/g)) {
+      if (!/;\s*rel\s*=\s*("[^"]*\bnext\b[^"]*"|next\b)/i.test(about!)) continue;
+      const next = URL.parse(address!, page);
+      if (next) return `<${next.href}>; rel="next"`;
+    }
+    if (!/\bnext\b/i.test(link)) return "";
+    throw new UffbError(
+      `${this.host} names the next page of a listing in a way that cannot be read; check the proxy`,
+    );
   }
 
   async #readAll(response: Response, host: string, watch: StallWatch): Promise<ArrayBuffer> {

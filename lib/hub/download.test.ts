@@ -6,6 +6,7 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -15,6 +16,7 @@ import { COMMIT, FakeHub } from "../../testing/hub/fake-hub.ts";
 import { fetchAll, pattern, scratch, tree, wrongBlobs } from "../../testing/hub/setup.ts";
 import { cachedSnapshot, placePointer, requireSnapshot } from "./cache.ts";
 import { offlineDownload } from "./offline.ts";
+import { Partials } from "./partial.ts";
 
 const weights = pattern(50_000);
 let hub: FakeHub;
@@ -177,6 +179,50 @@ describe("the cache", () => {
   test("a listing in pages is read to its end", async () => {
     hub.pageSize = 1;
     expect((await fetchAll(hub, cache)).plan.chosen).toHaveLength(4);
+  });
+
+  test.each<[string, (url: URL) => string]>([
+    ["a path", (url) => `<${url.pathname}${url.search}>; rel="next"`],
+    ["a query", (url) => `<${url.search}>; rel="next"`],
+    ["a word without quotes", (url) => `<${url.pathname}${url.search}>;rel=next`],
+    [
+      "one link of several",
+      (url) => `</first>; rel="first", <${url.pathname}${url.search}>; title="x"; rel="last next"`,
+    ],
+  ])("a page may name the next one as %s", async (_, nextLink) => {
+    hub.pageSize = 1;
+    hub.nextLink = nextLink;
+    expect((await fetchAll(hub, cache)).plan.chosen).toHaveLength(4);
+  });
+
+  test("a next page that cannot be found is an error, not the end", async () => {
+    hub.pageSize = 1;
+    hub.nextLink = () => 'next="2"';
+    await expect(fetchAll(hub, cache)).rejects.toThrow(
+      "names the next page of a listing in a way that cannot be read",
+    );
+  });
+
+  test("wrong bytes of the right size are found, and fetched anew", async () => {
+    await fetchAll(hub, cache);
+    const [blob] = [...new Bun.Glob("*/blobs/*").scanSync({ cwd: cache, absolute: true })].filter(
+      (path) => statSync(path).size > 0,
+    );
+    writeFileSync(blob!, new Uint8Array(statSync(blob!).size));
+    const { plan } = await fetchAll(hub, cache);
+    expect(plan.missing).toHaveLength(1);
+    expect(wrongBlobs(cache)).toEqual([]);
+  });
+
+  test("what others left is looked for once, however many files there are", async () => {
+    const blobs = join(cache, "blobs");
+    mkdirSync(blobs, { recursive: true });
+    const left = join(blobs, "aa.incomplete");
+    writeFileSync(left, "12345");
+    utimesSync(left, 0, 0);
+    const partials = await Partials.in(blobs);
+    rmSync(blobs, { recursive: true }); // nobody looks there again
+    expect([partials.have("aa", 5), partials.have("aa", 4), partials.have("bb", 5)]).toEqual([5, 0, 0]);
   });
 });
 

@@ -10,7 +10,7 @@ import { fetchBlob } from "./fetch.ts";
 import { type HubFile, listRepo, resolveCommit } from "./listing.ts";
 import { LocalTarget } from "./local-dir.ts";
 import { checkRevision, type Repo } from "./names.ts";
-import { claimPartial, leftovers, sweepPartials } from "./partial.ts";
+import { Partials } from "./partial.ts";
 import { RETRY, type RetryPolicy } from "./retry.ts";
 import { type Selection, selectFiles } from "./select.ts";
 import { CacheTarget, type Target } from "./target.ts";
@@ -94,9 +94,12 @@ export async function download(plan: Plan, options: DownloadOptions): Promise<st
   const { target, missing, chosen } = plan;
   const units = sameBytes(missing);
   try {
-    await checkSpace(target.partials, await bytesToFetch(target.partials, units));
+    const partials = await Partials.in(target.partials);
+    await checkSpace(target.partials, bytesToFetch(partials, units));
     if (units.length > 0) await mkdir(target.partials, { recursive: true });
-    await inParallel(units, options.maxWorkers ?? 8, plan.stop, (unit) => fetchUnit(plan, unit, options));
+    await inParallel(units, options.maxWorkers ?? 8, plan.stop, (unit) =>
+      fetchUnit(plan, partials, unit, options),
+    );
     await target.finish(chosen);
   } catch (error) {
     options.signal?.throwIfAborted();
@@ -107,12 +110,13 @@ export async function download(plan: Plan, options: DownloadOptions): Promise<st
 
 async function fetchUnit(
   { client, target, commit }: Plan,
+  partials: Partials,
   unit: HubFile[],
   options: DownloadOptions,
 ): Promise<void> {
   const file = unit[0]!;
   const { size, digest, path } = file;
-  const partial = await claimPartial(target.partials, digest.hex, size);
+  const partial = await partials.claim(digest.hex, size);
   const url = client.resolveUrl(commit, path);
   try {
     const copy = options.force ? undefined : await target.copyOf(file);
@@ -120,12 +124,12 @@ async function fetchUnit(
     await fetchBlob(client, { url, name: path, size, digest, partial }, (bytes) =>
       options.onEvent?.({ kind: "bytes", file, bytes }),
     );
-    await target.store(partial, unit);
+    await target.store(partial, unit, partials);
   } catch (error) {
     if (await isFileOfSize(partial, 0)) await rm(partial, { force: true }).catch(() => {}); // nothing to go on from
     throw error;
   }
-  await sweepPartials(target.partials, digest.hex);
+  await partials.sweep(digest.hex);
   options.onEvent?.({ kind: "done", file });
 }
 
@@ -134,13 +138,8 @@ function sameBytes(files: HubFile[]): HubFile[][] {
   return [...Map.groupBy(files, ({ digest }) => digest.hex).values()];
 }
 
-async function bytesToFetch(partials: string, units: HubFile[][]): Promise<number> {
-  let bytes = 0;
-  for (const [file] of units) {
-    const parts = await leftovers(partials, file!.digest.hex);
-    bytes += file!.size - (parts.find(({ size }) => size <= file!.size)?.size ?? 0);
-  }
-  return bytes;
+function bytesToFetch(partials: Partials, units: HubFile[][]): number {
+  return units.reduce((sum, [file]) => sum + file!.size - partials.have(file!.digest.hex, file!.size), 0);
 }
 
 /** Runs `work` over the items, `workers` at a time. The first failure stops the others, and is thrown when all have ended. */

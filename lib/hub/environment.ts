@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { UsageError } from "../base/errors.ts";
+import { readRegularText } from "../base/read.ts";
 
 /** What the hub's environment variables say, after the command line's own word. */
 export interface HubEnvironment {
@@ -37,6 +37,9 @@ export function hubEnvironment(
   };
 }
 
+/** Largest file of a token, in bytes. */
+const MAX_TOKEN = 10_000;
+
 function storedToken(home: string, variables: Variables): string | undefined {
   if (isTrue(variables.HF_HUB_DISABLE_IMPLICIT_TOKEN)) return undefined;
   const fromVariable = variables.HF_TOKEN || variables.HUGGING_FACE_HUB_TOKEN;
@@ -44,7 +47,7 @@ function storedToken(home: string, variables: Variables): string | undefined {
   const path = variables.HF_TOKEN_PATH ? expand(variables.HF_TOKEN_PATH, variables) : join(home, "token");
   let text: string;
   try {
-    text = readFileSync(path, "utf8");
+    text = readRegularText(path, { most: MAX_TOKEN });
   } catch {
     return undefined; // not logged in, which is enough for public repositories
   }

@@ -1,10 +1,11 @@
 import { constants } from "node:fs";
-import { copyFile, mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rename, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { isFileOfSize, tagCacheFolder } from "./cache.ts";
+import { writeWhole } from "../base/write.ts";
+import { isFileOfSize, tagCacheFolder, writeIfMissing } from "./cache.ts";
 import type { HubFile } from "./listing.ts";
-import type { Target } from "./target.ts";
-import { hashFile } from "./verify.ts";
+import type { Partials } from "./partial.ts";
+import { holds, type Target } from "./target.ts";
 
 /**
  * A folder of plain files. What is known about each lies beside them in `.cache/huggingface/download/PATH.metadata`, as
@@ -32,7 +33,7 @@ export class LocalTarget implements Target {
     const [, etag, seconds] = note.split("\n");
     const written = (await stat(path)).mtimeMs / 1000;
     if (etag === file.digest.hex && written - 1 <= Number(seconds)) return true;
-    return (await hashFile(path, file.size, file.digest.algorithm)) === file.digest.hex;
+    return holds(path, file);
   }
 
   async copyOf(file: HubFile): Promise<string | undefined> {
@@ -40,11 +41,11 @@ export class LocalTarget implements Target {
     return (await isFileOfSize(blob, file.size)) ? blob : undefined;
   }
 
-  async store(partial: string, files: HubFile[]): Promise<void> {
+  async store(partial: string, files: HubFile[], partials: Partials): Promise<void> {
     const [first, ...others] = files.map((file) => join(this.result, file.path));
     for (const path of others) {
       await mkdir(dirname(path), { recursive: true });
-      const copy = `${partial}.copy`;
+      const copy = partials.another(files[0]!.digest.hex);
       await copyFile(partial, copy, constants.COPYFILE_FICLONE);
       await rename(copy, path);
     }
@@ -55,7 +56,7 @@ export class LocalTarget implements Target {
 
   async finish(files: HubFile[]): Promise<void> {
     for (const file of files) await this.#writeNote(file);
-    await writeFile(join(this.#notes, ".gitignore"), "*", { flag: "wx" }).catch(() => {}); // there already
+    await writeIfMissing(join(this.#notes, ".gitignore"), "*");
     await tagCacheFolder(this.#notes);
   }
 
@@ -64,7 +65,7 @@ export class LocalTarget implements Target {
     const lines = `${this.commit}\n${file.digest.hex}\n`;
     if ((await readFile(path, "utf8").catch(() => "")).startsWith(lines)) return;
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, `${lines}${Date.now() / 1000}\n`);
+    await writeWhole(path, `${lines}${Date.now() / 1000}\n`);
   }
 
   #note(file: HubFile): string {

@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { isFileOfSize, placePointer, repoFolder, tagCacheFolder, writeRef } from "./cache.ts";
 import type { HubFile } from "./listing.ts";
 import type { Repo } from "./names.ts";
+import type { Partials } from "./partial.ts";
+import { hashFile } from "./verify.ts";
 
 /** Where a download goes: the shared cache, or a folder of plain files (local-dir.ts). */
 export interface Target {
@@ -15,9 +17,15 @@ export interface Target {
   /** A file that should have the same bytes already, to copy instead of fetching. It is verified like what is fetched. */
   copyOf(file: HubFile): Promise<string | undefined>;
   /** Moves a complete and verified partial file to the place of these files, which all have its bytes. */
-  store(partial: string, files: HubFile[]): Promise<void>;
+  store(partial: string, files: HubFile[], partials: Partials): Promise<void>;
   /** Called once, when all the files are there. */
   finish(files: HubFile[]): Promise<void>;
+}
+
+/** Whether a file has the right bytes: a size alone would trust whatever went wrong on the disk, or by somebody's hand, for ever. */
+export async function holds(path: string, { size, digest }: HubFile): Promise<boolean> {
+  if (!(await isFileOfSize(path, size))) return false;
+  return (await hashFile(path, size, digest.algorithm).catch(() => "")) === digest.hex;
 }
 
 /** The cache of huggingface_hub. Bytes first, links next, the ref last: an interrupted download leaves no half snapshot. */
@@ -39,10 +47,7 @@ export class CacheTarget implements Target {
 
   async has(file: HubFile): Promise<boolean> {
     // Where links are not possible, Python keeps the bytes in the snapshot and has no blob.
-    return (
-      (await isFileOfSize(this.#blob(file), file.size)) ||
-      (await isFileOfSize(join(this.result, file.path), file.size))
-    );
+    return (await holds(this.#blob(file), file)) || (await holds(join(this.result, file.path), file));
   }
 
   async copyOf(): Promise<undefined> {}

@@ -59,6 +59,8 @@ export class FakeHub {
   token: string | undefined;
   /** Entries of a page of the tree listing. */
   pageSize = 1000;
+  /** How a page of a listing names the next one. */
+  nextLink = (url: URL): string => `<${this.endpoint}${url.pathname}${url.search}>; rel="next"`;
   /** The tree listing to send instead of the right one. */
   tree: unknown[] | undefined;
   readonly #servers: Server[] = [];
@@ -180,7 +182,7 @@ export class FakeHub {
       const from = Number(url.searchParams.get("cursor") ?? 0);
       const next = from + this.pageSize;
       url.searchParams.set("cursor", String(next));
-      const link = { Link: `<${this.endpoint}${url.pathname}${url.search}>; rel="next"` };
+      const link = { Link: this.nextLink(url) };
       return jsonReply(all.slice(from, next), next < all.length ? link : {});
     }
     const [, name] = new RegExp(`^/(?:datasets/)?${this.name}/resolve/${this.commit}/(.+)$`).exec(path) ?? [];
