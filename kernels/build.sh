@@ -67,7 +67,7 @@ compile_for() { # compile_for ISA SOURCE
     # shellcheck disable=SC2046
     compile "$(object_name "$2")-$1.o" "$2" $(flags_of "$1") "-DUFFB_TARGET=$1"
 }
-for source in kernels/engine/*.c kernels/train/*.c kernels/bench/*.c kernels/ops/*.c kernels/ops/*/*.c; do
+for source in kernels/engine/*.c kernels/engine/*/*.c kernels/train/*.c kernels/bench/*.c kernels/ops/*.c kernels/ops/*/*.c; do
     name=$(basename "$source" .c)
     suffix=${name##*_}
     if [ "$suffix" = simd ]; then

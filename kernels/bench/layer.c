@@ -42,7 +42,7 @@ static int32_t check_shape(const uffb_bench_shape *s) {
         return uffb_fail(UFFB_INVALID, "evict is %lld, but must be 0 to 2^40", (long long)s->evict);
     if (s->trees < 0) return uffb_fail(UFFB_INVALID, "trees is negative");
     const uffb_arch arch = arch_of(s);
-    if (s->dtype != UFFB_F32 && !(s->dtype == UFFB_BF16 && fff(s) && uffb_fff_walks(&arch)))
+    if (s->dtype != UFFB_F32 && !(uffb_fff_walks(&arch) && uffb_kind_for(UFFB_FOR_TREES, s->dtype)->dtype == s->dtype))
         return uffb_fail(UFFB_INVALID, "dtype %d is not for this layer; it must be f32, or bf16 for trees that are walked",
                          s->dtype);
     uffb_model *model;
@@ -191,8 +191,9 @@ static int32_t share_weights(uffb_bench *b) {
         memcpy(b->out_copies + i * n, b->out_copies, (size_t)n * sizeof *b->out);
     }
     b->layer.fff_bias = b->bias;
-    b->layer.ffn_in = (uffb_linear){.rows = b->rows, .cols = h, .bias = b->bias};
-    b->layer.ffn_out = (uffb_linear){.rows = h, .cols = b->rows};
+    b->layer.fff_in.kind = b->layer.fff_out.kind = uffb_kind_for(UFFB_FOR_TREES, b->shape.dtype);
+    b->layer.ffn_in = (uffb_linear){.rows = b->rows, .cols = h, .weights = {.kind = &uffb_f32_panels}, .bias = b->bias};
+    b->layer.ffn_out = (uffb_linear){.rows = h, .cols = b->rows, .weights = {.kind = &uffb_f32_panels}};
     if (uffb_fff_walks(&b->model.arch)) return UFFB_OK;
     status = repack(b->rows, h, b->in_copies, UFFB_ROWS, b->shape.copies, &b->in_panels);
     return status ? status : repack(h, b->rows, b->out_copies, UFFB_COLUMNS, b->shape.copies, &b->out_panels);
@@ -207,11 +208,6 @@ int32_t uffb_bench_fill(uffb_bench *b, int32_t fill, uint64_t seed) {
     return share_weights(b);
 }
 
-static void unpack(int64_t rows, int64_t cols, const float *panels, float *target, int32_t layout) {
-    uffb_tensor_convert(rows, cols, panels, (uint64_t)uffb_panel_floats(rows, cols) * sizeof(float), UFFB_F32, UFFB_PANELS,
-                        target, (uint64_t)(rows * cols) * sizeof(float), UFFB_F32, layout);
-}
-
 int32_t uffb_bench_fill_from(uffb_bench *b, const uffb_model *model, int64_t layer, int64_t tokens, const float *input) {
     if (!b || !model || !input || tokens < 1) return uffb_fail(UFFB_INVALID, "uffb_bench_fill_from: no bench, model or input");
     const uffb_arch *a = &model->arch;
@@ -222,16 +218,14 @@ int32_t uffb_bench_fill_from(uffb_bench *b, const uffb_model *model, int64_t lay
     const uffb_layer *l = &model->layers[layer];
     const int64_t h = a->hidden;
     const float *bias = l->fff_bias ? l->fff_bias : l->ffn_in.bias;
-    if (uffb_fff_walks(a)) {
-        int32_t status = uffb_widen_rows(l->fff_in, b->rows, h, b->in_copies);
-        if (!status) status = uffb_widen_rows(l->fff_out, b->rows, h, b->out_copies);
-        if (status) return status;
-    } else {
-        if (!l->ffn_in.weight || !l->ffn_out.weight)
-            return uffb_fail(UFFB_UNSUPPORTED, "layer %lld has 8-bit weights; give the model in f32", (long long)layer);
-        unpack(b->rows, h, l->ffn_in.weight, b->in_copies, UFFB_ROWS);
-        unpack(h, b->rows, l->ffn_out.weight, b->out_copies, UFFB_COLUMNS);
-    }
+    const int walks = uffb_fff_walks(a);
+    const uffb_weights *in = walks ? &l->fff_in : &l->ffn_in.weights, *out = walks ? &l->fff_out : &l->ffn_out.weights;
+    if (uffb_is_quantised(in) || uffb_is_quantised(out))
+        return uffb_fail(UFFB_UNSUPPORTED, "layer %lld is in integers; give the model in f32", (long long)layer);
+    int32_t status = in->kind->unpack(in, b->rows, h, UFFB_F32, UFFB_ROWS, b->in_copies);
+    if (!status && walks) status = out->kind->unpack(out, b->rows, h, UFFB_F32, UFFB_ROWS, b->out_copies);
+    if (!status && !walks) status = out->kind->unpack(out, h, b->rows, UFFB_F32, UFFB_COLUMNS, b->out_copies);
+    if (status) return status;
     for (int64_t i = 0; i < b->rows; i++) b->bias[i] = bias ? bias[i] : 0.0f;
     for (int64_t t = 0; t < b->shape.inputs; t++) memcpy(b->x_rows + t * h, input + t % tokens * h, (size_t)h * sizeof *b->x);
     memset(b->y_rows, 0, (size_t)(b->shape.inputs * h) * sizeof *b->y);

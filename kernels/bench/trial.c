@@ -72,13 +72,11 @@ static void use_copy(uffb_bench *b, int64_t copy) {
     b->in = b->in_copies + copy * n;
     b->out = b->out_copies + copy * n;
     if (uffb_fff_walks(&b->model.arch)) {
-        b->layer.fff_in =
-            b->narrow_in ? (uffb_node_rows){b->narrow_in + copy * n, b->shape.dtype} : (uffb_node_rows){b->in, UFFB_F32};
-        b->layer.fff_out =
-            b->narrow_out ? (uffb_node_rows){b->narrow_out + copy * n, b->shape.dtype} : (uffb_node_rows){b->out, UFFB_F32};
+        b->layer.fff_in.data = b->narrow_in ? (const void *)(b->narrow_in + copy * n) : b->in;
+        b->layer.fff_out.data = b->narrow_out ? (const void *)(b->narrow_out + copy * n) : b->out;
     } else {
-        b->layer.ffn_in.weight = b->in_panels + copy * uffb_panel_floats(b->rows, b->shape.hidden);
-        b->layer.ffn_out.weight = b->out_panels + copy * uffb_panel_floats(b->shape.hidden, b->rows);
+        b->layer.ffn_in.weights.data = b->in_panels + copy * uffb_panel_floats(b->rows, b->shape.hidden);
+        b->layer.ffn_out.weights.data = b->out_panels + copy * uffb_panel_floats(b->shape.hidden, b->rows);
     }
 }
 
@@ -132,8 +130,8 @@ static void touch_inputs(const uffb_bench *b, int64_t tokens) {
 static void read_weights(const uffb_bench *b, int own) {
     const int64_t n = b->rows * b->shape.hidden, width = (int64_t)sizeof(float);
     if (own && b->in_panels) {
-        read_once(b->layer.ffn_in.weight, uffb_panel_floats(b->rows, b->shape.hidden) * width);
-        read_once(b->layer.ffn_out.weight, uffb_panel_floats(b->shape.hidden, b->rows) * width);
+        read_once(b->layer.ffn_in.weights.data, uffb_panel_floats(b->rows, b->shape.hidden) * width);
+        read_once(b->layer.ffn_out.weights.data, uffb_panel_floats(b->shape.hidden, b->rows) * width);
     } else {
         const int narrow = own && b->narrow_in;
         read_once(narrow ? (const void *)b->narrow_in : b->in, n * (narrow ? (int64_t)sizeof *b->narrow_in : width));

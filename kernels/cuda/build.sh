@@ -33,8 +33,8 @@ failed=0 pids=
 objects=
 jobs=$(nproc 2>/dev/null || echo 2)
 running=0
-# What the engine knows of batches and tensors is shared.
-engine="kernels/engine/batch.c kernels/engine/error.c kernels/engine/tensor.c"
+# What the engine knows of batches, tensors and kinds of weights is shared.
+engine="kernels/engine/batch.c kernels/engine/error.c kernels/engine/tensor.c $(echo kernels/engine/weights/*.c)"
 for source in $engine $(find kernels/cuda -name '*.cu' -not -path '*/test/*' | sort); do
     object=build/cuda/$(echo "${source#kernels/}" | tr / -).o
     objects="$objects $object"

@@ -120,14 +120,12 @@ static int regrow(float **buffer, int64_t rows, int64_t cols) {
 }
 
 static int reserve_quantised(uffb_context *c, int64_t rows) {
-    const uffb_arch *a = &c->model->arch;
-    const int64_t widest = (larger(uffb_wide(a), a->pool_width) + 3) / 4 * 4;
     rows = larger(rows, UFFB_HEAD_ROWS);
-    if (!c->model->has_integers || rows <= c->quantised_capacity) return 1;
+    if (!c->model->input_bytes || rows <= c->quantised_capacity) return 1;
     c->quantised_capacity = 0;
     free(c->quantised);
     free(c->quantised_scale);
-    c->quantised = uffb_allocate((uint64_t)(rows * widest) * sizeof(int16_t));
+    c->quantised = uffb_allocate((uint64_t)(rows * c->model->input_bytes));
     c->quantised_scale = uffb_allocate((uint64_t)rows * sizeof *c->quantised_scale);
     if (!c->quantised || !c->quantised_scale) return 0;
     c->quantised_capacity = rows;

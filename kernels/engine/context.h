@@ -29,8 +29,8 @@ struct uffb_context {
     float *normed; /* [T, hidden] input of a sublayer, and its attention output; of `state_capacity` */
     float *wide;   /* [T, uffb_wide(arch)] q, k, v; then feedforward hidden units, or paths */
 
-    /* Inputs of projections in integers, at least UFFB_HEAD_ROWS; only where the model has such. */
-    void *quantised; /* uint8_t or int16_t [rows, widest input, a multiple of 4] */
+    /* Quantised inputs, at least UFFB_HEAD_ROWS; only where the model's weights take such. */
+    void *quantised; /* [rows, model->input_bytes] bytes */
     float *quantised_scale;
 
     /* Scratch of each thread. */
@@ -45,7 +45,7 @@ struct uffb_context {
 /* Rows that the MLM head works on at once. */
 #define UFFB_HEAD_ROWS 64
 
-/* Computes the largest logits [count, vocab] of a decoder in integers again, from exact states [count, hidden] and the
+/* Computes the largest logits [count, vocab] of a quantised decoder again, from exact states [count, hidden] and the
  * decoder's rows in half precision, where the model has these (rescore.c). */
 void uffb_rescore(uffb_context *context, int64_t count, const float *states, float *logits);
 

@@ -5,34 +5,8 @@
 
 #include <string.h>
 
-static void add_row(int64_t n, const float *row, int64_t step, float *x) {
-    for (int64_t i = 0; i < n; i++) x[i] += row[i * step];
-}
-
-static void add_half_row(int64_t n, const uint16_t *row, float *x) {
-    float wide[256];
-    for (int64_t i = 0; i < n; i += 256) {
-        const int64_t count = n - i < 256 ? n - i : 256;
-        uffb_widen(count, row + i, wide);
-        add_row(count, wide, 1, x + i);
-    }
-}
-
-/* The same of a row of a tied decoder. */
-static void add_tied_row(const uffb_model *m, int64_t row, float *x) {
-    const uffb_linear *decoder = &m->decoder;
-    const int64_t h = decoder->cols, panel = row / UFFB_PANEL * UFFB_PANEL, lane = row % UFFB_PANEL;
-    if (decoder->weight) {
-        add_row(h, decoder->weight + panel * h + lane, UFFB_PANEL, x);
-    } else if (m->decoder_rows) {
-        add_half_row(h, m->decoder_rows + row * h, x);
-    } else if (decoder->i8.panels) {
-        const int8_t *q = decoder->i8.panels + panel * ((h + 3) / 4 * 4) + lane * 4;
-        for (int64_t i = 0; i < h; i++) x[i] += (float)q[i / 4 * 4 * UFFB_PANEL + i % 4] * decoder->i8.scale[row];
-    } else {
-        const int16_t *q = decoder->i16.panels + panel * ((h + 1) / 2 * 2) + lane * 2;
-        for (int64_t i = 0; i < h; i++) x[i] += (float)q[i / 2 * 2 * UFFB_PANEL + i % 2] * decoder->i16.scale[row];
-    }
+static void add_row(int64_t n, const float *row, float *x) {
+    for (int64_t i = 0; i < n; i++) x[i] += row[i];
 }
 
 /* x [tokens, hidden] = word + position (+ type). */
@@ -43,12 +17,8 @@ static void embed(uffb_context *c, const int32_t *ids, const int32_t *types) {
         for (int64_t t = c->offsets[s]; t < c->offsets[s + 1]; t++) {
             float *x = c->x + t * h;
             memcpy(x, m->position + (m->arch.position_offset + t - c->offsets[s]) * h, (size_t)h * sizeof *x);
-            if (m->word) {
-                add_row(h, m->word + ids[t] * h, 1, x);
-            } else {
-                add_tied_row(m, ids[t], x);
-            }
-            if (m->type) add_row(h, m->type + (types ? types[t] : 0) * h, 1, x);
+            m->words->kind->add_row(m->words, h, ids[t], x);
+            if (m->type) add_row(h, m->type + (types ? types[t] : 0) * h, x);
         }
     }
 }

@@ -87,9 +87,9 @@ void uffb_fff_layer(uffb_context *c, const uffb_layer *layer, const float *x, fl
     for (int64_t k = 0; k < a->trees; k++) {
         const int64_t first = k * m->nodes;
         pass p = {.context = c, .task_tokens = block, .top = choose_top(a, tokens), .x = x, .y = y, .ldp = size};
-        p.tree =
-            (uffb_tree){a->depth, a->hidden, uffb_rows_from(layer->fff_in, first * a->hidden),
-                        layer->fff_bias ? layer->fff_bias + first : NULL, uffb_rows_from(layer->fff_out, first * a->hidden)};
+        p.tree = (uffb_tree){a->depth, a->hidden, uffb_rows_from(uffb_nodes_of(&layer->fff_in), first * a->hidden),
+                             layer->fff_bias ? layer->fff_bias + first : NULL,
+                             uffb_rows_from(uffb_nodes_of(&layer->fff_out), first * a->hidden)};
         p.nodes = nodes + k * (a->depth + 1);
         p.logits = logits + k * (a->depth + 1);
         p.order = order;

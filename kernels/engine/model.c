@@ -11,11 +11,10 @@
 
 typedef struct uffb_slot {
     uffb_tensor_info info;
-    const float **data;    /* where f32 goes, */
-    uffb_linear *linear;   /* integers, for what is wanted in panels, */
-    const uint16_t **half; /* or f16, for what is wanted so, */
-    uffb_node_rows *nodes; /* or f32 or bf16, for rows of an FFF layer */
-    void *owned;
+    const float **data;    /* where f32 goes; */
+    uffb_weights *weights; /* or a matrix of any kind for `purpose` */
+    int32_t purpose;       /* UFFB_FOR_... */
+    void *owned, *derived;
 } slot;
 
 int uffb_fff_walks(const uffb_arch *arch) { return arch->feedforward == UFFB_FFN_FFF && arch->depth > 3; }
@@ -108,15 +107,22 @@ static void add_vector(uffb_model *m, slot *table, int64_t layer, const char *fo
     add(m, table, layer, format, 1, size, UFFB_ROWS, required, data);
 }
 
+static void add_weights(uffb_model *m, slot *table, int64_t layer, const char *format, int64_t rows, int64_t cols,
+                        int32_t required, int32_t purpose, uffb_weights *weights) {
+    add(m, table, layer, format, rows, cols, uffb_kind_for(purpose, -1)->layout, required, NULL);
+    if (!table) return;
+    table[m->slots - 1].weights = weights;
+    table[m->slots - 1].purpose = purpose;
+}
+
 static void add_linear(uffb_model *m, slot *table, int64_t layer, const char *weight, const char *bias, int64_t rows,
                        int64_t cols, uffb_linear *linear) {
     char scale[40];
     linear->rows = rows;
     linear->cols = cols;
-    add(m, table, layer, weight, rows, cols, UFFB_PANELS, REQUIRED, &linear->weight);
-    if (table) table[m->slots - 1].linear = linear;
+    add_weights(m, table, layer, weight, rows, cols, REQUIRED, UFFB_FOR_PRODUCTS, &linear->weights);
     snprintf(scale, sizeof scale, "%s.scale", weight);
-    add_vector(m, table, layer, scale, rows, !REQUIRED, &linear->i8.scale);
+    add_vector(m, table, layer, scale, rows, !REQUIRED, &linear->weights.scale);
     if (bias) add_vector(m, table, layer, bias, rows, !REQUIRED, &linear->bias);
 }
 
@@ -124,13 +130,11 @@ static void add_decoder(uffb_model *m, slot *table, const char *weight) {
     char rows[40];
     add_linear(m, table, 0, weight, NULL, m->arch.vocab, m->arch.hidden, &m->decoder);
     snprintf(rows, sizeof rows, "%s.rows", weight);
-    add(m, table, 0, rows, m->arch.vocab, m->arch.hidden, UFFB_ROWS, !REQUIRED, NULL);
-    if (table) table[m->slots - 1].half = &m->decoder_rows;
+    add_weights(m, table, 0, rows, m->arch.vocab, m->arch.hidden, !REQUIRED, UFFB_FOR_EXACT, &m->decoder_rows);
 }
 
-static void add_nodes(uffb_model *m, slot *table, int64_t layer, const char *format, uffb_node_rows *nodes) {
-    add(m, table, layer, format, m->arch.trees * m->nodes, m->arch.hidden, UFFB_ROWS, REQUIRED, NULL);
-    if (table) table[m->slots - 1].nodes = nodes;
+static void add_nodes(uffb_model *m, slot *table, int64_t layer, const char *format, uffb_weights *nodes) {
+    add_weights(m, table, layer, format, m->arch.trees * m->nodes, m->arch.hidden, REQUIRED, UFFB_FOR_TREES, nodes);
 }
 
 static void add_norm(uffb_model *m, slot *table, int64_t layer, const char *weight, const char *bias, uffb_affine *norm) {
@@ -162,7 +166,7 @@ static void add_tensors(uffb_model *m, slot *table) {
     if (a->tied) {
         add_decoder(m, table, "embed.word");
     } else {
-        add(m, table, 0, "embed.word", a->vocab, h, UFFB_ROWS, REQUIRED, &m->word);
+        add_weights(m, table, 0, "embed.word", a->vocab, h, REQUIRED, UFFB_FOR_WORDS, &m->word);
     }
     if (a->positions == UFFB_LEARNED) {
         add(m, table, 0, "embed.position", a->max_length + a->position_offset, h, UFFB_ROWS, REQUIRED, &m->position);
@@ -231,18 +235,17 @@ int32_t uffb_model_new(const uffb_arch *arch, uffb_model **model) {
 
 void uffb_model_free(uffb_model *m) {
     if (!m) return;
-    for (int64_t i = 0; m->slot && i < m->slots; i++) free(m->slot[i].owned);
+    for (int64_t i = 0; m->slot && i < m->slots; i++) {
+        free(m->slot[i].owned);
+        free(m->slot[i].derived);
+    }
     free(m->slot);
     free(m->layers);
     free(m->sinusoids);
     free(m);
 }
 
-static int has_integers(const slot *s) { return s->linear && (s->linear->i8.panels || s->linear->i16.panels); }
-
-static int is_present(const slot *s) {
-    return (s->data && *s->data) || (s->half && *s->half) || (s->nodes && s->nodes->data) || has_integers(s);
-}
+static int is_present(const slot *s) { return s->weights ? s->weights->kind != NULL : *s->data != NULL; }
 
 int64_t uffb_model_tensor_count(const uffb_model *m) { return m ? m->slots : 0; }
 
@@ -260,46 +263,31 @@ static slot *find(uffb_model *m, const char *name) {
     return NULL;
 }
 
-/* Sums of 255 * 127 over more columns than this could overflow. */
-#define MAX_COLS_I8 65536
-
-static int32_t set_i8(slot *s, const int8_t *panels) {
-    const uffb_tensor_info *info = &s->info;
-    if (info->cols > MAX_COLS_I8) return uffb_fail(UFFB_INVALID, "%s has too many columns for 8-bit integers", info->name);
-    int32_t *sums = s->owned = uffb_allocate((uint64_t)info->rows * sizeof *sums);
-    if (!sums) return uffb_fail(UFFB_NO_MEMORY, "no memory for the sums of %s", info->name);
-    const int64_t quads = (info->cols + 3) / 4;
-    for (int64_t row = 0; row < info->rows; row++) {
-        const int8_t *q = panels + row / UFFB_PANEL * quads * 4 * UFFB_PANEL + row % UFFB_PANEL * 4;
-        sums[row] = 0;
-        for (int64_t l = 0; l < quads; l++, q += 4 * UFFB_PANEL) sums[row] += q[0] + q[1] + q[2] + q[3];
-    }
-    s->linear->i8.panels = panels;
-    s->linear->i8.sum = sums;
-    return UFFB_OK;
-}
-
-static int32_t set_i16(slot *s, const int16_t *panels, uint64_t bytes) {
-    if ((uintptr_t)panels % sizeof *panels) {
-        s->owned = uffb_allocate(bytes);
-        if (!s->owned)
-            return uffb_fail(UFFB_NO_MEMORY, "no memory for %s: %llu bytes", s->info.name, (unsigned long long)bytes);
-        memcpy(s->owned, panels, bytes);
-        panels = s->owned;
-    }
-    s->linear->i16.panels = panels;
-    return UFFB_OK;
-}
-
-/* Where a tensor that is no integers goes. */
-static void put(slot *s, const void *data, int32_t dtype) {
-    if (s->nodes) {
-        *s->nodes = (uffb_node_rows){data, dtype};
-    } else if (s->half) {
-        *s->half = data;
+static void put(slot *s, const uffb_kind *kind, const void *data) {
+    if (s->weights) {
+        s->weights->kind = kind;
+        s->weights->data = data;
+        s->weights->sum = NULL;
     } else {
         *s->data = data;
     }
+}
+
+static int32_t derive(slot *s) {
+    const uffb_tensor_info *info = &s->info;
+    const uint64_t bytes = s->weights->kind->derived_bytes(info->rows, info->cols);
+    if (!bytes) {
+        put(s, NULL, NULL);
+        return uffb_fail(UFFB_INVALID, "%s has too many columns, %lld, for integers of this width", info->name,
+                         (long long)info->cols);
+    }
+    s->derived = uffb_allocate(bytes);
+    if (!s->derived) {
+        put(s, NULL, NULL);
+        return uffb_fail(UFFB_NO_MEMORY, "no memory for the sums of %s", info->name);
+    }
+    s->weights->kind->derive(s->weights, info->rows, info->cols, s->derived);
+    return UFFB_OK;
 }
 
 int32_t uffb_model_tensor_set(uffb_model *m, const char *name, const void *data, uint64_t bytes, int32_t dtype,
@@ -315,22 +303,14 @@ int32_t uffb_model_tensor_set(uffb_model *m, const char *name, const void *data,
         return uffb_fail(UFFB_INVALID, "%s: [%lld, %lld] needs %llu bytes, not %llu", info->name, (long long)info->rows,
                          (long long)info->cols, (unsigned long long)want, (unsigned long long)bytes);
     }
-    const int integers = dtype == UFFB_I8 || dtype == UFFB_I16;
-    if (integers && !s->linear) return uffb_fail(UFFB_INVALID, "%s cannot be given as integers", info->name);
+    const uffb_kind *kind = s->weights ? uffb_kind_for(s->purpose, dtype) : NULL, *quantised = uffb_quantised_kind(dtype);
+    if (quantised && kind != quantised) return uffb_fail(UFFB_INVALID, "%s cannot be given as integers", info->name);
+    put(s, NULL, NULL);
     free(s->owned);
-    s->owned = NULL;
-    put(s, NULL, UFFB_F32);
-    if (s->linear) {
-        s->linear->i8.panels = NULL;
-        s->linear->i16.panels = NULL;
-    }
-    if (dtype == UFFB_I8) return set_i8(s, data);
-    if (dtype == UFFB_I16) return set_i16(s, data, bytes);
-    const int32_t wanted = s->half ? UFFB_F16 : s->nodes && dtype == UFFB_BF16 ? UFFB_BF16 : UFFB_F32;
-    if (dtype == wanted && layout == info->layout && (uintptr_t)data % (wanted == UFFB_F32 ? 4 : 2) == 0) {
-        put(s, data, wanted);
-        return UFFB_OK;
-    }
+    free(s->derived);
+    s->owned = s->derived = NULL;
+    const int32_t wanted = kind ? kind->dtype : UFFB_F32, wanted_layout = kind ? kind->layout : info->layout;
+    const int same = dtype == wanted && layout == wanted_layout;
     if (dtype == UFFB_F64 || (wanted == UFFB_F16 && dtype != wanted)) {
         const double value = uffb_out_of_range(bytes, data, dtype, wanted);
         if (value != 0) {
@@ -338,13 +318,20 @@ int32_t uffb_model_tensor_set(uffb_model *m, const char *name, const void *data,
                              wanted == UFFB_F16 ? "f16" : "f32");
         }
     }
-    uint64_t size = uffb_tensor_bytes(info->rows, info->cols, wanted, info->layout);
-    void *converted = s->owned = uffb_allocate(size);
-    if (!converted) return uffb_fail(UFFB_NO_MEMORY, "no memory for %s: %llu bytes", info->name, (unsigned long long)size);
-    int32_t status =
-        uffb_tensor_convert(info->rows, info->cols, data, bytes, dtype, layout, converted, size, wanted, info->layout);
-    if (!status) put(s, converted, wanted);
-    return status;
+    if (!same || (uintptr_t)data % (uintptr_t)(kind ? kind->boundary : 4)) {
+        const uint64_t size = uffb_tensor_bytes(info->rows, info->cols, wanted, wanted_layout);
+        s->owned = uffb_allocate(size);
+        if (!s->owned) return uffb_fail(UFFB_NO_MEMORY, "no memory for %s: %llu bytes", info->name, (unsigned long long)size);
+        if (same) {
+            memcpy(s->owned, data, size);
+        } else {
+            const int32_t status =
+                uffb_tensor_convert(info->rows, info->cols, data, bytes, dtype, layout, s->owned, size, wanted, wanted_layout);
+            if (status) return status;
+        }
+    }
+    put(s, kind, s->owned ? s->owned : data);
+    return kind && kind->derive ? derive(s) : UFFB_OK;
 }
 
 /* The table of "Attention is all you need", section 3.5. */
@@ -376,11 +363,14 @@ int32_t uffb_model_ready(uffb_model *m) {
     for (int64_t i = 0; i < m->slots; i++) {
         const slot *s = &m->slot[i];
         if (s->info.required && !is_present(s)) return uffb_fail(UFFB_INVALID, "the model lacks %s", s->info.name);
-        if (!has_integers(s)) continue;
-        if (!s->linear->i8.scale) return uffb_fail(UFFB_INVALID, "the model lacks %s.scale", s->info.name);
-        s->linear->i16.scale = s->linear->i8.scale;
-        m->has_integers = 1;
+        if (!s->weights || !uffb_is_quantised(s->weights)) continue;
+        if (!s->weights->scale) return uffb_fail(UFFB_INVALID, "the model lacks %s.scale", s->info.name);
+        const uffb_kind *kind = s->weights->kind;
+        const int64_t input_bytes = uffb_input_cols(kind, s->info.cols) * kind->input_bytes;
+        if (input_bytes > m->input_bytes) m->input_bytes = input_bytes;
     }
+    m->words = !m->arch.tied ? &m->word : &m->decoder.weights;
+    if (m->arch.tied && uffb_is_quantised(m->words) && m->decoder_rows.kind) m->words = &m->decoder_rows;
     if (m->arch.positions == UFFB_SINUSOIDAL) {
         int32_t status = make_sinusoids(m);
         if (status) return status;

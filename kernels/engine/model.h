@@ -2,17 +2,15 @@
 #ifndef UFFB_MODEL_H
 #define UFFB_MODEL_H
 
-#include "../ops/ops.h"
+#include "weights/weights.h"
 
 #include <stddef.h>
 
 /* A dense projection of [cols] to [rows]: y = weight x + bias. */
 typedef struct uffb_linear {
     int64_t rows, cols;
-    const float *weight; /* panels, or NULL when i8 or i16 has them */
-    const float *bias;   /* [rows] or NULL */
-    uffb_weights_i8 i8;  /* whose scale is the one given, for i16 as well */
-    uffb_weights_i16 i16;
+    uffb_weights weights;
+    const float *bias; /* [rows] or NULL */
 } uffb_linear;
 
 typedef struct uffb_affine {
@@ -26,7 +24,7 @@ typedef struct uffb_layer {
     uffb_linear ffn_in, ffn_out;
     /* FFF, when it walks its trees (uffb_fff_walks): node-major rows. A shallow FFF computes all its nodes instead, with ffn_in
      * [trees*nodes, hidden] and ffn_out [hidden, trees*nodes]. */
-    uffb_node_rows fff_in, fff_out;
+    uffb_weights fff_in, fff_out;
     const float *fff_bias;
 } uffb_layer;
 
@@ -35,15 +33,16 @@ struct uffb_model {
     uffb_arch arch;
     int64_t nodes; /* of one tree */
     int32_t ready;
-    int32_t has_integers;  /* some projection has 8-bit or 16-bit weights */
-    const float *word;     /* [vocab, hidden] rows; NULL when tied: then the decoder has them */
-    const float *position; /* learned, or the sinusoid table times its scale: [max_length + position_offset, hidden] */
+    int64_t input_bytes;       /* the longest row of quantised inputs that its weights take; 0: none do */
+    uffb_weights word;         /* [vocab, hidden], unless it is tied: then the decoder has them */
+    const uffb_weights *words; /* what embeddings are read from; once ready */
+    const float *position;     /* learned, or the sinusoid table times its scale: [max_length + position_offset, hidden] */
     const float *position_scale, *type;
     float *sinusoids;
     uffb_affine embed_norm, final_norm, mlm_norm;
     uffb_layer *layers;
     uffb_linear mlm_dense, decoder, pool_dense, classes;
-    const uint16_t *decoder_rows; /* f16 [vocab, hidden], or NULL */
+    uffb_weights decoder_rows; /* [vocab, hidden], beside a quantised decoder */
     int64_t slots;
     struct uffb_slot *slot;
 };
@@ -51,7 +50,7 @@ struct uffb_model {
 /* Another library, that of kernels/cuda, reads models that the engine made. Builds whose models differ differ here, too. */
 #define UFFB_MODEL_LAYOUT                                                                                                      \
     (((uint64_t)sizeof(struct uffb_model) * 8191 + sizeof(uffb_layer)) * 8191 + sizeof(uffb_linear) * 31 +                     \
-     offsetof(uffb_layer, fff_in))
+     sizeof(uffb_kind) * 31 + offsetof(uffb_layer, fff_in))
 
 /* Whether FFF layers walk their trees token by token. Up to depth 3 it is faster to compute all nodes in one GEMM and keep the
  * path: a walked node costs about 6.5 times a GEMM's (kernels/PERFORMANCE.md), and 15 nodes are less than 6.5 times 4. */
@@ -60,16 +59,10 @@ int uffb_fff_walks(const uffb_arch *arch);
 /* Fixed positions, before their scale: table [positions, hidden]. */
 void uffb_sinusoids(int64_t positions, int64_t hidden, float *table);
 
-/* `count` rows of `hidden` in f32. */
-static inline int32_t uffb_widen_rows(uffb_node_rows rows, int64_t count, int64_t hidden, float *out) {
-    return uffb_tensor_convert(count, hidden, rows.data, uffb_tensor_bytes(count, hidden, rows.dtype, UFFB_ROWS), rows.dtype,
-                               UFFB_ROWS, out, uffb_tensor_bytes(count, hidden, UFFB_F32, UFFB_ROWS), UFFB_F32, UFFB_ROWS);
-}
-
 /* A finite number among elements of `dtype` that is infinite in `target`, UFFB_F32 or UFFB_F16; 0 without one. */
 double uffb_out_of_range(uint64_t bytes, const void *data, int32_t dtype, int32_t target);
 
-/* out [n] = half [n], f16 as f32 */
-void uffb_widen(int64_t n, const uint16_t *half, float *out);
+/* Rows of trees as kernels take them. */
+static inline uffb_node_rows uffb_nodes_of(const uffb_weights *w) { return (uffb_node_rows){w->data, w->kind->dtype}; }
 
 #endif

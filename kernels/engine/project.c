@@ -1,6 +1,8 @@
 /* Row-wise stages, spread over threads: dense projections, LayerNorm, activations. */
 #include "context.h"
 
+#include <stddef.h>
+
 /* Rows of one GEMM task: whole register tiles of every ISA, and few enough that they stay in L2 while the panels go by. */
 #define ROW_CHUNK 140
 /* Rows of one task of the cheap stages. */
@@ -13,9 +15,11 @@ typedef struct {
     const float *a;
     float *c;
     int32_t accumulate;
-    void *q; /* inputs [tokens, ldq] as integers of 8 or 16 bits, and their scales, when the weights are such */
-    float *q_scale;
-    int64_t ldq;
+    /* [tokens, ld_inputs]: a, or what the weights' kind makes of it, with scales */
+    const void *inputs;
+    int64_t ld_inputs;
+    void *quantised;
+    float *scale;
 } projection;
 
 static int64_t part(int64_t whole, int64_t parts, int64_t index) { return whole * index / parts; }
@@ -24,6 +28,7 @@ static void project_task(void *arg, int64_t task, int32_t thread) {
     (void)thread;
     const projection *p = arg;
     const uffb_linear *w = p->linear;
+    const uffb_kind *kind = w->weights.kind;
     /* Pairs of panels, since a tile may be two panels wide. */
     int64_t pairs = (w->rows + 2 * UFFB_PANEL - 1) / (2 * UFFB_PANEL);
     int64_t row = part(p->tokens, p->row_chunks, task % p->row_chunks);
@@ -31,44 +36,40 @@ static void project_task(void *arg, int64_t task, int32_t thread) {
     int64_t col = part(pairs, p->panel_chunks, task / p->row_chunks) * 2 * UFFB_PANEL;
     int64_t col_end = part(pairs, p->panel_chunks, task / p->row_chunks + 1) * 2 * UFFB_PANEL;
     if (col_end > w->rows) col_end = w->rows;
-    const float *bias = w->bias ? w->bias + col : w->bias;
-    float *c = p->c + row * p->ldc + col;
-    if (w->i8.panels) {
-        const uffb_weights_i8 part = {w->i8.panels + col * p->ldq, w->i8.scale + col, w->i8.sum + col};
-        p->ops->gemm_i8(end - row, col_end - col, w->cols, (const uint8_t *)p->q + row * p->ldq, p->ldq, p->q_scale + row,
-                        &part, bias, c, p->ldc, p->accumulate);
-    } else if (w->i16.panels) {
-        const uffb_weights_i16 part = {w->i16.panels + col * p->ldq, w->i16.scale + col};
-        p->ops->gemm_i16(end - row, col_end - col, w->cols, (const int16_t *)p->q + row * p->ldq, p->ldq, p->q_scale + row,
-                         &part, bias, c, p->ldc, p->accumulate);
-    } else {
-        p->ops->gemm(end - row, col_end - col, w->cols, p->a + row * p->lda, p->lda, w->weight + col * w->cols, bias, c, p->ldc,
-                     p->accumulate);
-    }
+    const uffb_product product = {.m = end - row,
+                                  .n = col_end - col,
+                                  .k = w->cols,
+                                  .a = (const char *)p->inputs + row * p->ld_inputs * kind->input_bytes,
+                                  .lda = p->ld_inputs,
+                                  .a_scale = p->scale ? p->scale + row : NULL,
+                                  .bias = w->bias ? w->bias + col : NULL,
+                                  .c = p->c + row * p->ldc + col,
+                                  .ldc = p->ldc,
+                                  .accumulate = p->accumulate};
+    kind->multiply(p->ops, &w->weights, col, &product);
 }
 
 static void quantise_task(void *arg, int64_t task, int32_t thread) {
     (void)thread;
     const projection *p = arg;
+    const uffb_kind *kind = p->linear->weights.kind;
     const int64_t first = task * ROWS_A_TASK, left = p->tokens - first;
-    const int64_t rows = left < ROWS_A_TASK ? left : ROWS_A_TASK;
-    const float *a = p->a + first * p->lda;
-    if (p->linear->i8.panels) {
-        p->ops->quantise_i8(rows, p->linear->cols, a, p->lda, (uint8_t *)p->q + first * p->ldq, p->ldq, p->q_scale + first);
-    } else {
-        p->ops->quantise_i16(rows, p->linear->cols, a, p->lda, (int16_t *)p->q + first * p->ldq, p->ldq, p->q_scale + first);
-    }
+    kind->quantise(p->ops, left < ROWS_A_TASK ? left : ROWS_A_TASK, p->linear->cols, p->a + first * p->lda, p->lda,
+                   (char *)p->quantised + first * p->ld_inputs * kind->input_bytes, p->ld_inputs, p->scale + first);
 }
 
 void uffb_project(uffb_context *context, int64_t tokens, const uffb_linear *linear, const float *a, int64_t lda, float *c,
                   int64_t ldc, int32_t accumulate) {
     projection p = {.ops = context->ops, .tokens = tokens, .linear = linear, .a = a, .lda = lda, .c = c, .ldc = ldc};
     p.accumulate = accumulate;
-    p.q = context->quantised;
-    p.q_scale = context->quantised_scale;
-    p.ldq = linear->i8.panels ? (linear->cols + 3) / 4 * 4 : (linear->cols + 1) / 2 * 2;
-    if (linear->i8.panels || linear->i16.panels)
+    p.inputs = a;
+    p.ld_inputs = lda;
+    if (uffb_is_quantised(&linear->weights)) {
+        p.inputs = p.quantised = context->quantised;
+        p.scale = context->quantised_scale;
+        p.ld_inputs = uffb_input_cols(linear->weights.kind, linear->cols);
         uffb_parallel(context->team, (tokens + ROWS_A_TASK - 1) / ROWS_A_TASK, quantise_task, &p);
+    }
     p.row_chunks = (tokens + ROW_CHUNK - 1) / ROW_CHUNK;
     p.panel_chunks = 1;
     if (context->threads > 1) {

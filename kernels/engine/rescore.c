@@ -3,10 +3,8 @@
 #include "context.h"
 
 #define CANDIDATES 8
-/* Logits that are compared at once with the least of the candidates, and sums that an exact logit is made of: enough for
- * compilers to make vectors of, and the same for every CPU. */
+/* Logits that are compared at once with the least of the candidates: enough for compilers to make vectors of. */
 #define BLOCK 64
-#define LANES 16
 
 typedef struct {
     const uffb_model *model;
@@ -36,40 +34,24 @@ static int64_t find_best(int64_t vocab, const float *logits, int64_t best[CANDID
     return found;
 }
 
-static float dot(int64_t n, const float *x, const uint16_t *row) {
-    float wide[16 * LANES], sums[LANES] = {0};
-    for (int64_t start = 0; start < n; start += 16 * LANES) {
-        const int64_t count = n - start < 16 * LANES ? n - start : 16 * LANES;
-        uffb_widen(count, row + start, wide);
-        int64_t i = 0;
-        for (; i + LANES <= count; i += LANES) {
-            for (int64_t l = 0; l < LANES; l++) sums[l] += x[start + i + l] * wide[i + l];
-        }
-        for (int64_t l = 0; i + l < count; l++) sums[l] += x[start + i + l] * wide[i + l];
-    }
-    for (int64_t half = LANES / 2; half > 0; half /= 2) {
-        for (int64_t l = 0; l < half; l++) sums[l] += sums[l + half];
-    }
-    return sums[0];
-}
-
 static void rescore_task(void *arg, int64_t row, int32_t thread) {
     (void)thread;
     const job *j = arg;
     const uffb_linear *decoder = &j->model->decoder;
+    const uffb_weights *rows = &j->model->decoder_rows;
     const int64_t hidden = decoder->cols;
     float *logits = j->logits + row * decoder->rows;
     int64_t best[CANDIDATES];
     const int64_t count = find_best(decoder->rows, logits, best);
     for (int64_t i = 0; i < count; i++) {
-        logits[best[i]] = dot(hidden, j->states + row * hidden, j->model->decoder_rows + best[i] * hidden);
+        logits[best[i]] = rows->kind->dot_row(rows, hidden, best[i], j->states + row * hidden);
         if (decoder->bias) logits[best[i]] += decoder->bias[best[i]];
     }
 }
 
 void uffb_rescore(uffb_context *c, int64_t count, const float *states, float *logits) {
     const uffb_model *m = c->model;
-    if (!m->decoder_rows || !(m->decoder.i8.panels || m->decoder.i16.panels)) return;
+    if (!m->decoder_rows.kind || !uffb_is_quantised(&m->decoder.weights)) return;
     job j = {m, states, logits};
     uffb_parallel(c->team, count, rescore_task, &j);
 }

@@ -1,21 +1,14 @@
 /* Matrices as bytes: element types, layouts, and the way from one to another. */
 #include "error.h"
 #include "model.h"
-#include "../ops/gemm/quantise.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t element_bytes[] = {
-    [UFFB_F32] = 4, [UFFB_F16] = 2, [UFFB_BF16] = 2, [UFFB_F64] = 8, [UFFB_I8] = 1, [UFFB_I16] = 2};
+/* Of plain numbers. */
+static const uint64_t element_bytes[] = {[UFFB_F32] = 4, [UFFB_F16] = 2, [UFFB_BF16] = 2, [UFFB_F64] = 8};
 
-static int known_dtype(int32_t dtype) { return dtype >= UFFB_F32 && dtype <= UFFB_I16; }
-
-static int is_integer(int32_t dtype) { return dtype == UFFB_I8 || dtype == UFFB_I16; }
-
-/* Columns that lie together in panels of integers: 4 bytes. */
-static int64_t together(int32_t dtype) { return dtype == UFFB_I8 ? 4 : 2; }
+static int is_plain(int32_t dtype) { return dtype >= UFFB_F32 && dtype <= UFFB_F64; }
 
 static int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
@@ -23,12 +16,15 @@ static int64_t stored_rows(int64_t rows, int32_t layout) { return layout >= UFFB
 
 uint64_t uffb_tensor_bytes(int64_t rows, int64_t cols, int32_t dtype, int32_t layout) {
     uint64_t bytes;
-    if (rows < 1 || cols < 1 || rows > INT64_MAX - UFFB_PANEL || cols > INT64_MAX - 4 || !known_dtype(dtype)) return 0;
-    if (layout < UFFB_ROWS || layout > UFFB_PANELS_I16) return 0;
-    if ((dtype == UFFB_I8) != (layout == UFFB_PANELS_I8) || (dtype == UFFB_I16) != (layout == UFFB_PANELS_I16)) return 0;
-    if (is_integer(dtype)) cols = round_up(cols, together(dtype));
-    if (__builtin_mul_overflow((uint64_t)stored_rows(rows, layout), (uint64_t)cols, &bytes)) return 0;
-    if (__builtin_mul_overflow(bytes, element_bytes[dtype], &bytes) || bytes > INT64_MAX) return 0;
+    if (rows < 1 || cols < 1 || rows > INT64_MAX - UFFB_PANEL || cols > INT64_MAX - 64) return 0;
+    const uffb_kind *quantised = uffb_quantised_kind(dtype);
+    if (quantised ? layout != quantised->layout : !is_plain(dtype) || layout < UFFB_ROWS || layout > UFFB_PANELS) return 0;
+    if (quantised) {
+        bytes = quantised->row_bytes(cols);
+    } else if (__builtin_mul_overflow((uint64_t)cols, element_bytes[dtype], &bytes)) {
+        return 0;
+    }
+    if (__builtin_mul_overflow((uint64_t)stored_rows(rows, layout), bytes, &bytes) || bytes > INT64_MAX) return 0;
     return bytes;
 }
 
@@ -99,7 +95,7 @@ static inline __attribute__((always_inline)) void read_elements(int32_t dtype, c
     }
 }
 
-void uffb_widen(int64_t n, const uint16_t *half, float *out) { read_elements(UFFB_F16, (const uint8_t *)half, 1, n, out); }
+void uffb_to_f32(int32_t dtype, int64_t n, const void *values, float *out) { read_elements(dtype, values, 1, n, out); }
 
 static void write_elements(int32_t dtype, uint8_t *target, int64_t step, int64_t n, const float *in) {
     uint16_t half;
@@ -199,7 +195,7 @@ int32_t uffb_tensor_convert(int64_t rows, int64_t cols, const void *source, uint
     if (!source || !target) return uffb_fail(UFFB_INVALID, "uffb_tensor_convert: no source or no target");
     uint64_t want_source = uffb_tensor_bytes(rows, cols, source_dtype, source_layout);
     uint64_t want_target = uffb_tensor_bytes(rows, cols, target_dtype, target_layout);
-    if (!want_source || !want_target || is_integer(source_dtype) || is_integer(target_dtype))
+    if (!want_source || !want_target || !is_plain(source_dtype) || !is_plain(target_dtype))
         return uffb_fail(UFFB_INVALID, "uffb_tensor_convert: shape, dtype or layout is not valid");
     if (want_source != source_bytes || want_target != target_bytes) {
         return uffb_fail(UFFB_INVALID,
@@ -224,37 +220,23 @@ int32_t uffb_tensor_convert(int64_t rows, int64_t cols, const void *source, uint
     return UFFB_OK;
 }
 
-/* Where column i of a row lies in panels of integers, from where the row starts. */
-static int64_t column_of(int64_t i, int64_t group) { return i / group * group * UFFB_PANEL + i % group; }
-
 int32_t uffb_tensor_quantise(int64_t rows, int64_t cols, const void *source, uint64_t source_bytes, int32_t source_dtype,
                              int32_t source_layout, int32_t dtype, void *panels, uint64_t panels_bytes, float *scale) {
     if (!source || !panels || !scale) return uffb_fail(UFFB_INVALID, "uffb_tensor_quantise: no source or nowhere to put it");
-    if (!is_integer(dtype)) return uffb_fail(UFFB_INVALID, "uffb_tensor_quantise: dtype %d is not one of integers", dtype);
-    const int32_t layout = dtype == UFFB_I8 ? UFFB_PANELS_I8 : UFFB_PANELS_I16;
-    if (is_integer(source_dtype) || uffb_tensor_bytes(rows, cols, source_dtype, source_layout) != source_bytes ||
-        !source_bytes || uffb_tensor_bytes(rows, cols, dtype, layout) != panels_bytes || !panels_bytes) {
+    const uffb_kind *kind = uffb_quantised_kind(dtype);
+    if (!kind) return uffb_fail(UFFB_INVALID, "uffb_tensor_quantise: dtype %d is not one of integers", dtype);
+    if (!is_plain(source_dtype) || uffb_tensor_bytes(rows, cols, source_dtype, source_layout) != source_bytes ||
+        !source_bytes || uffb_tensor_bytes(rows, cols, dtype, kind->layout) != panels_bytes || !panels_bytes) {
         return uffb_fail(UFFB_INVALID, "uffb_tensor_quantise: sizes do not fit a [%lld, %lld] matrix", (long long)rows,
                          (long long)cols);
     }
     float *values = malloc((size_t)cols * sizeof *values);
     if (!values) return uffb_fail(UFFB_NO_MEMORY, "no memory for a row of %lld weights", (long long)cols);
-    const int64_t group = together(dtype), stored = round_up(cols, group);
-    const float levels = dtype == UFFB_I8 ? 127.0f : (float)uffb_most_i16(cols);
     memset(panels, 0, panels_bytes);
     for (int64_t row = 0; row < rows; row++) {
         const uint64_t start = (uint64_t)row_start(row, cols, source_layout) * element_bytes[source_dtype];
         read_elements(source_dtype, (const uint8_t *)source + start, row_step(rows, source_layout), cols, values);
-        const float factor = uffb_quantise_factor(uffb_largest(cols, values), levels, &scale[row]);
-        const int64_t first = row / UFFB_PANEL * stored * UFFB_PANEL + row % UFFB_PANEL * group;
-        for (int64_t i = 0; factor > 0 && i < cols; i++) {
-            const float q = rintf(values[i] * factor);
-            if (dtype == UFFB_I8) {
-                ((int8_t *)panels)[first + column_of(i, 4)] = (int8_t)q;
-            } else {
-                ((int16_t *)panels)[first + column_of(i, 2)] = (int16_t)q;
-            }
-        }
+        kind->pack_row(cols, row, values, panels, &scale[row]);
     }
     free(values);
     return UFFB_OK;

@@ -131,8 +131,9 @@ int32_t uffb_linear_back(uffb_trainer *t, const uffb_train_linear *linear, int64
     for (int64_t i = 0; i < chunks; i++) {
         const int64_t first = part(m, chunks, i);
         uffb_linear transposed = {.rows = n, .cols = part(m, chunks, i + 1) - first};
-        transposed.weight = pack_transposed(t, n, transposed.cols, linear->weight->weight + first * n, n);
-        if (!transposed.weight) return no_memory();
+        transposed.weights.kind = &uffb_f32_panels;
+        transposed.weights.data = pack_transposed(t, n, transposed.cols, linear->weight->weight + first * n, n);
+        if (!transposed.weights.data) return no_memory();
         uffb_project(t->context, rows, &transposed, dy + first, lddy, dx, lddx, accumulate || i > 0);
     }
     return UFFB_OK;

@@ -208,14 +208,6 @@ int32_t uffb_cuda_bench_fill(uffb_cuda_bench *b, int32_t fill, uint64_t seed) {
     return upload_all(b);
 }
 
-/* Rows [rows, cols] of a projection's panels, or its transpose. */
-static int32_t unpack_panels(const float *panels, int64_t rows, int64_t cols, int32_t layout, float *target) {
-    if (uffb_tensor_convert(rows, cols, panels, uffb_tensor_bytes(rows, cols, UFFB_F32, UFFB_PANELS), UFFB_F32, UFFB_PANELS,
-                            target, uffb_tensor_bytes(rows, cols, UFFB_F32, layout), UFFB_F32, layout))
-        return uffb_cuda_fail(UFFB_INVALID, "a [%lld, %lld] matrix cannot be unpacked", (long long)rows, (long long)cols);
-    return UFFB_OK;
-}
-
 int32_t uffb_cuda_bench_fill_from(uffb_cuda_bench *b, const uffb_model *model, int64_t layer, int64_t tokens,
                                   const float *input) {
     if (!b || !model || !input || tokens < 1)
@@ -229,17 +221,15 @@ int32_t uffb_cuda_bench_fill_from(uffb_cuda_bench *b, const uffb_model *model, i
     }
     const uffb_layer &l = model->layers[layer];
     const float *bias = l.fff_bias ? l.fff_bias : l.ffn_in.bias;
-    int32_t status = UFFB_OK;
-    if (l.fff_in.data) {
-        if (uffb_widen_rows(l.fff_in, b->rows, h, b->in) || uffb_widen_rows(l.fff_out, b->rows, h, b->out))
-            return uffb_cuda_fail(UFFB_INVALID, "the rows of layer %lld cannot be widened", (long long)layer);
-    } else if (l.ffn_in.weight && l.ffn_out.weight) { /* a shallow one */
-        status = unpack_panels(l.ffn_in.weight, b->rows, h, UFFB_ROWS, b->in);
-        if (!status) status = unpack_panels(l.ffn_out.weight, h, b->rows, UFFB_COLUMNS, b->out);
-    } else {
-        status = uffb_cuda_fail(UFFB_UNSUPPORTED, "layer %lld has 8-bit weights; give the model in f32", (long long)layer);
-    }
-    if (status) return status;
+    const bool walks = l.fff_in.kind != NULL;
+    const uffb_weights *in = walks ? &l.fff_in : &l.ffn_in.weights, *out = walks ? &l.fff_out : &l.ffn_out.weights;
+    if (uffb_is_quantised(in) || uffb_is_quantised(out))
+        return uffb_cuda_fail(UFFB_UNSUPPORTED, "layer %lld is in integers; give the model in f32", (long long)layer);
+    /* Of trees that are not walked, the way out is a projection: the transpose of rows a node. */
+    if (in->kind->unpack(in, b->rows, h, UFFB_F32, UFFB_ROWS, b->in) ||
+        (walks ? out->kind->unpack(out, b->rows, h, UFFB_F32, UFFB_ROWS, b->out)
+               : out->kind->unpack(out, h, b->rows, UFFB_F32, UFFB_COLUMNS, b->out)))
+        return uffb_cuda_fail(UFFB_INVALID, "the weights of layer %lld cannot be unpacked", (long long)layer);
     for (int64_t i = 0; i < b->rows; i++) b->bias[i] = bias ? bias[i] : 0.0f;
     for (int64_t t = 0; t < b->shape.inputs; t++) memcpy(b->x + t * h, input + t % tokens * h, (size_t)h * sizeof *b->x);
     return upload_all(b);

@@ -89,6 +89,7 @@ ar rcs "$dir/all.a" $shared $engine/*.o
 
 # shellcheck disable=SC2086
 "$cxx" $sanitize -pthread -shared -Wl,-Bsymbolic $parts $engine/engine-batch.o $engine/engine-error.o $engine/engine-tensor.o \
+    $engine/engine-weights-*.o \
     -lm -ldl -o build/test/libuffb_cuda_cpu.so.$$
 mv build/test/libuffb_cuda_cpu.so.$$ build/test/libuffb_cuda_cpu.so
 
