@@ -496,6 +496,7 @@ export const PROTOTYPES = {
   uffb_cpu_count: "int32_t uffb_cpu_count(void)",
   uffb_compiler: "const char *uffb_compiler(void)",
   uffb_interrupt_watch: "int32_t uffb_interrupt_watch(int32_t milliseconds)",
+  uffb_interrupt_heard: "int32_t uffb_interrupt_heard(void)",
   uffb_interrupt_remove: "int32_t uffb_interrupt_remove(const char *path, int32_t remove)",
   uffb_model_new: "int32_t uffb_model_new(const uffb_arch *arch, _Out_ uffb_model **model)",
   uffb_model_free: "void uffb_model_free(uffb_model *model)",
@@ -606,6 +607,11 @@ export interface Functions {
    * timer. Nothing else in this library ends a process.
    */
   uffb_interrupt_watch(milliseconds: number): number;
+  /**
+   * Says that the signal was heard and that the caller ends its work in its own time: the process is not
+   * ended for it, and the next signal is as the first.
+   */
+  uffb_interrupt_heard(): number;
   /**
    * Names a file or an empty folder to be removed then, at most 16 at a time; with `remove` 0 it is to stay.
    * Not for two threads at once.

@@ -1,4 +1,4 @@
-import { native } from "./library.ts";
+import { checked, native } from "./library.ts";
 
 /** The instruction sets that this CPU and build can run, best first. */
 export function isas(): string[] {
@@ -18,4 +18,9 @@ export function cpuCount(): number {
 /** The compiler that built the engine, for reports. */
 export function compiler(): string {
   return native().uffb_compiler();
+}
+
+/** Says that a signal was heard and its work is being brought to an end: without that the engine ends the process soon after a signal. */
+export function signalHeard(): void {
+  checked((library) => library.uffb_interrupt_heard());
 }

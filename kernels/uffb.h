@@ -149,6 +149,9 @@ UFFB_API const char *uffb_compiler(void);
  * what uffb_interrupt_remove named is removed and it exits with 128 plus the signal's number. A signal that is ignored stays
  * so. Takes SIGALRM and the real-time interval timer. Nothing else in this library ends a process. */
 UFFB_API int32_t uffb_interrupt_watch(int32_t milliseconds);
+/* Says that the signal was heard and that the caller ends its work in its own time: the process is not ended for it, and the
+ * next signal is as the first. */
+UFFB_API int32_t uffb_interrupt_heard(void);
 /* Names a file or an empty folder to be removed then, at most 16 at a time; with `remove` 0 it is to stay. Not for two threads
  * at once. */
 UFFB_API int32_t uffb_interrupt_remove(const char *path, int32_t remove);

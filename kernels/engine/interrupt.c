@@ -73,6 +73,13 @@ int32_t uffb_interrupt_watch(int32_t milliseconds) {
     return UFFB_OK;
 }
 
+int32_t uffb_interrupt_heard(void) {
+    const struct itimerval never = {0};
+    if (setitimer(ITIMER_REAL, &never, NULL) != 0) return uffb_fail(UFFB_INVALID, "the timer: %s", strerror(errno));
+    atomic_store(&asked, 0);
+    return UFFB_OK;
+}
+
 int32_t uffb_interrupt_remove(const char *path, int32_t remove) {
     const size_t bytes = path ? strlen(path) + 1 : 0;
     if (bytes < 2 || bytes > PATH_BYTES) return uffb_fail(UFFB_INVALID, "path is empty or too long");
