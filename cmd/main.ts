@@ -40,8 +40,12 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     load: () => import("./verify.ts"),
   },
   glue: {
-    description: "Evaluate a fine-tuned checkpoint on GLUE and SuperGLUE, or compare two",
+    description: "Fine-tune and evaluate a model on GLUE and SuperGLUE, or compare two",
     load: () => import("./glue.ts"),
+  },
+  finetune: {
+    description: "Train a classifier on your own labelled texts",
+    load: () => import("./finetune.ts"),
   },
   bench: {
     description: "Time fast feedforward layers and encoders against the fastest dense ones",

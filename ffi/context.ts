@@ -31,6 +31,11 @@ const POOLINGS = {
 } as const;
 export type Pooling = keyof typeof POOLINGS;
 
+/** The name of UFFB_POOL_FIRST and so on. */
+export function poolingName(code: number): Pooling {
+  return (Object.keys(POOLINGS) as Pooling[]).find((name) => POOLINGS[name] === code)!;
+}
+
 /** @throws InvalidError when the sizes of a batch's arrays do not fit together */
 export function checkBatch({ offsets, ids, types }: Batch): void {
   const sequences = offsets.length - 1;

@@ -53,26 +53,33 @@ export async function openModel(path?: string): Promise<Model> {
     native[Symbol.dispose]();
     throw error;
   }
+  return {
+    config,
+    native,
+    source,
+    warnings: notFiniteWarnings(source, findNotFinite(checkpoint, bindings)),
+    ...tokenizerOf(checkpoint),
+    sentence: () => readSentenceSettings(checkpoint, config.arch.hidden),
+    [Symbol.dispose]: () => native[Symbol.dispose](),
+  };
+}
+
+/** A checkpoint's tokenizer, read when first asked for. */
+export function tokenizerOf(checkpoint: Checkpoint): Pick<Model, "tokenizer" | "optionalTokenizer"> {
   let tokenizer: Tokenizer | undefined;
   const optionalTokenizer = () => {
     tokenizer ??= loadTokenizer(checkpoint.file);
     return tokenizer;
   };
   return {
-    config,
-    native,
-    source,
-    warnings: notFiniteWarnings(source, findNotFinite(checkpoint, bindings)),
     optionalTokenizer,
-    sentence: () => readSentenceSettings(checkpoint, config.arch.hidden),
     tokenizer() {
       const found = optionalTokenizer();
       if (found) return found;
       throw new UffbError(
-        `${source}: has no tokenizer.json, which reading text needs; add the model's own, or give --ids`,
+        `${checkpoint.source}: has no tokenizer.json, which reading text needs; add the model's own, or give --ids`,
       );
     },
-    [Symbol.dispose]: () => native[Symbol.dispose](),
   };
 }
 

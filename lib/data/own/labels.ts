@@ -47,7 +47,7 @@ export function findLabels(
   const found = kind ?? guessKind(values);
   if (found === "regression") {
     const scores = new Set(values.map(toNumber));
-    if (scores.size < 2)
+    if (scores.size < 2 && !scores.has(Number.NaN))
       throw new UffbError(
         `${source}: every row has the score ${shown(values[0])}; there is nothing to learn`,
       );

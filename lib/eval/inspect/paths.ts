@@ -106,6 +106,26 @@ export async function measurePaths(
   return { ...usage, depth, layers: counters.map((counter, layer) => counter.usage(layer)) };
 }
 
+/** How the tokens of one layer spread over its leaves. @param visits [trees][2^(depth+1) - 1], as in LayerUsage */
+export function leafUsage(
+  visits: readonly Float64Array[],
+): Pick<LayerUsage, "entropy" | "deadLeaves" | "leaves"> {
+  let entropy = 0;
+  let deadLeaves = 0;
+  let leaves = 0;
+  for (const tree of visits) {
+    const tokens = tree[0]!;
+    const ends = tree.subarray((tree.length - 1) / 2);
+    leaves += ends.length;
+    for (const count of ends) {
+      const share = count / tokens;
+      if (count === 0) deadLeaves++;
+      else entropy -= share * Math.log2(share);
+    }
+  }
+  return { entropy: Math.abs(entropy) / visits.length, deadLeaves, leaves };
+}
+
 /** Counts what the tokens of one layer visit. */
 export class Counter {
   readonly #visits: Float64Array[];
@@ -143,26 +163,16 @@ export class Counter {
   }
 
   usage(layer: number): LayerUsage {
-    const { trees, depth } = this;
-    const leaves = 2 ** depth;
-    let entropy = 0;
-    let deadLeaves = 0;
+    const { trees } = this;
     let sharedRandom = 0;
     for (const visits of this.#visits) {
       // Two tokens share a node when both visit it: with the probability of one, squared.
       for (const count of visits) sharedRandom += (count / this.#tokens) ** 2;
-      for (const count of visits.subarray(leaves - 1)) {
-        const share = count / this.#tokens;
-        if (count === 0) deadLeaves++;
-        else entropy -= share * Math.log2(share);
-      }
     }
     return {
       layer,
       visits: this.#visits,
-      entropy: Math.abs(entropy) / trees,
-      deadLeaves,
-      leaves: trees * leaves,
+      ...leafUsage(this.#visits),
       sharedNext: this.#pairs === 0 ? Number.NaN : this.#shared / this.#pairs / trees,
       sharedRandom: sharedRandom / trees,
     };

@@ -33,6 +33,7 @@ export function bertEncoder(prefix: string): Role[] {
 export const bert: Family = {
   modelType: "bert",
   encoder: "BertModel",
+  classifier: { architecture: "BertForSequenceClassification" },
   read: (config) =>
     readTransformer(config, BERT_KEYS, {
       architectures: ["BertModel", "BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification"],

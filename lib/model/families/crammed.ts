@@ -132,6 +132,10 @@ export const crammed: Family = {
   modelType: "crammedBERT",
   read,
   emptyPair: true,
+  classifier: {
+    architecture: "ScriptableLMForSequenceClassification",
+    counts: [["num_labels"], ["arch", "num_labels"]],
+  },
   roles: [
     { engine: "embed.word", stored: "encoder.embedding.word_embedding.weight" },
     {

@@ -9,6 +9,7 @@ const QKV = ["q_lin", "k_lin", "v_lin"];
 export const distilbert: Family = {
   modelType: "distilbert",
   encoder: "DistilBertModel",
+  classifier: { architecture: "DistilBertForSequenceClassification" },
   read: (config) =>
     readTransformer(
       config,

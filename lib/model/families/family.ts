@@ -17,6 +17,8 @@ export interface Family {
   ignored: readonly RegExp[];
   /** Tensors of heads, which a checkpoint may hold beside the one in use. */
   heads?: readonly RegExp[];
+  /** The architecture with a classification head, and where its config.json tells the number of labels, other than by their names. */
+  classifier: { architecture: string; counts?: readonly (readonly string[])[] };
   /** The `architectures` entry for an encoder without head, where the family has one. Then any checkpoint may lack its head. */
   encoder?: string;
   /** A classifier reads the pair template even for one text, with an empty second one. */

@@ -24,6 +24,7 @@ function read(config: Section): Settings {
 export const roberta: Family = {
   modelType: "roberta",
   encoder: "RobertaModel",
+  classifier: { architecture: "RobertaForSequenceClassification" },
   read,
   rename: renamer("roberta.", ["embeddings.", "encoder.", "pooler."], {
     "lm_head.decoder.bias": "lm_head.bias",

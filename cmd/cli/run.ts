@@ -1,0 +1,51 @@
+import { formatSeconds } from "../../lib/base/numbers.ts";
+import { bar } from "../../lib/base/progress.ts";
+import type { FinetuneOptions } from "../../lib/train/finetune.ts";
+import { startLines } from "../../lib/train/report.ts";
+import { metricTitle } from "../../lib/train/validate.ts";
+import { messages } from "./messages.ts";
+import { statusLine } from "./terminal.ts";
+
+/** Shows a training run on stderr: what is to come, a line of progress on a terminal, and each epoch. `clear` takes the line away. */
+export function showRun(): Required<
+  Pick<FinetuneOptions, "onStart" | "onStep" | "onEpoch" | "onEncode" | "onWarning">
+> & { clear(): void } {
+  const line = statusLine();
+  let choosesBest = false;
+  return {
+    clear: () => line.clear(),
+    onStart: (start) => {
+      choosesBest = start.recipe.keep === "best";
+      for (const text of startLines(start)) messages.info(text);
+    },
+    onStep: ({ step, steps, epoch, epochs, loss, tokensPerSecond, secondsLeft }) => {
+      line.show(() => {
+        const rate = `${Math.round(tokensPerSecond).toLocaleString("en-US")} tokens/s`;
+        const left = `${formatSeconds(secondsLeft)} left`;
+        return `epoch ${epoch} of ${epochs}  ${bar(step / steps, 20)}  step ${step} of ${steps}  loss ${loss.toFixed(4)}  ${rate}  ${left}`;
+      });
+    },
+    onEpoch: ({ epoch, train_loss, valid_loss, scores = {}, best }) => {
+      line.clear();
+      const found = Object.entries(scores).map(
+        ([name, value]) => `${metricTitle(name as keyof typeof scores)} ${value.toFixed(4)}`,
+      );
+      const valid = valid_loss === undefined ? [] : [`validation loss ${valid_loss.toFixed(4)}`, ...found];
+      messages.info(
+        [
+          `epoch ${epoch}: loss ${train_loss.toFixed(4)}`,
+          ...valid,
+          ...(best && choosesBest ? ["the best so far"] : []),
+        ].join(", "),
+      );
+    },
+    onEncode: (what, done, total) => {
+      if (done === total) line.clear();
+      else line.show(() => `${what}  ${bar(done / total, 20)}  ${done} of ${total}`);
+    },
+    onWarning: (text) => {
+      line.clear();
+      messages.warn(text);
+    },
+  };
+}

@@ -1,0 +1,110 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { reviewsCsv } from "../testing/finetune.ts";
+
+const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "uffb-finetune-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+writeFileSync(join(folder, "reviews.csv"), reviewsCsv(60));
+
+function start(...line: string[]) {
+  return Bun.spawn([process.execPath, MAIN, ...line], { cwd: folder, stdout: "pipe", stderr: "pipe" });
+}
+
+async function uffb(...line: string[]) {
+  const child = start(...line);
+  const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  return { code: await child.exited, out, err };
+}
+
+const QUICK = ["finetune", "reviews.csv", "--epochs", "2", "--batch", "8", "--lr", "1e-3"];
+
+test("from a CSV to a classifier in a pipeline", async () => {
+  const { code, out, err } = await uffb(...QUICK, "--svg", "curves.svg");
+  expect([code, err]).toEqual([0, expect.stringContaining("reviews-model is there")]);
+  expect(err).toContain('text from column "text", label from column "label"');
+  expect(err).toContain("54 texts to train on, 6 to validate on (held out); 2 classes");
+  expect(out).toContain("label \\ said");
+  expect(readFileSync(join(folder, "curves.svg"), "utf8")).toStartWith("<svg");
+  expect(readFileSync(join(folder, "reviews-model/README.md"), "utf8")).toContain(
+    "uffb finetune reviews.csv --epochs 2 --batch 8 --lr 1e-3 --svg curves.svg",
+  );
+  const answer = await uffb("infer", "--model", "reviews-model", "a lovely story", "a boring mess");
+  expect(answer.out).toMatch(/^1\tgood\t.*\n2\tbad\t/);
+}, 60_000);
+
+test("scores and several labels, in JSON", async () => {
+  const rows = Array.from({ length: 30 }, (_, i) => ({
+    text: `text ${i}`,
+    label: i / 7,
+    tags: i % 3 === 0 ? ["x"] : ["y", "x"],
+  }));
+  writeFileSync(join(folder, "rows.jsonl"), rows.map((row) => JSON.stringify(row)).join("\n"));
+  const quick = ["finetune", "rows.jsonl", "--epochs", "1", "--json", "--text", "text"];
+  const scores = JSON.parse((await uffb(...quick, "--label", "label", "-o", "scores")).out);
+  expect([scores.task, scores.labels, Object.keys(scores.scores)]).toEqual([
+    "regression",
+    [],
+    ["pearson", "spearman"],
+  ]);
+  const several = JSON.parse((await uffb(...quick, "--label", "tags", "-o", "several")).out);
+  expect([several.task, several.labels]).toEqual(["multi-label", ["x", "y"]]);
+  const { out } = await uffb("infer", "--model", "several", "--jsonl", "--", "text 1");
+  expect(JSON.parse(out).scores.map(({ label }: { label: string }) => label)).toEqual(["x", "y"]);
+}, 60_000);
+
+describe("a run that is ended", () => {
+  const weights = (name: string) => readFileSync(join(folder, name, "model.safetensors"));
+
+  /** Waits until the run's log says so. */
+  async function until(output: string, ready: (log: string) => boolean): Promise<void> {
+    const log = join(folder, `${output}.run/log.jsonl`);
+    for (let i = 0; i < 3000; i++) {
+      if (existsSync(log) && ready(readFileSync(log, "utf8"))) return;
+      await Bun.sleep(10);
+    }
+    throw new Error("nothing happened");
+  }
+
+  test("by SIGTERM writes a checkpoint; by kill -9 goes on from it; and ends with the same bits", async () => {
+    const long = [...QUICK.slice(0, 2), "--epochs", "30", "--batch", "8", "--lr", "1e-4"];
+    expect((await uffb(...long, "-o", "whole", "--threads", "2")).code).toBe(0);
+    const first = start(...long, "-o", "ended");
+    await until("ended", (log) => log.length > 0);
+    first.kill("SIGTERM");
+    expect([await first.exited, await first.stderr.text()]).toEqual([
+      130,
+      expect.stringContaining("--resume goes on"),
+    ]);
+    expect(existsSync(join(folder, "ended"))).toBe(false);
+    const second = start(...long, "-o", "ended", "--resume");
+    const before = readFileSync(join(folder, "ended.run/log.jsonl")).length;
+    await until("ended", (log) => log.length > before + 1000);
+    second.kill("SIGKILL");
+    await second.exited;
+    const { code, err } = await uffb(...long, "-o", "ended", "--resume", "--threads", "1");
+    expect([code, err]).toEqual([0, expect.stringMatching(/goes on after step [1-9]/)]);
+    expect(weights("ended").equals(weights("whole"))).toBe(true);
+    expect(existsSync(join(folder, "ended.run"))).toBe(false);
+  }, 120_000);
+});
+
+test.each([
+  [["finetune"], 2, "DATA is missing"],
+  [["finetune", "none.csv"], 1, "none.csv: no such file"],
+  [[...QUICK, "--label", "lable"], 2, "--label lable is no column"],
+  [[...QUICK, "--valid", "a.csv", "--split", "0.2"], 2, "leave --split out"],
+  [[...QUICK, "--metric", "pearson"], 2, "--metric pearson is not for this task"],
+  [[...QUICK, "--task", "regression"], 1, "cannot use line 2"],
+  [[...QUICK, "-o", "x", "--freeze", "1", "--head-only"], 2, "leave --freeze out"],
+  [[...QUICK, "-o", "x", "--model", "nothing"], 1, "nothing: no such file"],
+  [[...QUICK, "-o", "x", "--resume"], 2, "x.run holds no run to go on with"],
+] as const)("refuses %j", async (line, status, message) => {
+  const { code, out, err } = await uffb(...line);
+  expect([code, out]).toEqual([status, ""]);
+  expect(err).toContain(message);
+  expect(existsSync(join(folder, "x.run"))).toBe(false);
+});

@@ -1,0 +1,33 @@
+/** How fast a step can be. */
+import { type Arch, UFFB_FFN_FFF, UFFB_FFN_GLU } from "../../ffi/bindings.ts";
+
+/**
+ * Floating-point operations of one forward pass, a multiplication and an addition being two: of projections, the feedforward layers (of
+ * trees, the nodes on a path) and attention. Embeddings, norms, activations and heads are left out.
+ * @param lengths tokens of each sequence
+ * @param layers how many of them count
+ */
+export function forwardFlops(arch: Readonly<Arch>, lengths: readonly number[], layers = arch.layers): number {
+  const { hidden, width, trees, depth, feedforward } = arch;
+  const rows =
+    feedforward === UFFB_FFN_FFF
+      ? 2 * trees * (depth + 1)
+      : width + (feedforward === UFFB_FFN_GLU ? width / 2 : width);
+  const perToken = 2 * hidden * (4 * hidden + rows);
+  // Scores and weighted sums: each token with each of its sequence.
+  return layers * lengths.reduce((sum, length) => sum + length * (perToken + 4 * length * hidden), 0);
+}
+
+/**
+ * The least time of a step in seconds, were all of it multiplication of matrices at the CPU's peak rate: one forward pass, and for the
+ * layers that are trained twice as much again.
+ * @param rate operations a second
+ */
+export function stepBound(
+  arch: Readonly<Arch>,
+  lengths: readonly number[],
+  rate: number,
+  frozen: number,
+): number {
+  return (forwardFlops(arch, lengths) + 2 * forwardFlops(arch, lengths, arch.layers - frozen)) / rate;
+}

@@ -1,0 +1,142 @@
+/** A picture of a run: its loss, step by step, and its scores, epoch by epoch. */
+import type { EpochRecord, LogRecord, StepRecord } from "./records.ts";
+import { metricTitle } from "./validate.ts";
+
+const PANEL = { width: 440, height: 300, left: 56, right: 16, top: 40, bottom: 44 };
+/** Okabe and Ito's palette, told apart by colour-blind readers, too. */
+const COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
+/** Points of a curve of steps: each is a mean of its neighbours. */
+const POINTS = 200;
+/** Of what is drawn: what is beyond it, or no number, is left out. */
+const LIMIT = 1e30;
+/** About how many ticks an axis has. */
+const TICKS = 5;
+
+interface Curve {
+  name: string;
+  points: (readonly [x: number, y: number])[];
+  dots?: boolean;
+}
+
+const round = (value: number) => Number(value.toFixed(1));
+const xml = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+
+/** An SVG document: loss against steps on the left; scores, where there are any, on the right. */
+export function curvesSvg(records: readonly LogRecord[], title: string): string {
+  const steps = records.filter((record): record is StepRecord => record.event === "step");
+  const epochs = records.filter((record): record is EpochRecord => record.event === "epoch");
+  const losses: Curve[] = [
+    { name: "training", points: thin(steps.map(({ step, loss }) => [step, loss])) },
+    {
+      name: "validation",
+      points: epochs.flatMap(({ step, valid_loss }) =>
+        valid_loss === undefined ? [] : [[step, valid_loss] as const],
+      ),
+      dots: true,
+    },
+  ];
+  const names = Object.keys(epochs[0]?.scores ?? {}) as (keyof NonNullable<EpochRecord["scores"]>)[];
+  const scores = names.map(
+    (name): Curve => ({
+      name: metricTitle(name),
+      points: epochs.map(({ epoch, scores: found }) => [epoch, found?.[name] ?? Number.NaN]),
+      dots: true,
+    }),
+  );
+  const panels = [
+    panel("loss", "step", losses, 0),
+    ...(scores.length > 0 ? [panel("scores", "epoch", scores, 1)] : []),
+  ];
+  const width = panels.length * PANEL.width;
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${PANEL.height}" viewBox="0 0 ${width} ${PANEL.height}">
+<title>${xml(title)}</title>
+<style>text{font:12px sans-serif;fill:#222}.tick{font-size:11px;fill:#555}.grid{stroke:#e4e4e4}</style>
+<rect width="100%" height="100%" fill="white"/>
+${panels.join("\n")}
+</svg>
+`;
+}
+
+/** Means of as many neighbours as leave POINTS points. */
+function thin(points: readonly (readonly [number, number])[]): (readonly [number, number])[] {
+  const size = Math.ceil(points.length / POINTS);
+  const groups = Array.from({ length: Math.ceil(points.length / Math.max(size, 1)) }, (_, i) =>
+    points.slice(i * size, (i + 1) * size),
+  );
+  return groups.map((group) => [
+    group.reduce((sum, [x]) => sum + x, 0) / group.length,
+    group.reduce((sum, [, y]) => sum + y, 0) / group.length,
+  ]);
+}
+
+function panel(title: string, unit: string, curves: readonly Curve[], index: number): string {
+  const { width, height, left, right, top, bottom } = PANEL;
+  const shown = curves
+    .map((curve) => ({ ...curve, points: curve.points.filter(([, y]) => Math.abs(y) < LIMIT) }))
+    .filter(({ points }) => points.length > 0);
+  const all = shown.flatMap(({ points }) => points);
+  const [x, y] = [
+    axis(
+      all.map(([x]) => x),
+      left,
+      width - right,
+    ),
+    axis(
+      all.map(([, y]) => y),
+      height - bottom,
+      top,
+    ),
+  ];
+  const grid = [
+    ...y.ticks.map(
+      (tick) =>
+        `<path class="grid" d="M${left} ${round(y.at(tick))}H${width - right}"/><text class="tick" text-anchor="end" x="${left - 6}" y="${round(y.at(tick) + 4)}">${tick}</text>`,
+    ),
+    ...x.ticks.map(
+      (tick) =>
+        `<text class="tick" text-anchor="middle" x="${round(x.at(tick))}" y="${height - bottom + 16}">${tick}</text>`,
+    ),
+  ];
+  const lines = shown.map(({ name, points, dots }, i) => {
+    const color = COLORS[i % COLORS.length]!;
+    const path = points
+      .map(([px, py], at) => `${at === 0 ? "M" : "L"}${round(x.at(px))} ${round(y.at(py))}`)
+      .join("");
+    const marks = dots
+      ? points.map(
+          ([px, py]) => `<circle cx="${round(x.at(px))}" cy="${round(y.at(py))}" r="3" fill="${color}"/>`,
+        )
+      : [];
+    const legend = `<text x="${left + 8 + i * 95}" y="${top - 8}" style="fill:${color}">${xml(name)}</text>`;
+    return `<path fill="none" stroke="${color}" stroke-width="1.6" d="${path}"/>${marks.join("")}${legend}`;
+  });
+  return `<g transform="translate(${index * width} 0)">
+<text x="${left}" y="16" font-weight="bold">${xml(title)}</text>
+${grid.join("\n")}
+<text text-anchor="middle" x="${(left + width - right) / 2}" y="${height - 8}">${unit}</text>
+${lines.join("\n")}
+</g>`;
+}
+
+/** A linear axis over the values, with about five round ticks. */
+function axis(values: readonly number[], from: number, to: number) {
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (const value of values) {
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  const middle = Number.isFinite(low) ? low : 0;
+  // A single value, or values too close or too far apart for a ruler.
+  if (!(high - low > 1e-9 * Math.abs(high)) || high - low === Number.POSITIVE_INFINITY)
+    [low, high] = [middle - 0.5 - Math.abs(middle), middle + 0.5 + Math.abs(middle)];
+  const rough = (high - low) / TICKS;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough) ?? rough;
+  const first = Math.ceil(low / step - 1e-9);
+  const ticks = Array.from({ length: TICKS + 2 }, (_, i) => Number(((first + i) * step).toPrecision(6)));
+  return {
+    ticks: ticks.filter((tick) => tick <= high),
+    at: (value: number) => from + ((value - low) / (high - low)) * (to - from),
+  };
+}

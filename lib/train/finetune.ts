@@ -1,0 +1,230 @@
+/** From a pretrained model and examples to a classifier: what `uffb finetune` does and, for its tasks, `uffb glue`. */
+import { cpuCount } from "../../ffi/engine.ts";
+import type { NativeTrainer } from "../../ffi/train.ts";
+import { UsageError } from "../base/errors.ts";
+import type { JsonObject } from "../base/json.ts";
+import type { Kind } from "../data/own/labels.ts";
+import type { MetricName } from "../data/tasks.ts";
+import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
+import type { Model } from "../model/model.ts";
+import { openTrainable } from "../model/trainable.ts";
+import { encodeTexts, type Texts } from "./encode.ts";
+import { freeze, initialiseHead } from "./head.ts";
+import { checkOutput, Keeper } from "./keep.ts";
+import { runSteps, type StepReport } from "./loop.ts";
+import { type Outline, outline } from "./outline.ts";
+import { checkRecipe, type Recipe } from "./recipe.ts";
+import type { EpochRecord, LogRecord } from "./records.ts";
+import { classifierBytes, saveClassifier } from "./save.ts";
+import { Scorer } from "./scorer.ts";
+import { trainedModel } from "./trained.ts";
+import type { Judge, Validation } from "./validate.ts";
+
+/** What is to be learnt. */
+export interface Job {
+  kind: Kind;
+  /** Names of the classes; [] for scores. */
+  labels: readonly string[];
+  train: Texts;
+  valid?: Texts | undefined;
+  metrics: readonly MetricName[];
+  /** What epochs are judged by. */
+  judge: Judge;
+  /** What the data are: a run goes on only with the same. */
+  data: JsonObject;
+}
+
+export interface FinetuneOptions {
+  /** A checkpoint; the built-in model when absent. */
+  model?: string | undefined;
+  recipe: Recipe;
+  /** Folder for the result; nothing is written when absent. */
+  output?: string | undefined;
+  /** Go on with the run that was stopped there. */
+  resume?: boolean | undefined;
+  threads?: number | undefined;
+  /** Ends the step, writes a checkpoint, and throws CancelledError. */
+  signal?: AbortSignal | undefined;
+  /** Other files of the result, by name, written from what came of the run. */
+  describe?(result: Outcome): Record<string, string>;
+  onStart?(start: Start): void;
+  onStep?(report: StepReport): void;
+  onEpoch?(record: EpochRecord): void;
+  /** Of the encoder, where it runs on its own: over examples to validate on, or for a head alone. */
+  onEncode?(what: string, done: number, total: number): void;
+  onWarning?(text: string): void;
+}
+
+/** What is known before the first step. */
+export interface Start extends Outline {
+  /** The pretrained model. */
+  source: string;
+  /** Whether its head, or a layer of it, is new. */
+  newHead: boolean;
+  recipe: Recipe;
+  isa: string;
+  threads: number;
+  /** Steps done before, of a run that goes on. */
+  done: number;
+}
+
+/** What came of a run. */
+export interface Outcome {
+  start: Start;
+  job: Job;
+  records: readonly LogRecord[];
+  epochs: readonly EpochRecord[];
+  /** The epoch whose weights the result has. */
+  epoch: number;
+  /** The result on the examples to validate on; absent without any. */
+  final?: Validation | undefined;
+  /** Of the whole run, interruptions left out. */
+  seconds: number;
+}
+
+export interface Finetuned extends Outcome {
+  /** The result, to run at once. Dispose of it. */
+  model: Model;
+}
+
+/**
+ * Trains a classifier. @throws UffbError for what cannot be trained or written, before the first step as far as that can be known;
+ * CancelledError after a checkpoint, when `signal` says so
+ */
+export async function finetune(job: Job, options: FinetuneOptions): Promise<Finetuned> {
+  const { output, resume = false } = options;
+  if (output !== undefined) checkOutput(output, resume);
+  const checkpoint =
+    options.model === undefined
+      ? (await import("../files/builtin.ts")).openBuiltin()
+      : openCheckpoint(options.model);
+  const { config, trainer, fresh } = openTrainable(checkpoint, { task: job.kind, labels: job.labels });
+  const model = trainedModel(trainer, config, checkpoint, output ?? checkpoint.source);
+  try {
+    const recipe = settle(job, options.recipe, model, options);
+    initialiseHead(trainer, fresh, recipe.seed);
+    const outcome = await trainModel(
+      job,
+      { ...options, recipe },
+      checkpoint,
+      model,
+      trainer,
+      fresh.length > 0,
+    );
+    return { ...outcome, model };
+  } catch (error) {
+    model[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** The recipe as the data and the model allow. */
+function settle(
+  { train, kind }: Job,
+  recipe: Recipe,
+  { config }: Model,
+  { onWarning }: FinetuneOptions,
+): Recipe {
+  checkRecipe(recipe, config.arch.layers);
+  if (recipe.classWeights !== "none" && kind === "regression")
+    throw new UsageError("scores have no classes to weigh; leave --class-weights out");
+  const settled = { ...recipe, maxLength: Math.min(recipe.maxLength, config.arch.maxLength) };
+  const count = train.targets.length;
+  if (count < recipe.batch) {
+    settled.batch = count;
+    onWarning?.(`there are only ${count} examples to train on, so that each step takes all of them`);
+  }
+  return settled;
+}
+
+async function trainModel(
+  job: Job,
+  options: FinetuneOptions,
+  checkpoint: Checkpoint,
+  model: Model,
+  trainer: NativeTrainer,
+  newHead: boolean,
+): Promise<Outcome> {
+  const { recipe, output, resume = false, signal, onEncode, onWarning = () => {} } = options;
+  const threads = options.threads || cpuCount();
+  const train = encodeTexts(model, job.train, recipe.maxLength);
+  const valid = job.valid && encodeTexts(model, job.valid, recipe.maxLength);
+  freeze(trainer, recipe);
+  const found = outline(trainer, train, recipe, threads);
+  trainer.ready({ threads });
+
+  const settings = {
+    model: checkpoint.source,
+    labels: job.labels,
+    kind: job.kind,
+    ...recipe,
+    data: job.data,
+  };
+  using keeper = new Keeper(trainer, output, settings, { resume, warn: onWarning });
+  const { progress, log } = keeper;
+  await keeper.checkSpace(classifierBytes(trainer));
+  const { isa } = trainer;
+  const start: Start = {
+    ...found,
+    source: checkpoint.source,
+    newHead,
+    recipe,
+    isa,
+    threads: trainer.threads,
+    done: progress.step,
+  };
+  log.add({
+    event: resume ? "resume" : "start",
+    step: progress.step,
+    ...settings,
+    isa,
+    threads: trainer.threads,
+  });
+  options.onStart?.(start);
+
+  const { kind, metrics } = job;
+  const { headOnly } = recipe;
+  const scorer = new Scorer(model, trainer, { kind, metrics, threads, headOnly, onEncode });
+  const vectors = headOnly ? await scorer.vectors("features", train) : undefined;
+  const validate = valid && (await scorer.over(valid, job.valid?.groups));
+  const best = recipe.keep === "best" && validate !== undefined;
+
+  await runSteps({
+    trainer,
+    recipe,
+    kind: job.kind,
+    examples: train,
+    vectors,
+    progress,
+    log,
+    validate,
+    judge: job.judge,
+    keepBest: best ? () => keeper.keepBest() : undefined,
+    checkpoint: keeper.onDisk ? () => keeper.checkpoint() : undefined,
+    signal,
+    onStep: (report) => options.onStep?.(report),
+    onEpoch: (record) => options.onEpoch?.(record),
+  });
+  const bestEpoch = progress.epochs.findLast(({ best: was }) => was);
+  if (best && bestEpoch) keeper.restoreBest();
+  const outcome: Outcome = {
+    start,
+    job,
+    records: log.records,
+    epochs: progress.epochs,
+    epoch: (best ? bestEpoch : progress.epochs.at(-1))?.epoch ?? 0,
+    final: await validate?.(),
+    seconds: progress.seconds,
+  };
+  log.add({ event: "end", step: progress.step, epoch: outcome.epoch, scores: outcome.final?.scores });
+  if (output !== undefined) {
+    const others = { ...options.describe?.(outcome), "training.jsonl": lines(log.records) };
+    await saveClassifier(output, trainer, model.config, checkpoint, others);
+    keeper.remove();
+  }
+  return outcome;
+}
+
+function lines(records: readonly LogRecord[]): string {
+  return records.map((record) => `${JSON.stringify(record)}\n`).join("");
+}

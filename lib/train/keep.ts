@@ -1,0 +1,147 @@
+/** Where a run keeps what it needs to go on: a folder beside its result, which goes away when the result is there. */
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { NativeTrainer, Parameter } from "../../ffi/train.ts";
+import { UffbError, UsageError } from "../base/errors.ts";
+import { type JsonObject, show } from "../base/json.ts";
+import { checkWritable } from "../base/write.ts";
+import { checkSpace } from "../hub/disk.ts";
+import { RunLog } from "./log.ts";
+import {
+  openState,
+  type Progress,
+  restoreState,
+  restoreWeights,
+  saveState,
+  saveWeights,
+  stateBytes,
+} from "./state.ts";
+
+/** The folder of a run whose result is to be `output`. */
+export function runFolder(output: string): string {
+  return `${output.replace(/\/+$/, "")}.run`;
+}
+
+/** Keeps a run, on disk where it has a result to come. */
+export class Keeper implements Disposable {
+  readonly progress: Progress;
+  readonly log: RunLog;
+  readonly #folder: string | undefined;
+  readonly #settings: JsonObject;
+  readonly #trainer: NativeTrainer;
+  readonly #warn: (text: string) => void;
+  #best: [Parameter, Float32Array][] | undefined;
+
+  /**
+   * Takes up a trainer that is ready, and with `resume` brings it to where the run was stopped.
+   * @param settings what the run is: it goes on only with the same
+   * @throws UffbError when there is nothing to go on with, or it is another run's
+   */
+  constructor(
+    trainer: NativeTrainer,
+    output: string | undefined,
+    settings: JsonObject,
+    { resume, warn }: { resume: boolean; warn(text: string): void },
+  ) {
+    this.#trainer = trainer;
+    this.#settings = settings;
+    this.#warn = warn;
+    this.#folder = output === undefined ? undefined : runFolder(output);
+    this.progress = resume ? this.#resume() : newProgress(trainer.isa);
+    if (this.#folder !== undefined) mkdirSync(this.#folder, { recursive: true });
+    this.log = new RunLog(this.#folder && this.#file("log.jsonl"), this.progress.logBytes);
+  }
+
+  /** Whether there is anywhere to write checkpoints to. */
+  get onDisk(): boolean {
+    return this.#folder !== undefined;
+  }
+
+  /** Checks that there is room for all that the run will write. @throws UffbError */
+  async checkSpace(result: number): Promise<void> {
+    if (this.#folder === undefined) return;
+    const state = stateBytes(this.#trainer);
+    // Two checkpoints, while one takes the other's place, and the best weights.
+    await checkSpace(this.#folder, 2 * state + 2 * result);
+  }
+
+  /** Writes a checkpoint. A disk that is full costs the checkpoint, not the run. */
+  async checkpoint(): Promise<void> {
+    try {
+      this.log.add({ event: "checkpoint", step: this.progress.step });
+      this.progress.logBytes = this.log.flush();
+      await saveState(this.#file("state.safetensors"), this.#trainer, this.#settings, this.progress);
+    } catch (error) {
+      if (!(error instanceof UffbError) && (error as NodeJS.ErrnoException).code === undefined) throw error;
+      this.#warn(`no checkpoint of step ${this.progress.step}: ${(error as Error).message}`);
+    }
+  }
+
+  /** Keeps the weights as they are. */
+  async keepBest(): Promise<void> {
+    if (this.#folder !== undefined) await saveWeights(this.#file("best.safetensors"), this.#trainer);
+    else {
+      const own = this.#trainer.parameters().filter(({ trainable, present }) => trainable && present);
+      this.#best = own.map((parameter) => [parameter, this.#trainer.get(parameter.name)]);
+    }
+  }
+
+  /** Gives the trainer the weights that were kept. */
+  restoreBest(): void {
+    if (this.#folder !== undefined) restoreWeights(this.#file("best.safetensors"), this.#trainer);
+    for (const [{ name }, weights] of this.#best ?? []) this.#trainer.set(name, weights);
+  }
+
+  /** Removes the folder: the result is there. */
+  remove(): void {
+    this[Symbol.dispose]();
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  [Symbol.dispose](): void {
+    this.log[Symbol.dispose]();
+  }
+
+  #file(name: string): string {
+    return join(this.#folder!, name);
+  }
+
+  #resume(): Progress {
+    const path = this.#file("state.safetensors");
+    const state = openState(path);
+    const changed = Object.keys({ ...state.settings, ...this.#settings }).find(
+      (key) => JSON.stringify(state.settings[key]) !== JSON.stringify(this.#settings[key]),
+    );
+    if (changed !== undefined) {
+      const [was, is] = [state.settings[changed], this.#settings[changed]].map(show);
+      throw new UffbError(
+        `${path}: was written by another run: its ${changed} was ${was} and is ${is} now; give the same, or remove the folder and start again`,
+      );
+    }
+    restoreState(path, state, this.#trainer);
+    const { isa } = this.#trainer;
+    if (state.progress.isa !== isa)
+      this.#warn(
+        `the run began with ${state.progress.isa} and goes on with ${isa}: its last digits will differ`,
+      );
+    return { ...state.progress, isa };
+  }
+}
+
+function newProgress(isa: string): Progress {
+  return { step: 0, loss: 0, epochs: [], logBytes: 0, seconds: 0, stopped: false, isa };
+}
+
+/**
+ * Checks, before anything is read, that a result can be written, and that a run that was stopped there is not overwritten.
+ * @throws UffbError
+ */
+export function checkOutput(output: string, resume: boolean): void {
+  checkWritable(output);
+  const folder = runFolder(output);
+  const there = existsSync(join(folder, "state.safetensors"));
+  if (there && !resume)
+    throw new UsageError(`${folder} holds a run that was stopped; add --resume to go on, or remove it`);
+  if (!there && resume)
+    throw new UsageError(`${folder} holds no run to go on with; leave --resume out to start one`);
+}

@@ -1,0 +1,69 @@
+import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { UffbError } from "../base/errors.ts";
+import type { LogRecord } from "./records.ts";
+
+/** Records written together: a line a step would be a write a step. */
+const PENDING = 64;
+
+/** A run's records, in memory and, where it has a place, as JSON lines in a file. */
+export class RunLog implements Disposable {
+  readonly records: LogRecord[] = [];
+  #file: number | undefined;
+  #bytes = 0;
+  #pending: string[] = [];
+
+  /** `path`: where lines go; `bytes`: how many of those that are there are of this run, the rest being steps that are done again. */
+  constructor(path?: string, bytes = 0) {
+    if (path === undefined) return;
+    if (bytes > 0) this.#read(path, bytes);
+    this.#file = openSync(path, bytes > 0 ? "r+" : "w");
+    ftruncateSync(this.#file, bytes);
+    this.#bytes = bytes;
+  }
+
+  add(record: LogRecord): void {
+    this.records.push(record);
+    if (this.#file === undefined) return;
+    this.#pending.push(`${JSON.stringify(record)}\n`);
+    if (this.#pending.length >= PENDING) this.#write();
+  }
+
+  /** Puts every line on the disk. Returns the bytes of the file. */
+  flush(): number {
+    if (this.#file === undefined) return 0;
+    this.#write();
+    fsyncSync(this.#file);
+    return this.#bytes;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#file === undefined) return;
+    try {
+      this.#write();
+    } finally {
+      closeSync(this.#file);
+      this.#file = undefined;
+    }
+  }
+
+  #write(): void {
+    const data = Buffer.from(this.#pending.join(""));
+    for (let at = 0; at < data.length; )
+      at += writeSync(this.#file!, data, at, data.length - at, this.#bytes + at);
+    this.#bytes += data.length;
+    this.#pending = [];
+  }
+
+  #read(path: string, bytes: number): void {
+    const stored = existsSync(path) ? readFileSync(path) : new Uint8Array(0);
+    try {
+      if (stored.length < bytes) throw new Error("it is too short");
+      const text = new TextDecoder("utf-8", { fatal: true }).decode(stored.subarray(0, bytes));
+      for (const line of text.split("\n")) if (line !== "") this.records.push(JSON.parse(line) as LogRecord);
+    } catch (error) {
+      throw new UffbError(
+        `${path}: is not the log that the checkpoint beside it belongs to (${(error as Error).message}); remove the folder and start again`,
+      );
+    }
+  }
+}

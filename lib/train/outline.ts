@@ -1,0 +1,62 @@
+/** What is known of a run before its first step. */
+import { probe } from "../../ffi/bench.ts";
+import type { TrainMemory } from "../../ffi/bindings.ts";
+import type { NativeTrainer } from "../../ffi/train.ts";
+import type { Examples } from "./batches.ts";
+import { stepBound } from "./bound.ts";
+import type { Recipe } from "./recipe.ts";
+
+export interface Outline {
+  parameters: number;
+  /** Of them, those that are trained. */
+  trained: number;
+  examples: number;
+  /** Of them, those cut to the most tokens. */
+  cut: number;
+  steps: number;
+  /** Bytes, for the longest batch that can come. */
+  memory: TrainMemory;
+  /** The least seconds of a mean step by arithmetic, and operations a second that it supposes; absent for a head alone. */
+  bound?: { seconds: number; rate: number; tokens: number };
+}
+
+/** Seconds that the CPU's peak is measured for. */
+const PROBE_SECONDS = 0.1;
+
+export function outline(
+  trainer: NativeTrainer,
+  examples: Examples & { cut: number },
+  recipe: Recipe,
+  threads: number,
+): Outline {
+  const lengths = examples.inputs.map(({ ids }) => ids.length).sort((a, b) => b - a);
+  const longest = recipe.headOnly ? [1] : lengths.slice(0, recipe.batch);
+  const own = trainer.parameters().filter(({ present, constant }) => present && !constant);
+  const count = (list: typeof own) => list.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
+  const memory = trainer.memory({
+    sequences: recipe.batch,
+    tokens: recipe.headOnly ? recipe.batch : longest.reduce((sum, length) => sum + length, 0),
+    longest: longest[0]!,
+    targets: recipe.batch,
+    threads,
+  });
+  return {
+    parameters: count(own),
+    trained: count(own.filter(({ trainable }) => trainable)),
+    examples: lengths.length,
+    cut: examples.cut,
+    steps: Math.floor(lengths.length / recipe.batch) * recipe.epochs,
+    memory,
+    ...(!recipe.headOnly && { bound: bound(trainer, lengths, recipe, threads) }),
+  };
+}
+
+function bound(trainer: NativeTrainer, lengths: readonly number[], recipe: Recipe, threads: number) {
+  const rate = probe("flops", threads, PROBE_SECONDS);
+  const share = recipe.batch / lengths.length;
+  return {
+    seconds: share * stepBound(trainer.arch, lengths, rate, recipe.freeze),
+    rate,
+    tokens: share * lengths.reduce((sum, length) => sum + length, 0),
+  };
+}

@@ -1,0 +1,51 @@
+/** What a run says of itself: lines of its log, in order. */
+import type { MetricName } from "../data/tasks.ts";
+
+export interface StepRecord {
+  event: "step";
+  /** From 1. */
+  step: number;
+  epoch: number;
+  /** Mean over the batch. */
+  loss: number;
+  lr: number;
+  /** Of the whole gradient, before clipping. */
+  grad_norm: number;
+  tokens: number;
+  seconds: number;
+}
+
+/** How the tokens of a layer spread over the leaves of its trees. */
+export interface TreeRecord {
+  layer: number;
+  leaves: number;
+  reached: number;
+  dead: number;
+  /** Bits, of log2(leaves of a tree) at most. */
+  entropy: number;
+}
+
+export interface EpochRecord {
+  event: "epoch";
+  epoch: number;
+  /** Steps so far. */
+  step: number;
+  /** Mean over the epoch's steps, with dropout. */
+  train_loss: number;
+  /** Mean over the examples to validate on, without; absent when there are none. */
+  valid_loss?: number;
+  scores?: Partial<Record<MetricName, number>>;
+  /** Whether it is the best so far. */
+  best?: boolean;
+  /** Of the training tokens since the epoch began, or since the run went on; absent without trees. */
+  trees?: TreeRecord[];
+  seconds: number;
+}
+
+export interface NoteRecord {
+  event: "start" | "resume" | "checkpoint" | "interrupted" | "stopped" | "end";
+  step: number;
+  [about: string]: unknown;
+}
+
+export type LogRecord = StepRecord | EpochRecord | NoteRecord;

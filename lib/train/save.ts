@@ -1,0 +1,107 @@
+/** The result of a run: a folder as Hugging Face writes it, which the model's own code loads, too. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { UFFB_F32, UFFB_WEIGHT } from "../../ffi/bindings.ts";
+import { matrixBytes } from "../../ffi/matrix.ts";
+import type { NativeTrainer } from "../../ffi/train.ts";
+import { isObject, type JsonObject, readObject } from "../base/json.ts";
+import { makeWhole } from "../base/write.ts";
+import type { Checkpoint } from "../files/checkpoint.ts";
+import { MODEL_FILES } from "../files/packed.ts";
+import { type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
+import { SENTENCE_FILES } from "../files/sentence.ts";
+import type { Config } from "../model/config.ts";
+import { takePart } from "../model/interleave.ts";
+import { storedForms } from "../model/roles.ts";
+
+/** Files of the start that a classifier has, too: not what makes sentence vectors of it. */
+const KEPT = MODEL_FILES.filter((name) => name !== "config.json" && !SENTENCE_FILES.includes(name));
+
+/** What `transformers` calls the kinds of heads. */
+const PROBLEMS: Partial<Record<Config["task"], string>> = {
+  classification: "single_label_classification",
+  "multi-label": "multi_label_classification",
+  regression: "regression",
+};
+
+/**
+ * Writes a trained classifier: config.json, model.safetensors (f32, by the names of the model's own code), the tokenizer, and `others`, files
+ * by name. The folder appears when it is complete. @throws UffbError when it is there already or cannot be written
+ */
+export function saveClassifier(
+  path: string,
+  trainer: NativeTrainer,
+  config: Config,
+  start: Checkpoint,
+  others: Readonly<Record<string, string>>,
+): Promise<void> {
+  return makeWhole(path, async (temporary) => {
+    mkdirSync(temporary);
+    const files = new Map([["config.json", classifierConfig(config, start)], ...Object.entries(others)]);
+    for (const name of KEPT) {
+      const text = start.file(name)?.text;
+      if (text !== undefined) files.set(name, text);
+    }
+    for (const [name, text] of files) writeFileSync(join(temporary, name), text);
+    await writeSafetensors(join(temporary, "model.safetensors"), { format: "pt" }, tensors(trainer, config));
+  });
+}
+
+/** The start's config.json with another head. */
+export function classifierConfig(
+  { family, task, labels, arch }: Pick<Config, "family" | "task" | "labels" | "arch">,
+  start: Pick<Checkpoint, "file">,
+): string {
+  const file = start.file("config.json")!;
+  const config = readObject(file.text, file.source);
+  const names = labels.length > 0 ? labels : ["LABEL_0"];
+  const { architecture, counts = [] } = family.classifier;
+  const dtype = "dtype" in config ? "dtype" : "torch_dtype";
+  const { _name_or_path: _, finetuning_task: __, ...rest } = config;
+  const changed: JsonObject = {
+    ...rest,
+    architectures: [architecture],
+    id2label: Object.fromEntries(names.entries()),
+    label2id: Object.fromEntries(names.map((name, i) => [name, i])),
+    problem_type: PROBLEMS[task],
+    [dtype]: "float32",
+  };
+  for (const path of counts) setAt(changed, path, arch.labels);
+  return `${JSON.stringify(changed, null, 2)}\n`;
+}
+
+function setAt(object: JsonObject, [key, ...rest]: readonly string[], value: unknown): void {
+  if (rest.length === 0) object[key!] = value;
+  else {
+    const inner = object[key!];
+    object[key!] = isObject(inner) ? { ...inner } : {};
+    setAt(object[key!] as JsonObject, rest, value);
+  }
+}
+
+function tensors(trainer: NativeTrainer, config: Config): TensorSource[] {
+  const weights = trainer
+    .parameters()
+    .filter(({ present }) => present)
+    .flatMap((parameter) =>
+      storedForms(config, parameter).map(({ layout, share, ...tensor }): TensorSource => {
+        const whole = () => {
+          const { buffer, byteOffset, byteLength } = trainer.get(parameter.name, UFFB_WEIGHT, layout);
+          return [new Uint8Array(buffer, byteOffset, byteLength)];
+        };
+        const { rows, cols } = parameter;
+        const data = () => (share ? takePart(whole(), share, { rows, cols, dtype: "F32" }) : whole());
+        return { ...tensor, dtype: "F32", data };
+      }),
+    );
+  const buffers = config.family.buffers?.(config.arch) ?? [];
+  return [...weights, ...buffers.map(({ data, ...buffer }) => ({ ...buffer, data: () => [data] }))];
+}
+
+/** Bytes that the folder takes, but for its small files. */
+export function classifierBytes(trainer: NativeTrainer): number {
+  return trainer
+    .parameters()
+    .filter(({ present }) => present)
+    .reduce((sum, { rows, cols, layout }) => sum + matrixBytes(rows, cols, { dtype: UFFB_F32, layout }), 0);
+}

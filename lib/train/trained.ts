@@ -1,0 +1,24 @@
+import type { NativeTrainer } from "../../ffi/train.ts";
+import type { Checkpoint } from "../files/checkpoint.ts";
+import type { Config } from "../model/config.ts";
+import { type Model, tokenizerOf } from "../model/model.ts";
+
+/** A trainer's weights as they are now, as a model to run between two of its calls. Disposing of it ends the trainer. */
+export function trainedModel(
+  trainer: NativeTrainer,
+  config: Config,
+  start: Checkpoint,
+  source: string,
+): Model {
+  return {
+    config,
+    get native() {
+      return trainer.model();
+    },
+    source,
+    warnings: [],
+    ...tokenizerOf(start),
+    sentence: () => undefined,
+    [Symbol.dispose]: () => trainer[Symbol.dispose](),
+  };
+}
