@@ -1,8 +1,9 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { reviews } from "../testing/finetune.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 const FIXTURES = fileURLToPath(new URL("../fixtures/glue", import.meta.url));
@@ -53,10 +54,15 @@ describe("uffb glue compare", () => {
 describe("uffb glue", () => {
   test.each([
     [[], 2, "TASK is missing"],
-    [["mrpc"], 2, "give --model"],
+    [["mrpc"], 1, "no MRPC train data"],
+    [["mrpc", "--cosine"], 2, "MRPC is no score of two texts"],
+    [["mrpc", "--ladder"], 2, "give --model a checkpoint"],
+    [["mrpc", "--seeds", "2", "--save", "m"], 2, "several seeds need several places: --save '…-{seed}'"],
+    [["mrpc", "--resume"], 2, "--resume goes on with a run of --save"],
     [["mrcp", "--model", "x"], 2, '"mrcp" is no task'],
-    [["all", "--model", "x"], 2, "--model 'folder/{task}'"],
-    [["mrpc", "rte", "--model", "x", "--predictions", "p"], 2, "--predictions 'folder/{task}.jsonl'"],
+    [["all", "--model", "x"], 1, "no task is left"],
+    [["mrpc", "rte", "--model", "x", "--predictions", "p"], 2, "--predictions '…/{task}'"],
+    [["mrpc", "rte", "--save", "m"], 2, "--save '…/{task}'"],
     [["mrpc", "--model", "x", "--instances", "2", "--threads", "2"], 2, "leave --threads out"],
     [
       ["mrpc", "--model", "x", "--instances", "2", "--device", "cuda"],
@@ -151,4 +157,53 @@ describe("uffb glue", () => {
       expect(err).toContain('run "uffb download --dataset nyu-mll/glue"');
     });
   });
+});
+
+describe("a model without a head is fine-tuned first", () => {
+  const data = join(folder, "data");
+  mkdirSync(join(data, "SST-2"), { recursive: true });
+  const rows = (count: number) =>
+    `sentence\tlabel\n${reviews(count)
+      .map(({ text, label }) => `${text}\t${Number(label === "good")}\n`)
+      .join("")}`;
+  writeFileSync(join(data, "SST-2/train.tsv"), rows(36));
+  writeFileSync(join(data, "SST-2/dev.tsv"), rows(8));
+  const quick = ["sst2", "--data", data, "--epochs", "1", "--threads", "1"];
+
+  test("and kept where --save says, to be evaluated as it is", async () => {
+    const save = join(folder, "sst2-model");
+    const first = await uffb(...quick, "--save", save, "--json");
+    expect([first.code, first.err]).toEqual([
+      0,
+      expect.stringContaining("the built-in model has no head for SST-2; it is fine-tuned first"),
+    ]);
+    expect(readFileSync(join(save, "README.md"), "utf8")).toContain("| SST-2, train | 36 |");
+    const again = await uffb("sst2", "--data", data, "--model", save, "--json");
+    const scores = [first, again].map(({ out }) => JSON.parse(out).tasks[0].metrics);
+    expect(scores[0]).toEqual(scores[1]);
+    const refused = await uffb(...quick, "--model", save);
+    expect([refused.code, refused.err]).toEqual([
+      2,
+      expect.stringContaining("has a head and is evaluated as it is"),
+    ]);
+    const all = await uffb("all", "--data", data, "--model", save);
+    expect([all.code, all.err]).toEqual([2, expect.stringContaining("--model 'folder/{task}'")]);
+  }, 60_000);
+
+  test("with several seeds, median and spread are shown", async () => {
+    const { code, out } = await uffb(...quick, "--seeds", "2", "--json");
+    expect(code).toBe(0);
+    const { seeds, tasks } = JSON.parse(out);
+    expect(seeds).toEqual([1, 2]);
+    const [{ task, metric, values, median }] = tasks;
+    expect([task, metric, values.length, median]).toEqual([
+      "sst2",
+      "accuracy",
+      2,
+      (values[0] + values[1]) / 2,
+    ]);
+    const text = (await uffb(...quick, "--seeds", "2")).out;
+    expect(text).toMatch(/^task +metric +median +deviation +least +most +seeds\nSST-2 +accuracy .* 2\n/);
+    expect(text).toMatch(/\nUltraFastBERT-1x11-long +89\.9 /);
+  }, 60_000);
 });

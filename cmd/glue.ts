@@ -1,6 +1,7 @@
 import { UsageError } from "../lib/base/errors.ts";
 import { bar } from "../lib/base/progress.ts";
 import { readNamed } from "../lib/base/read.ts";
+import { fetchSplit } from "../lib/data/fetch.ts";
 import { findTasks, TASK_NAMES, type Task } from "../lib/data/tasks.ts";
 import { compare } from "../lib/eval/glue/compare.ts";
 import { takesCosine } from "../lib/eval/glue/cosine.ts";
@@ -10,18 +11,28 @@ import { comparisonText } from "../lib/eval/glue/report/compare.ts";
 import { ladderJson, ladderText } from "../lib/eval/glue/report/ladder.ts";
 import { toJson, toText } from "../lib/eval/glue/report/tasks.ts";
 import { Progress } from "../lib/hub/progress.ts";
+import type { Model } from "../lib/model/model.ts";
 import { openDevice } from "../lib/run/device.ts";
-import { deviceArgs, flagName, threadsArg } from "./cli/args.ts";
+import { modelCard } from "../lib/train/card.ts";
+import { openForTask } from "../lib/train/glue.ts";
+import { GLUE_SANE } from "../lib/train/recipe.ts";
+import { type SeedRun, seedsJson, seedsText } from "../lib/train/seeds.ts";
+import { version } from "../package.json";
+import { deviceArgs, flagName, threadsArg, type Values } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
+import { GracefulStop } from "./cli/interrupt.ts";
 import { messages } from "./cli/messages.ts";
+import { recipeArgs, toRecipe } from "./cli/recipe.ts";
+import { showRun } from "./cli/run.ts";
 import { print, progressColumns, statusLine, toStderr } from "./cli/terminal.ts";
+import { typed } from "./cli/typed.ts";
 
 const args = {
   model: {
     type: "string",
     valueHint: "path",
     description:
-      "Fine-tuned checkpoint: a folder, a packed model, or org/name of a downloaded one; {task} in it stands for the task's name",
+      "Checkpoint: a folder, a packed model, or org/name of a downloaded one; {task} in it stands for the task's name. One without a head is fine-tuned first. Default: the built-in model",
   },
   data: {
     type: "string",
@@ -64,6 +75,21 @@ const args = {
     type: "boolean",
     description: "Score the two texts of STS-B by the cosine of their vectors: for embedding models",
   },
+  ...recipeArgs,
+  seeds: {
+    type: "number",
+    integer: true,
+    min: 1,
+    max: 1000,
+    valueHint: "count",
+    description: "Fine-tune with so many seeds, from --seed on, and show median and spread",
+  },
+  save: {
+    type: "string",
+    valueHint: "folder",
+    description: "Keep the fine-tuned model here; {task} for several tasks, {seed} for several seeds",
+  },
+  resume: { type: "boolean", description: "Go on with a run of --save that was stopped" },
   json: { type: "boolean", description: "Write one JSON object" },
   predictions: {
     type: "string",
@@ -88,7 +114,7 @@ const args = {
 export default command({
   meta: {
     name: "glue",
-    description: "Evaluate a fine-tuned checkpoint on GLUE and SuperGLUE, or compare two",
+    description: "Fine-tune and evaluate a model on GLUE and SuperGLUE, or compare two",
   },
   positionals: [
     {
@@ -100,6 +126,9 @@ export default command({
   ],
   args,
   examples: [
+    "uffb glue mrpc",
+    "uffb glue rte --model pbelcak/UltraFastBERT-1x11-long --seeds 5",
+    "uffb glue sst2 --save sst2-model --epochs 3",
     "uffb glue sst2 --model checkpoints/sst2",
     "uffb glue all --model 'checkpoints/{task}' --data glue_data",
     "uffb glue mrpc --model a --predictions a.jsonl --errors 10",
@@ -115,16 +144,10 @@ export default command({
       return compareFiles(positionals.slice(1), args.json);
     }
     const tasks = findTasks(positionals);
-    const { model, predictions, json } = args;
+    const { model, json } = args;
     const all = positionals.some((name) => name.toLowerCase() === "all");
-    if (model === undefined)
-      throw new UsageError("give --model a checkpoint that is fine-tuned for the task");
-    if (all && !model.includes("{task}")) {
-      throw new UsageError("every task of all needs its own checkpoint: --model 'folder/{task}'");
-    }
-    if (tasks.length > 1 && predictions !== undefined && !predictions.includes("{task}")) {
-      throw new UsageError("several tasks need several files: --predictions 'folder/{task}.jsonl'");
-    }
+    const seeds = args.seeds ?? 1;
+    checkPlaces(args, tasks.length, seeds);
     if (args.instances !== undefined && args.threads !== undefined) {
       throw new UsageError("--instances have one thread each; leave --threads out");
     }
@@ -134,6 +157,9 @@ export default command({
     if (args.cosine) checkCosine(tasks, args);
     if (args.int8 !== undefined && !args.ladder)
       throw new UsageError("--int8 is for --ladder; give an 8-bit model as --model");
+    const trains = !args.cosine && !args.ladder;
+    if (!trains && model === undefined)
+      throw new UsageError("give --model a checkpoint; only fine-tuning starts from the built-in model");
     const { clear, ...show } = display();
     const options = { ...args, ...show, model, lenient: all, device: undefined };
     try {
@@ -148,15 +174,92 @@ export default command({
         print(json ? ladderJson(reports) : ladderText(reports));
       } else {
         const device = openDevice(args.device, args.deviceDtype);
-        const reports = await glue(tasks, { ...options, device });
+        const runs: SeedRun[] = [];
+        for (let i = 0; i < seeds; i++) {
+          const seed = (args.seed ?? GLUE_SANE.seed) + i;
+          const predictions = args.predictions?.replaceAll("{seed}", String(seed));
+          const open = trains ? opener({ args, seed, all, data: options }) : undefined;
+          runs.push({ seed, reports: await glue(tasks, { ...options, device, predictions, open }) });
+        }
         clear();
-        print(json ? toJson(reports) : toText(reports));
+        const { reports } = runs[0]!;
+        if (seeds > 1) print(json ? seedsJson(runs) : seedsText(runs));
+        else print(json ? toJson(reports) : toText(reports));
       }
     } finally {
       clear();
     }
   },
 });
+
+/** @throws UsageError when several results would go to one place */
+function checkPlaces(
+  { predictions, save, submission, resume }: Pick<GlueArgs, "predictions" | "save" | "submission" | "resume">,
+  tasks: number,
+  seeds: number,
+): void {
+  for (const [flag, place] of Object.entries({ predictions, save })) {
+    if (place === undefined) continue;
+    if (tasks > 1 && !place.includes("{task}"))
+      throw new UsageError(`several tasks need several places: --${flag} '…/{task}'`);
+    if (seeds > 1 && !place.includes("{seed}"))
+      throw new UsageError(`several seeds need several places: --${flag} '…-{seed}'`);
+  }
+  if (seeds > 1 && submission !== undefined)
+    throw new UsageError("--submission takes one model's answers; leave --seeds out");
+  if (resume && save === undefined)
+    throw new UsageError("--resume goes on with a run of --save; give that, too");
+}
+
+type GlueArgs = Values<typeof args>;
+
+/** Opens the model for a task, and fine-tunes it by GLUE-sane, as far as flags do not differ, where it has no head. */
+function opener({
+  args,
+  seed,
+  all,
+  data,
+}: {
+  args: GlueArgs;
+  seed: number;
+  all: boolean;
+  data: TaskOptions;
+}) {
+  const recipe = { ...toRecipe(GLUE_SANE, args), seed };
+  const flags = [...Object.keys(recipeArgs), "save", "seeds", "resume"] as (keyof GlueArgs)[];
+  const wanted = flags.some((key) => args[key] !== undefined && args[key] !== false);
+  return async (path: string | undefined, task: Task): Promise<Model> => {
+    using stop = new GracefulStop(
+      args.save === undefined ? "ends this step" : "ends this step and writes a checkpoint",
+    );
+    const { clear, ...display } = showRun();
+    try {
+      return await openForTask(path, task, {
+        ...display,
+        recipe,
+        wanted,
+        shared: all && !args.model?.includes("{task}"),
+        output: args.save?.replaceAll("{seed}", String(seed)),
+        resume: args.resume,
+        threads: args.threads,
+        signal: stop.signal,
+        data: { data: args.data, download: (t, split) => fetchSplit(t, split, data.onDownload) },
+        onTrain: (source, { title }) =>
+          messages.info(`${source} has no head for ${title}; it is fine-tuned first, as for the paper`),
+        describe: (job, outcome) => ({
+          "README.md": modelCard(outcome, {
+            title: `${job.task.title} (${outcome.start.source})`,
+            command: typed(),
+            version,
+            data: job.sets,
+          }),
+        }),
+      });
+    } finally {
+      clear();
+    }
+  };
+}
 
 /** @throws UsageError when a flag is given that is none of these, nor one that every command has */
 function only(keys: readonly string[], args: Record<string, unknown>, why: string): void {

@@ -17,8 +17,10 @@ import { type WorstExample, worstExamples } from "./worst.ts";
 
 /** The model, the data, and callbacks for warnings and progress. */
 export interface TaskOptions {
-  /** A checkpoint; "{task}" in it stands for the task it was fine-tuned for. */
-  model: string;
+  /** A checkpoint, the built-in model when absent; "{task}" in it stands for the task it was fine-tuned for. */
+  model?: string | undefined;
+  /** Opens the model for a task, in a way of its own: one that trains it first, say. */
+  open?: ((path: string | undefined, task: Task) => Promise<Model>) | undefined;
   data?: string | undefined;
   /** Leave out, with a warning, tasks whose checkpoint or data are not there. */
   lenient?: boolean;
@@ -92,10 +94,10 @@ async function eachTask<T>(
   const results: T[] = [];
   using models = new OneModel();
   for (const task of tasks) {
-    const path = options.model.replaceAll("{task}", checkpointName(task));
-    let found = existsSync(path);
+    const path = options.model?.replaceAll("{task}", checkpointName(task));
+    let found = path === undefined || existsSync(path);
     try {
-      const model = await models.open(path);
+      const model = await models.open(path, task, options.open);
       found = true; // a model on the hub, by its name
       results.push(await work(model, task));
     } catch (error) {
@@ -141,14 +143,15 @@ function load(task: Task, split: Split, { data, onDownload }: TaskOptions): Prom
 
 /** Keeps the model opened last, since tasks in a row may share it. */
 class OneModel {
-  #path = "";
+  #key = "";
   #model: Model | undefined;
 
-  async open(path: string): Promise<Model> {
-    if (this.#model === undefined || this.#path !== path) {
+  async open(path: string | undefined, task: Task, open: NonNullable<TaskOptions["open"]> = openModel) {
+    const key = JSON.stringify([path, checkpointName(task)]);
+    if (this.#model === undefined || this.#key !== key) {
       this[Symbol.dispose]();
-      this.#model = await openModel(path);
-      this.#path = path;
+      this.#model = await open(path, task);
+      this.#key = key;
     }
     return this.#model;
   }

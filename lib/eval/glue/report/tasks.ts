@@ -1,5 +1,6 @@
 import { count } from "../../../base/numbers.ts";
 import { printable } from "../../../base/printable.ts";
+import { TASKS } from "../../../data/tasks.ts";
 import { METRICS } from "../../metrics.ts";
 import type { Evaluation } from "../evaluate.ts";
 import type { TaskReport } from "../glue.ts";
@@ -72,7 +73,7 @@ function scoresOf(reports: readonly TaskReport[]): Map<string, number> {
 export function toText(reports: readonly TaskReport[]): string {
   const parts = [
     metricTable(reports),
-    paperTable(reports),
+    paperTable(modelName(reports), scoresOf(reports)),
     ...reports.flatMap(({ evaluation, worst }) => worstTable(evaluation, worst)),
   ];
   return parts.filter((part) => part !== "").join("\n");
@@ -112,33 +113,32 @@ function metricTable(reports: readonly TaskReport[]): string {
   );
 }
 
-/** This run's row among the published ones; empty when no task of the table was run. */
-function paperTable(reports: readonly TaskReport[]): string {
-  const scores = scoresOf(reports);
-  const titles = new Map(
-    reports.map(({ evaluation: { dataset } }) => [dataset.task.name, dataset.task.title]),
+/** The row of these scores among the published ones; empty when no task of the table was run. */
+export function paperTable(model: string, scores: ReadonlyMap<string, number>): string {
+  const columns = TASKS.filter(
+    ({ name }) => scores.has(name) && (AVERAGED.includes(name) || name === "cola"),
   );
-  const columns = [...titles.keys()].filter((task) => AVERAGED.includes(task) || task === "cola");
   if (columns.length === 0) return "";
   const row = (name: string, score: (task: string) => number | undefined, mean: number | undefined) => [
     name,
-    ...[...columns.map(score), mean].map((value) =>
+    ...[...columns.map((task) => score(task.name)), mean].map((value) =>
       value === undefined || Number.isNaN(value) ? "–" : value.toFixed(1),
     ),
   ];
   const mean = average(scores);
-  const models = new Set(reports.map(({ evaluation }) => evaluation.model));
   const rows = [
-    row(
-      models.size === 1 ? [...models][0]! : "this run",
-      (task) => 100 * scores.get(task)!,
-      mean === undefined ? undefined : 100 * mean,
-    ),
+    row(model, (task) => 100 * scores.get(task)!, mean === undefined ? undefined : 100 * mean),
     ...PUBLISHED.map((published) =>
       row(published.model, (task) => published.scores[task], published.average),
     ),
   ];
-  return table(["", ...columns.map((task) => titles.get(task)!), "average"], rows);
+  return table(["", ...columns.map(({ title }) => title), "average"], rows);
+}
+
+/** What the models of some reports are called together. */
+export function modelName(reports: readonly TaskReport[]): string {
+  const models = new Set(reports.map(({ evaluation }) => evaluation.model));
+  return models.size === 1 ? [...models][0]! : "this run";
 }
 
 function worstTable({ dataset }: Evaluation, worst: readonly WorstExample[]): string[] {
