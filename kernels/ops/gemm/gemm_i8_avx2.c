@@ -12,9 +12,10 @@ uffb_gemm_i8_fn uffb_gemm_i8_generic;
 /* Registers hold 6 rows of a panel: 12 of 16. */
 #define TILE_ROWS 6
 
-/* Rows are cut in blocks, once for all panels. */
+/* Rows are cut in blocks, once for all panels. A block takes 56 KB of the stack, and callers from JavaScript have 128 there. */
 #define BLOCK_ROWS 48
-#define BLOCK_BYTES 32768
+#define BLOCK_BYTES 24576
+#define BLOCK_EXCESSES 4096
 
 /* What was cut off the activations of a step. */
 typedef struct {
@@ -28,10 +29,10 @@ _Static_assert(BLOCK_ROWS <= UFFB_INT_LINE, "a row must fit into a place");
  * signs turned where weights have: neighbours that are both large, as after GELU or ReLU, then subtract. */
 typedef struct {
     int64_t steps, lda;
-    int32_t offset[BLOCK_ROWS];       /* what the offsets of the weights add to the sums of a row */
-    int32_t excess[BLOCK_ROWS + 1];   /* where a row's begin */
-    int8_t a[BLOCK_BYTES];            /* [rows, lda] */
-    excess excesses[BLOCK_BYTES / 4]; /* at most one a step */
+    int32_t offset[BLOCK_ROWS];     /* what the offsets of the weights add to the sums of a row */
+    int32_t excess[BLOCK_ROWS + 1]; /* where a row's begin */
+    int8_t a[BLOCK_BYTES];          /* [rows, lda] */
+    excess excesses[BLOCK_EXCESSES];
 } block;
 
 static const uint16_t weight_offsets[16] __attribute__((aligned(32))) = {
@@ -163,15 +164,17 @@ TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
 
     static tile_fn *const tiles[TILE_ROWS] = {tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
 
+/* The rows of a tile, spread evenly over `tiles`. */
+static int64_t tile_start(int64_t m, int64_t tiles, int64_t tile) { return m * tile / tiles; }
+
 static void gemm_block(const block *b, int64_t rows, int64_t n, const float *a_scale, const uffb_weights_int *w,
                        const float *bias, float *c, int64_t ldc, int32_t accumulate) {
     const int64_t row_tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
     for (int64_t col = 0; col < n; col += UFFB_PANEL) {
         const uint8_t *panel = (const uint8_t *)w->panels + col * b->steps * 4;
-        for (int64_t t = 0, row = 0; t < row_tiles; t++) {
-            const int64_t high = rows / row_tiles + (t < rows % row_tiles);
+        for (int64_t t = 0; t < row_tiles; t++) {
+            const int64_t row = tile_start(rows, row_tiles, t), high = tile_start(rows, row_tiles, t + 1) - row;
             tiles[high - 1](b, row, panel, col, n - col, a_scale + row, w, bias, c + row * ldc, ldc, accumulate);
-            row += high;
         }
     }
 }
@@ -182,18 +185,20 @@ void uffb_gemm_i8_avx2(int64_t m, int64_t n, int64_t k, const uint8_t *a, int64_
     b.steps = (k + 3) / 4;
     b.lda = (b.steps * 4 + 31) / 32 * 32;
     if (b.lda % 1024 == 0) b.lda += 32; /* rows that lie a power of 2 apart share a set of L1 */
-    int64_t fit = BLOCK_BYTES / b.lda;
-    if (fit == 0) { /* more columns than any model has */
+    if (b.lda > BLOCK_BYTES ||
+        b.steps > BLOCK_EXCESSES) { /* longer rows than models have, but for some of many shallow trees */
         uffb_gemm_i8_generic(m, n, k, a, lda, a_scale, w, bias, c, ldc, accumulate);
         return;
     }
+    int64_t fit = BLOCK_BYTES / b.lda;
     if (fit > BLOCK_ROWS) fit = BLOCK_ROWS;
-    const int64_t blocks = (m + fit - 1) / fit;
+    if (fit > TILE_ROWS) fit -= fit % TILE_ROWS;
     const uffb_weights_int weights = {w->panels, w->scale, NULL};
-    for (int64_t i = 0; i < blocks; i++) {
-        const int64_t first = m * i / blocks, rows = m * (i + 1) / blocks - first;
+    for (int64_t first = 0, rows; first < m; first += rows) {
         b.excess[0] = 0;
-        for (int64_t r = 0; r < rows; r++) cut_row(&b, r, a + (first + r) * lda);
+        for (rows = 0; rows < fit && first + rows < m && b.excess[rows] + b.steps <= BLOCK_EXCESSES; rows++) {
+            cut_row(&b, rows, a + (first + rows) * lda);
+        }
         gemm_block(&b, rows, n, a_scale + first, &weights, bias, c + first * ldc, ldc, accumulate);
     }
 }
