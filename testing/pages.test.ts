@@ -1,0 +1,38 @@
+/** README.md and CONTRIBUTING.md name files, instruction sets and scripts: they have to be there. */
+import { expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { scripts } from "../package.json";
+
+const root = join(import.meta.dir, "..");
+const text = (path: string) => readFileSync(join(root, path), "utf8");
+const PAGES = ["README.md", "CONTRIBUTING.md"];
+
+/** A path of this repository: it begins with one of its folders, and has no capital letters that stand for a name to choose. */
+const PATH = /(?<![\w./-])(?:cmd|ffi|lib|kernels|testing|fixtures|\.ci)\/[\w./-]*[\w/](?![\w./*-])/g;
+
+test.each(PAGES)("every path in %s exists", (page) => {
+  const paths = [...new Set(text(page).match(PATH))].filter(
+    (path) => !/\b[A-Z]{2,}\b/.test(path) || /\.md$/.test(path),
+  );
+  expect(paths.length).toBeGreaterThan(10);
+  expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+});
+
+test.each(PAGES)("every npm script in %s exists", (page) => {
+  const names = Array.from(
+    text(page).matchAll(/\bnpm (?:run )?(test|[a-z:]+(?=`|\s{2}))/g),
+    ([, name]) => name!,
+  );
+  expect(names.filter((name) => !Object.hasOwn(scripts, name) && name !== "ci")).toEqual([]);
+});
+
+test("the README names every instruction set", () => {
+  const sets = Array.from(text("kernels/ops/isas.inc").matchAll(/^UFFB_ISA\((\w+),/gm), ([, name]) => name!);
+  expect(sets.length).toBeGreaterThan(3);
+  const [sentence] = text("README.md").match(/`UFFB_ISA` chooses one:[^.]*\./)!;
+  const named = Array.from(sentence.matchAll(/`(\w+)`/g), ([, name]) => name!).filter(
+    (name) => name !== "UFFB_ISA",
+  );
+  expect(named.sort()).toEqual(sets.sort());
+});
