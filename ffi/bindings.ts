@@ -4,7 +4,7 @@
 export type Handle = bigint & { readonly handle: unique symbol };
 
 // Raised whenever a signature, a struct or a value below changes; the loader refuses another version.
-export const UFFB_ABI_VERSION = 2;
+export const UFFB_ABI_VERSION = 3;
 
 // Statuses.
 export const UFFB_OK = 0;
@@ -15,6 +15,8 @@ export const UFFB_UNSUPPORTED = 2;
 export const UFFB_NO_MEMORY = 3;
 /** uffb_context_cancel was called */
 export const UFFB_CANCELLED = 4;
+/** a mapped file was cut short while a model was in use; see uffb_catch_sigbus */
+export const UFFB_LOST = 5;
 
 // Element types of tensor data. Computation is f32; others are converted when the tensor is set.
 export const UFFB_F32 = 0;
@@ -494,6 +496,7 @@ export const PROTOTYPES = {
   uffb_error: "const char *uffb_error(void)",
   uffb_isas: "const char *uffb_isas(void)",
   uffb_cpu_count: "int32_t uffb_cpu_count(void)",
+  uffb_catch_sigbus: "int32_t uffb_catch_sigbus(void)",
   uffb_compiler: "const char *uffb_compiler(void)",
   uffb_interrupt_watch: "int32_t uffb_interrupt_watch(int32_t milliseconds)",
   uffb_interrupt_heard: "int32_t uffb_interrupt_heard(void)",
@@ -597,6 +600,13 @@ export interface Functions {
   uffb_isas(): string;
   /** CPUs this process may really use: affinity mask and cgroup quota, at least 1. */
   uffb_cpu_count(): number;
+  /**
+   * Has SIGBUS, which ends a process that reads a mapped file behind its end, caught from now on: where
+   * somebody cuts such a file short, readers find zeros, and calls with a model that was made before return
+   * UFFB_LOST. Once per process; a handler that there was before gets the signals that are not about a file.
+   * UFFB_UNSUPPORTED when none can be installed.
+   */
+  uffb_catch_sigbus(): number;
   /** The compiler that built the library, for reports. */
   uffb_compiler(): string;
   /**

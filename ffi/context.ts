@@ -190,6 +190,7 @@ export class NativeContext extends Resource {
     try {
       const call = native()[name] as (context: Handle, ...rest: unknown[]) => number;
       const status = await callAsync(call, handle, ...args);
+      this.#model.checkMemory();
       check(status, () => native().uffb_context_error(handle));
     } finally {
       this.#running = false;

@@ -40,6 +40,7 @@ export function native(): Library {
   if (library === undefined) {
     library = openLibrary(bind);
     watchInterrupts(library);
+    library.uffb_catch_sigbus(); // where it cannot, a file cut short ends the process, as it would have
   }
   return library;
 }

@@ -13,6 +13,8 @@ export class NativeModel extends Resource {
   readonly arch: Readonly<Arch>;
   /** Memory that the library uses in place. */
   readonly #data: ArrayBufferView[] = [];
+  /** See `guard`. */
+  #check: (() => void) | undefined;
   /** The layout that each tensor is wanted in. */
   #layouts: ReadonlyMap<string, number> | undefined;
 
@@ -51,6 +53,16 @@ export class NativeModel extends Resource {
     checked((library) => library.uffb_model_tensor_set(handle, name, data, data.byteLength, dtype, layout));
     this.#layouts ??= new Map(this.tensors().map((tensor) => [tensor.name, tensor.layout]));
     if (dtype === UFFB_I8 || dtype === UFFB_I16 || layout === this.#layouts.get(name)) this.#data.push(data);
+  }
+
+  /** Has each call of a context over this model end with `check`, which throws where the memory used in place has changed. */
+  guard(check: () => void): void {
+    this.#check = check;
+  }
+
+  /** @throws what the guard throws */
+  checkMemory(): void {
+    this.#check?.();
   }
 
   /** @throws InvalidError naming the first required tensor that is missing */

@@ -1,5 +1,12 @@
 import { UffbError } from "../lib/base/errors.ts";
-import { UFFB_CANCELLED, UFFB_INVALID, UFFB_NO_MEMORY, UFFB_OK, UFFB_UNSUPPORTED } from "./bindings.ts";
+import {
+  UFFB_CANCELLED,
+  UFFB_INVALID,
+  UFFB_LOST,
+  UFFB_NO_MEMORY,
+  UFFB_OK,
+  UFFB_UNSUPPORTED,
+} from "./bindings.ts";
 
 /** A call of the engine failed; the message is the engine's own line. */
 export class EngineError extends UffbError {
@@ -26,11 +33,17 @@ export class CancelledError extends EngineError {
   override readonly exitCode = 130;
 }
 
+/** A mapped file was changed while a model was in use: nothing that it gives can be trusted. */
+export class ChangedError extends EngineError {
+  override name = "ChangedError";
+}
+
 const ERRORS: Readonly<Record<number, new (message: string) => EngineError>> = {
   [UFFB_INVALID]: InvalidError,
   [UFFB_UNSUPPORTED]: UnsupportedError,
   [UFFB_NO_MEMORY]: NoMemoryError,
   [UFFB_CANCELLED]: CancelledError,
+  [UFFB_LOST]: ChangedError,
 };
 
 /** Throws the error of `status`, with the line that `message` gives; does nothing when all is well. */

@@ -33,7 +33,7 @@ extern "C" {
 #define UFFB_API __attribute__((visibility("default")))
 
 /* Raised whenever a signature, a struct or a value below changes; the loader refuses another version. */
-#define UFFB_ABI_VERSION 2
+#define UFFB_ABI_VERSION 3
 
 /* Statuses. */
 #define UFFB_OK 0
@@ -41,6 +41,7 @@ extern "C" {
 #define UFFB_UNSUPPORTED 2 /* this CPU or build cannot do it */
 #define UFFB_NO_MEMORY 3
 #define UFFB_CANCELLED 4 /* uffb_context_cancel was called */
+#define UFFB_LOST 5      /* a mapped file was cut short while a model was in use; see uffb_catch_sigbus */
 
 /* Element types of tensor data. Computation is f32; others are converted when the tensor is set. */
 #define UFFB_F32 0
@@ -142,6 +143,10 @@ UFFB_API const char *uffb_error(void);
 UFFB_API const char *uffb_isas(void);
 /* CPUs this process may really use: affinity mask and cgroup quota, at least 1. */
 UFFB_API int32_t uffb_cpu_count(void);
+/* Has SIGBUS, which ends a process that reads a mapped file behind its end, caught from now on: where somebody cuts such a file
+ * short, readers find zeros, and calls with a model that was made before return UFFB_LOST. Once per process; a handler that
+ * there was before gets the signals that are not about a file. UFFB_UNSUPPORTED when none can be installed. */
+UFFB_API int32_t uffb_catch_sigbus(void);
 /* The compiler that built the library, for reports. */
 UFFB_API const char *uffb_compiler(void);
 /* Ends the process when SIGINT, SIGTERM, SIGHUP or SIGQUIT asks for it, whatever its threads are doing: the handler that is

@@ -3,6 +3,7 @@
 #define UFFB_CONTEXT_H
 
 #include "error.h"
+#include "mapped.h"
 #include "model.h"
 #include "threads.h"
 #include "../ops/ops.h"

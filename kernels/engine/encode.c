@@ -89,7 +89,10 @@ int32_t uffb_encode(uffb_context *c, int64_t sequences, const int64_t *offsets, 
     if (status) return uffb_context_fail(c, status);
     take_batch(c, sequences, offsets);
     status = run_encoder(c, ids, types, taps);
-    return status ? uffb_context_fail(c, status) : UFFB_OK;
+    if (!status) status = uffb_check_lost(c->model->lost_before);
+    if (!status) return UFFB_OK;
+    c->final = NULL;
+    return uffb_context_fail(c, status);
 }
 
 int32_t uffb_take_final(uffb_context *c, int64_t sequences, const int64_t *offsets, const float *final) {

@@ -23,6 +23,12 @@ static int32_t check_positions(const uffb_context *c, int64_t count, const int64
     return UFFB_OK;
 }
 
+/* What a head that has read the model's weights returns. */
+static int32_t finish(uffb_context *c) {
+    const int32_t status = uffb_check_lost(c->model->lost_before);
+    return status ? uffb_context_fail(c, status) : UFFB_OK;
+}
+
 /* --- masked language modelling -------------------------------------------------------------------------------------------- */
 
 /* logits [count, vocab]; states is scratch of [2 * count, hidden]. */
@@ -53,7 +59,7 @@ int32_t uffb_mlm_logits(uffb_context *c, int64_t count, const int64_t *positions
         decode(c, count - i < UFFB_HEAD_ROWS ? count - i : UFFB_HEAD_ROWS, positions + i, states,
                logits + i * c->model->arch.vocab);
     }
-    return status;
+    return status ? status : finish(c);
 }
 
 typedef struct {
@@ -104,7 +110,7 @@ int32_t uffb_mlm_top_k(uffb_context *c, int64_t count, const int64_t *positions,
         selection s = {c, k, logits, ids + i * k, probabilities + i * k};
         uffb_parallel(c->team, n, select_task, &s);
     }
-    return status;
+    return status ? status : finish(c);
 }
 
 /* --- one vector a sequence ------------------------------------------------------------------------------------------------ */
@@ -178,5 +184,5 @@ int32_t uffb_classify(uffb_context *c, float *logits) {
     }
     uffb_activate_all(c, m->arch.pool_activation, n, width, pooled, width);
     uffb_project(c, n, &m->classes, pooled, width, logits, m->arch.labels, 0);
-    return UFFB_OK;
+    return finish(c);
 }

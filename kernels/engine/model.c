@@ -1,6 +1,7 @@
 /* The model: a checked architecture and a table of the tensors it wants. */
 #include "model.h"
 #include "error.h"
+#include "mapped.h"
 #include "memory.h"
 #include "../ops/ops.h"
 
@@ -208,6 +209,7 @@ int32_t uffb_model_new(const uffb_arch *arch, uffb_model **model) {
     uffb_model *m = calloc(1, sizeof *m);
     if (!m) return uffb_fail(UFFB_NO_MEMORY, "no memory for a model");
     m->layout = UFFB_MODEL_LAYOUT;
+    m->lost_before = uffb_lost_pages();
     m->arch = *arch;
     m->nodes = arch->feedforward == UFFB_FFN_FFF ? ((int64_t)2 << arch->depth) - 1 : 0;
     m->layers = calloc((size_t)arch->layers + 1, sizeof *m->layers);
@@ -375,6 +377,7 @@ int32_t uffb_model_ready(uffb_model *m) {
         int32_t status = make_sinusoids(m);
         if (status) return status;
     }
-    m->ready = 1;
-    return UFFB_OK;
+    const int32_t status = uffb_check_lost(m->lost_before);
+    m->ready = !status;
+    return status;
 }

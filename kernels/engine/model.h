@@ -33,6 +33,7 @@ struct uffb_model {
     uffb_arch arch;
     int64_t nodes; /* of one tree */
     int32_t ready;
+    uint32_t lost_before;      /* uffb_lost_pages() when it was made */
     int64_t input_bytes;       /* the longest row of quantised inputs that its weights take; 0: none do */
     uffb_weights word;         /* [vocab, hidden], unless it is tied: then the decoder has them */
     const uffb_weights *words; /* what embeddings are read from; once ready */

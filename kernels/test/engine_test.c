@@ -318,6 +318,7 @@ int main(void) {
     }
     test_finite(list, count);
     test_threads();
+    test_mapped(&list[7].arch);
     test_contexts(&list[5]);
     test_convert();
     test_quantised();

@@ -98,6 +98,7 @@ const char *isa_name(int number);
 int64_t check_against_reference(const random_model *m, const batch *b, const run *r);
 
 void test_threads(void);
+void test_mapped(const uffb_arch *arch);
 void test_finite(const config *list, int64_t count);
 void test_convert(void);
 void test_quantised(void);

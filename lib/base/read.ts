@@ -91,10 +91,10 @@ export function decodeUtf8(bytes: Uint8Array, source: string): string {
 }
 
 /** Gives the size of a regular file. @throws UffbError for anything else */
-export function checkRegular(
+export function checkRegular<Size extends number | bigint>(
   path: string,
-  status: { isFile(): boolean; isDirectory(): boolean; size: number },
-): number {
+  status: { isFile(): boolean; isDirectory(): boolean; size: Size },
+): Size {
   if (status.isFile()) return status.size;
   throw new UffbError(`${path}: is ${status.isDirectory() ? "a folder" : "a device or a pipe"}, not a file`);
 }

@@ -1,5 +1,6 @@
 import { makeWhole } from "../base/write.ts";
 import type { Checkpoint } from "../files/checkpoint.ts";
+import { unchanged } from "../files/safetensors/mapped.ts";
 import { loadConfig } from "../model/config.ts";
 import { bindTensors, type Unused } from "../model/roles.ts";
 import { writeFolder } from "./folder.ts";
@@ -47,6 +48,7 @@ export function convertModel(
         ? await writePacked(temporary, weights, checkpoint.file)
         : await writeFolder(temporary, weights, bound.config, checkpoint.file);
     await check?.(temporary);
+    unchanged(checkpoint.tensors.values())();
     return { bytes, weights, unused: bound.unused };
   });
 }
@@ -59,5 +61,9 @@ export function convertTensors(
   checkpoint: Checkpoint,
   output: string,
 ): Promise<{ bytes: number; shared: Map<string, string> }> {
-  return makeWhole(output, (temporary) => writeTensors(temporary, checkpoint));
+  return makeWhole(output, async (temporary) => {
+    const written = await writeTensors(temporary, checkpoint);
+    unchanged(checkpoint.tensors.values())();
+    return written;
+  });
 }

@@ -10,8 +10,8 @@ import { requireSnapshot } from "../hub/cache.ts";
 import { filesOf, type ModelFiles, readTextFile } from "./folder.ts";
 import { isPacked, type PackedFile, packedFiles } from "./packed.ts";
 import { openPickle } from "./pickle/pickle.ts";
+import { mapFile } from "./safetensors/mapped.ts";
 import {
-  mapFile,
   namedTensors,
   openSafetensors,
   parseTensorFile,

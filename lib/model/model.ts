@@ -5,6 +5,7 @@ import { plural } from "../base/numbers.ts";
 import { quoted } from "../base/printable.ts";
 import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
 import { allFinite } from "../files/finite.ts";
+import { unchanged } from "../files/safetensors/mapped.ts";
 import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { type Binding, bindTensors } from "./roles.ts";
@@ -49,6 +50,8 @@ export async function openModel(path?: string): Promise<Model> {
   try {
     for (const binding of bindings) setTensor(native, binding, source);
     native.ready();
+    native.guard(unchanged(bindings.map(({ tensor }) => tensor)));
+    native.checkMemory();
   } catch (error) {
     native[Symbol.dispose]();
     throw error;

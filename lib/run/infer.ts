@@ -1,4 +1,4 @@
-import { CancelledError } from "../../ffi/status.ts";
+import { CancelledError, ChangedError } from "../../ffi/status.ts";
 import type { Model } from "../model/model.ts";
 import { BATCH_TOKENS, batches, DEVICE_BATCH_TOKENS, ragged } from "../text/batches.ts";
 import { type BadItem, badItem, type Item } from "../text/input/input.ts";
@@ -87,7 +87,7 @@ export async function* infer(
         return error === undefined ? result : { line: result.item.line, error };
       });
     } catch (error) {
-      if (error instanceof CancelledError) throw error;
+      if (error instanceof CancelledError || error instanceof ChangedError) throw error;
       const [first, ...others] = batch as [Prepared, ...Prepared[]];
       if (others.length === 0) return [badItem(first.item.line, error)];
       // One of them is to blame, and the others have results.

@@ -2,7 +2,8 @@
 
 import { UffbError } from "../../base/errors.ts";
 import { quoted } from "../../base/printable.ts";
-import { byteCount, mapFile, type StoredTensor } from "../safetensors/safetensors.ts";
+import { mapFile } from "../safetensors/mapped.ts";
+import { byteCount, type StoredTensor } from "../safetensors/safetensors.ts";
 import { readLegacyCheckpoint, readZipCheckpoint } from "./containers.ts";
 import type { Value } from "./machine.ts";
 import { StridedTensor } from "./tensors.ts";

@@ -2,12 +2,11 @@
  * The safetensors format: u64 length of the header, the header (JSON: tensor name -> dtype, shape, offsets), the tensors' bytes. Files
  * come from strangers: everything is checked before use, and an error names file and tensor.
  */
-import { statSync } from "node:fs";
 import { SafeTensor } from "safetensors";
 import { UffbError } from "../../base/errors.ts";
 import { isObject, type JsonObject, tryJson } from "../../base/json.ts";
 import { quoted } from "../../base/printable.ts";
-import { cannotRead, checkRegular } from "../../base/read.ts";
+import { mapFile } from "./mapped.ts";
 
 /** A tensor as a file holds it, whatever the file's format. */
 export interface StoredTensor {
@@ -55,16 +54,6 @@ const MAX_HEADER = 100_000_000;
 const MAX_PARTS = 1_000_000;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/** Maps a file of at least one byte, read-only. The mapping lives as long as any view of it; the file must not shrink meanwhile. */
-export function mapFile(path: string): Uint8Array {
-  try {
-    if (checkRegular(path, statSync(path)) === 0) throw new UffbError(`${path}: is empty; download it again`);
-    return Bun.mmap(path, { shared: false });
-  } catch (error) {
-    throw cannotRead(path, error);
-  }
-}
 
 /**
  * Opens a file by mapping it.
