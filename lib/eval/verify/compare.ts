@@ -11,6 +11,8 @@ export interface Report {
   /** Rows whose path differs although no logit on it is nearly 0, and those that differ at a near-tie. */
   differ?: number;
   nearTies?: number;
+  /** Of numbers: the largest error allowed, where it is not the common one. */
+  tolerance?: number;
   passed: boolean;
 }
 
@@ -57,7 +59,7 @@ export class Values {
 }
 
 /** A branch may go either way when its logit is at most this, relative to the largest logit on the token's paths. */
-const NEAR_TIE = 1e-5;
+export const NEAR_TIE = 1e-5;
 
 /** Node paths against the expected ones. */
 export class Paths {

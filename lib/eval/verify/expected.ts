@@ -47,7 +47,7 @@ const READERS: Record<string, { bytes: number; read(view: DataView, offset: numb
  * [batch, labels]; `sentence` [batch, hidden], each pooled and scaled to length 1.
  * @throws UffbError naming the file and the tensor that does not fit the model
  */
-export function openExpected(path: string, model: Model): Expected {
+export function openExpected(path: string, model: Fits): Expected {
   const tensors = openSafetensors(path);
   const { arch, task } = model.config;
   const input = tensors.get("input_ids");
@@ -93,12 +93,16 @@ export function openExpected(path: string, model: Model): Expected {
 
 const INPUTS = new Set(["input_ids", "attention_mask", "token_type_ids"]);
 
-function* readSequences(
+/** What the inputs of a file have to fit. */
+export type Fits = Pick<Model, "config" | "source">;
+
+/** The real tokens of the inputs [batch, seq], sequence by sequence. @throws UffbError naming the row that does not fit the model */
+export function* readSequences(
   path: string,
-  tensors: Map<string, StoredTensor>,
+  tensors: ReadonlyMap<string, StoredTensor>,
   batch: number,
   seq: number,
-  model: Model,
+  model: Fits,
 ): Generator<Sequence> {
   const rows = (name: string) => {
     const tensor = tensors.get(name);
@@ -138,8 +142,8 @@ function below(path: string, name: string, row: number, values: Float64Array, li
   return Int32Array.from(values);
 }
 
-/** Rows of a tensor that must have shape [...lead, ...tail]; `tail` is the shape of a row. */
-function reader(
+/** Rows of a tensor, which must have shape [...lead, ...tail]; `tail` is the shape of a row. */
+export function reader(
   path: string,
   name: string,
   tensor: StoredTensor,

@@ -5,7 +5,7 @@ import type { Verification } from "./verify.ts";
 
 /**
  * One object: `passed`, what was run, and `tensors`, each with `name`, `compared` and `skipped` rows and `passed`; for numbers
- * `max_error`, null where it is not finite, and for paths `differ` and `near_ties`.
+ * `max_error`, null where it is not finite, and for paths `differ` and `near_ties`; `tolerance` where it is another than the common one.
  */
 export function verificationJson(model: string, expected: string, verification: Verification): string {
   const { passed, tolerance, isa, threads, sequences, tokens, tensors, ignored } = verification;
@@ -18,11 +18,12 @@ export function verificationJson(model: string, expected: string, verification: 
     threads,
     sequences,
     tokens,
-    tensors: tensors.map(({ name, compared, skipped, maxError, differ, nearTies, passed }) => ({
+    tensors: tensors.map(({ name, compared, skipped, maxError, differ, nearTies, tolerance, passed }) => ({
       name,
       compared,
       skipped,
       ...(maxError === undefined ? { differ, near_ties: nearTies } : { max_error: maxError }),
+      ...(tolerance !== undefined && { tolerance }),
       passed,
     })),
     ignored,
@@ -41,7 +42,7 @@ const COLUMNS: { title: string; of(report: Report): string }[] = [
 
 /** A table for people, and the verdict. */
 export function verificationText(verification: Verification): string {
-  const { passed, tolerance, isa, threads, sequences, tokens, tensors, ignored } = verification;
+  const { passed, isa, threads, sequences, tokens, tensors, ignored } = verification;
   const table = align(
     [COLUMNS.map(({ title }) => title), ...tensors.map((report) => COLUMNS.map(({ of }) => of(report)))],
     (column) => column > 0 && column < COLUMNS.length - 1,
@@ -51,7 +52,7 @@ export function verificationText(verification: Verification): string {
   const verdict = nothing
     ? "FAILED: nothing could be compared"
     : passed
-      ? `ok: all ${tensors.length} tensors within ${tolerance}`
+      ? `ok: all ${tensors.length} tensors within ${tolerances(verification)}`
       : `FAILED: ${failed} of ${tensors.length} tensors`;
   return [
     ...table,
@@ -60,6 +61,12 @@ export function verificationText(verification: Verification): string {
     ...(ignored.length > 0 ? [`not compared: ${summary(ignored)}`] : []),
     "",
   ].join("\n");
+}
+
+/** Those that tensors were held to. */
+function tolerances({ tolerance, tensors }: Verification): string {
+  const all = new Set(tensors.map((report) => report.tolerance ?? tolerance));
+  return [...all].sort((a, b) => a - b).join(", ");
 }
 
 const NAMED = 4;
