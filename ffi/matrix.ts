@@ -51,14 +51,21 @@ export function convertMatrix(
   return target;
 }
 
-/** The engine's dtype and layout of matrices of integers, by their dtype in safetensors files. */
+/**
+ * Matrices of integers, by their dtype in safetensors files: what the engine has each in, and how many columns lie together in its
+ * panels.
+ */
 export const INTEGERS = {
-  I8: { dtype: UFFB_I8, layout: UFFB_PANELS_I8 },
-  I16: { dtype: UFFB_I16, layout: UFFB_PANELS_I16 },
-} as const satisfies Record<string, Form>;
+  I8: { dtype: UFFB_I8, layout: UFFB_PANELS_I8, group: 4 },
+  I16: { dtype: UFFB_I16, layout: UFFB_PANELS_I16, group: 2 },
+} as const satisfies Record<string, Form & { group: number }>;
 
 /** "I8" or "I16". */
 export type Integers = keyof typeof INTEGERS;
+
+export function isIntegers(dtype: string): dtype is Integers {
+  return Object.hasOwn(INTEGERS, dtype);
+}
 
 /**
  * Writes a [rows, cols] matrix as integers to `panels` (UFFB_PANELS_I8 or UFFB_PANELS_I16), with the scale of each row to `scale` [rows].

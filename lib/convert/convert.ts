@@ -4,11 +4,12 @@ import { unchanged } from "../files/safetensors/mapped.ts";
 import { loadConfig } from "../model/config.ts";
 import { bindTensors, type Unused } from "../model/roles.ts";
 import { writeFolder } from "./folder.ts";
+import type { WeightDtype } from "./kinds.ts";
 import { writePacked } from "./packed.ts";
 import { writeTensors } from "./tensors.ts";
-import { planWeights, type Weight, type WeightDtype } from "./weights.ts";
+import { planWeights, type Weight } from "./weights.ts";
 
-export type { WeightDtype } from "./weights.ts";
+export type { WeightDtype } from "./kinds.ts";
 
 export interface ConvertOptions {
   /** A packed file, or a folder that the model's own code loads. */

@@ -2,7 +2,7 @@ import { percent } from "../base/numbers.ts";
 import { align } from "../base/table.ts";
 import type { Converted } from "./convert.ts";
 import type { Cost } from "./cost.ts";
-import { hasRows } from "./weights.ts";
+import { hasRows } from "./kinds.ts";
 
 const WHY = {
   tied: "a copy of the word embedding",

@@ -7,7 +7,7 @@
  */
 
 import { UFFB_PANELS } from "../../ffi/bindings.ts";
-import { INTEGERS } from "../../ffi/matrix.ts";
+import { INTEGERS, isIntegers } from "../../ffi/matrix.ts";
 import type { Tensor } from "../../ffi/model.ts";
 import { UffbError } from "../base/errors.ts";
 import { readJson } from "../base/json.ts";
@@ -92,7 +92,7 @@ export function packedForm(
 ): { shape: number[]; layout: number } {
   const panels = Math.ceil(rows / 16);
   if (layout !== UFFB_PANELS) return { shape: rows === 1 ? [cols] : [rows, cols], layout };
-  if (dtype === "I8") return { shape: [panels, Math.ceil(cols / 4), 16, 4], layout: INTEGERS.I8.layout };
-  if (dtype === "I16") return { shape: [panels, Math.ceil(cols / 2), 16, 2], layout: INTEGERS.I16.layout };
-  return { shape: [panels, cols, 16], layout };
+  if (!isIntegers(dtype)) return { shape: [panels, cols, 16], layout };
+  const { group, layout: integers } = INTEGERS[dtype];
+  return { shape: [panels, Math.ceil(cols / group), 16, group], layout: integers };
 }

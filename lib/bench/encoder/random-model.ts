@@ -1,22 +1,20 @@
 import {
   type Arch,
-  UFFB_BF16,
-  UFFB_F16,
   UFFB_F32,
   UFFB_FFN_DENSE,
   UFFB_FFN_FFF,
   UFFB_GELU,
   UFFB_HEAD_MLM,
-  UFFB_PANELS,
   UFFB_POOL_FIRST,
   UFFB_PRE_NORM,
   UFFB_ROWS,
   UFFB_SINUSOIDAL,
   UFFB_TANH,
 } from "../../../ffi/bindings.ts";
-import { convertMatrix, INTEGERS, matrixBytes, quantiseMatrix } from "../../../ffi/matrix.ts";
-import { NativeModel } from "../../../ffi/model.ts";
-import { hasRows, integersFor, isTree } from "../../convert/weights.ts";
+import { convertMatrix, INTEGERS, isIntegers, matrixBytes, quantiseMatrix } from "../../../ffi/matrix.ts";
+import { NativeModel, type Tensor } from "../../../ffi/model.ts";
+import { hasRows, type Kind, kindOf } from "../../convert/kinds.ts";
+import { WEIGHT_DTYPES } from "../../model/roles.ts";
 import type { LayerShape } from "../measure/presets.ts";
 
 /** UltraFastBERT's encoder around a feedforward layer: 16 layers, heads of 64, 32,768 words, 128 positions. */
@@ -92,24 +90,38 @@ export function randomModel(arch: Arch, dtype: "f32" | "int8", like?: NativeMode
       for (let i = 0; i < values.length; i++) values[i] = random[(offset + i) % PERIOD]! * size;
       offset += 7919 + values.length;
     }
-    const from = { dtype: UFFB_F32, layout };
-    if (dtype === "int8" && layout === UFFB_PANELS) {
-      const integers = integersFor(name, arch);
-      const to = INTEGERS[integers];
-      const panels = new Uint8Array(matrixBytes(rows, cols, to));
-      const scale = new Float32Array(rows);
-      quantiseMatrix(rows, cols, values, from, integers, panels, scale);
-      model.set(name, panels, to.dtype, to.layout);
-      model.set(`${name}.scale`, scale, UFFB_F32, UFFB_ROWS);
-      if (hasRows({ name, layout })) {
-        const half = { dtype: UFFB_F16, layout: UFFB_ROWS };
-        model.set(`${name}.rows`, convertMatrix(rows, cols, values, from, half), half.dtype, half.layout);
-      }
-    } else if (dtype === "int8" && isTree({ name, layout })) {
-      const half = { dtype: UFFB_BF16, layout };
-      model.set(name, convertMatrix(rows, cols, values, from, half), half.dtype, half.layout);
-    } else model.set(name, values, UFFB_F32, layout);
+    const tensor = { name, rows, cols, layout };
+    const kind = kindOf(tensor, dtype === "int8" ? "I8" : "F32", arch);
+    setAs(model, tensor, values, layout, kind);
+    if (isIntegers(kind) && hasRows(tensor)) {
+      const beside = { ...tensor, name: `${name}.rows`, layout: UFFB_ROWS };
+      setAs(model, beside, values, layout, kindOf(beside, "I8", arch));
+    }
   }
   model.ready();
   return model;
+}
+
+/** Gives the model a tensor as a kind, from `values`, f32 in the layout `from`. */
+function setAs(
+  model: NativeModel,
+  { name, rows, cols, layout }: Pick<Tensor, "name" | "rows" | "cols" | "layout">,
+  values: Float32Array,
+  from: number,
+  kind: Kind,
+): void {
+  const form = { dtype: UFFB_F32, layout: from };
+  if (isIntegers(kind)) {
+    const to = INTEGERS[kind];
+    const panels = new Uint8Array(matrixBytes(rows, cols, to));
+    const scale = new Float32Array(rows);
+    quantiseMatrix(rows, cols, values, form, kind, panels, scale);
+    model.set(name, panels, to.dtype, to.layout);
+    model.set(`${name}.scale`, scale, UFFB_F32, UFFB_ROWS);
+  } else if (kind === "F32" && layout === from) {
+    model.set(name, values, UFFB_F32, layout);
+  } else {
+    const to = { dtype: WEIGHT_DTYPES[kind]!, layout };
+    model.set(name, convertMatrix(rows, cols, values, form, to), to.dtype, to.layout);
+  }
 }
