@@ -90,8 +90,6 @@ export class NativeContext extends Resource {
     const handle = taps?.handle ?? null;
     const release = taps?.hold();
     try {
-      this.#assertIdle();
-      this.#sequences = this.#tokens = 0; // a batch that fails leaves none
       await this.#call("uffb_encode", sequences, offsets, ids, types ?? null, handle);
       this.#sequences = sequences;
       this.#tokens = ids.length;
@@ -101,7 +99,7 @@ export class NativeContext extends Resource {
   }
 
   /**
-   * Takes final states [tokens, hidden] of a batch that were computed elsewhere, as if `encode` had.
+   * Takes final states [tokens, hidden] of a batch that were computed elsewhere, as if `encode` had; within `exclusively`.
    *
    * @throws InvalidError
    */
@@ -111,8 +109,6 @@ export class NativeContext extends Resource {
     if (final.length !== ids.length * this.#model.arch.hidden) {
       throw new InvalidError(`${final.length} numbers for the final states of ${ids.length} tokens`);
     }
-    this.#assertIdle();
-    this.#sequences = this.#tokens = 0;
     const { handle } = this;
     const sequences = offsets.length - 1;
     check(native().uffb_take_final(handle, sequences, offsets, final), () =>
@@ -181,20 +177,34 @@ export class NativeContext extends Resource {
     });
   }
 
-  /** `args` holds every buffer until the other thread is done with it. */
-  async #call<N extends LongCall>(name: N, ...args: Rest<Library[N]>): Promise<void> {
-    const { handle } = this;
+  /**
+   * Runs something with the context and nothing else beside it; until it ends, the context's memory stays. `forgets`: the batch that was
+   * encoded before is gone, whatever happens.
+   *
+   * @throws EngineError when something runs already
+   */
+  protected async exclusively(run: () => Promise<void>, forgets: boolean): Promise<void> {
     this.#assertIdle();
     const release = this.hold();
     this.#running = true;
+    if (forgets) this.#sequences = this.#tokens = 0;
     try {
-      const call = native()[name] as (context: Handle, ...rest: unknown[]) => number;
-      const status = await callAsync(call, handle, ...args);
-      this.#model.checkMemory();
-      check(status, () => native().uffb_context_error(handle));
+      await run();
     } finally {
       this.#running = false;
       release();
     }
+  }
+
+  /** `args` holds every buffer until the other thread is done with it. */
+  async #call<N extends LongCall>(name: N, ...args: Rest<Library[N]>): Promise<void> {
+    const { handle } = this;
+    const run = async () => {
+      const call = native()[name] as (context: Handle, ...rest: unknown[]) => number;
+      const status = await callAsync(call, handle, ...args);
+      this.#model.checkMemory();
+      check(status, () => native().uffb_context_error(handle));
+    };
+    await this.exclusively(run, name === "uffb_encode");
   }
 }

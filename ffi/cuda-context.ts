@@ -19,10 +19,15 @@ export class CudaContext extends NativeContext {
     }
   }
 
-  /** Runs a batch to its final states. A batch that runs is not stopped by `cancel`; the head after it is. */
+  /**
+   * Runs a batch to its final states. A batch that runs is not stopped by `cancel`; the head after it is.
+   *
+   * @throws EngineError when another call runs
+   */
   override async encode(batch: Batch, taps?: NativeTaps): Promise<void> {
     if (taps !== undefined) throw new InvalidError("a device fills no taps; run the model on the CPU");
-    this.takeFinal(batch, await this.#encoder.encode(batch));
+    const run = async () => this.takeFinal(batch, await this.#encoder.encode(batch));
+    await this.exclusively(run, true);
   }
 
   override [Symbol.dispose](): void {

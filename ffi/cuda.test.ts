@@ -119,6 +119,29 @@ describe("an encoder on a device", () => {
     );
   });
 
+  test("runs one call at a time, heads included, and says so", async () => {
+    useCuda(stub());
+    using model = await openModel();
+    using context = new CudaContext(model.native, 0, "f32", { threads: 1 });
+    const one = { offsets: BigInt64Array.of(0n, 1n), ids: Int32Array.of(9) };
+    await context.encode(one);
+    const calls = [context.encode(BATCH), context.encode(one), context.pool("max")];
+    const [first, ...others] = await Promise.allSettled(calls);
+    expect(first!.status).toBe("fulfilled");
+    for (const other of others) {
+      const { reason } = other as PromiseRejectedResult;
+      expect(reason).toBeInstanceOf(EngineError);
+      expect(reason.message).toContain("one call at a time");
+    }
+    expect((await context.pool("max")).length).toBe(512);
+    const encoder = new CudaEncoder(model.native, 0, "f32");
+    const running = encoder.encode(one);
+    await expect(encoder.encode(one)).rejects.toThrow("one batch at a time");
+    await running;
+    await encoder.encode(one);
+    encoder[Symbol.dispose]();
+  });
+
   test("tells its time, and is not used after its end", async () => {
     useCuda(stub());
     using model = await openModel();

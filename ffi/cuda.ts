@@ -5,7 +5,7 @@ import type { CudaInfo } from "./cuda-bindings.ts";
 import { checkedCuda, cuda } from "./cuda-library.ts";
 import type { NativeModel } from "./model.ts";
 import { Resource } from "./resource.ts";
-import { check, UnsupportedError } from "./status.ts";
+import { check, EngineError, UnsupportedError } from "./status.ts";
 
 /** Element types that a device computes with. */
 export const CUDA_DTYPES = { f32: UFFB_F32, f16: UFFB_F16, bf16: UFFB_BF16 } as const;
@@ -47,6 +47,7 @@ function readInfo(index: number): CudaDevice {
 /** A model's encoder on a device. One call at a time. */
 export class CudaEncoder extends Resource {
   readonly #hidden: number;
+  #running = false;
   readonly #library: ReturnType<typeof cuda>;
 
   /**
@@ -79,7 +80,10 @@ export class CudaEncoder extends Resource {
     const { handle } = this;
     const library = this.#library;
     const final = new Float32Array(ids.length * this.#hidden);
+    if (this.#running)
+      throw new EngineError("a device's encoder runs one batch at a time; another one is running");
     const release = this.hold();
+    this.#running = true;
     try {
       const sequences = offsets.length - 1;
       const encode = library.uffb_cuda_encode;
@@ -87,6 +91,7 @@ export class CudaEncoder extends Resource {
       check(status, () => library.uffb_cuda_encoder_error(handle));
       return final;
     } finally {
+      this.#running = false;
       release();
     }
   }
