@@ -8,6 +8,8 @@ import { inputArgs, inputPositionals, reportBadItem } from "./cli/input.ts";
 import { messages } from "./cli/messages.ts";
 import { isTerminal, print } from "./cli/terminal.ts";
 
+/** Characters of a text that takes a while. */
+const LONG_TEXT = 1 << 18;
 /** Output is written when this many characters are there, and whenever input has to be waited for. */
 const FLUSH = 1 << 16;
 
@@ -47,15 +49,18 @@ export default command({
     let cut = 0;
     let output = "";
     for await (const items of readItemBatches({ texts: positionals, ...args })) {
+      // The engine ends the process where a signal comes while JavaScript is busy with a long text.
+      if (items.some((item) => "text" in item && item.text.length > LONG_TEXT))
+        (await import("../ffi/library.ts")).native();
       for (const item of items) {
-        const encoding = encode(item, tokenizer, maxLength);
-        if ("error" in encoding) {
+        const record = "error" in item ? item : show(item, tokenizer, maxLength, write);
+        if ("error" in record) {
           bad++;
-          reportBadItem(encoding, positionals);
+          reportBadItem(record, positionals);
           continue;
         }
-        if (encoding.dropped > 0) cut++;
-        output += write(item as Item, encoding, tokenizer);
+        if (record.dropped > 0) cut++;
+        output += record.text;
         if (output.length < FLUSH) continue;
         print(output);
         output = "";
@@ -69,19 +74,24 @@ export default command({
   },
 });
 
-function encode(
-  item: Item | BadItem,
+/** What to print of an item, and how many of its tokens were cut off. */
+function show(
+  item: Item,
   tokenizer: Tokenizer,
   maxLength: number | undefined,
-): Encoding | BadItem {
-  if ("error" in item) return item;
+  write: typeof writeJson,
+): { text: string; dropped: number } | BadItem {
   try {
-    if (item.ids) return readIds(item.ids, tokenizer, maxLength);
-    const { text, pair } = item;
-    return tokenizer.encode(text, { ...(pair !== undefined && { pair }), ...(maxLength && { maxLength }) });
+    const encoding = encode(item, tokenizer, maxLength);
+    return { text: write(item, encoding, tokenizer), dropped: encoding.dropped };
   } catch (error) {
     return badItem(item.line, error);
   }
+}
+
+function encode({ text, pair, ids }: Item, tokenizer: Tokenizer, maxLength: number | undefined): Encoding {
+  if (ids) return readIds(ids, tokenizer, maxLength);
+  return tokenizer.encode(text, { ...(pair !== undefined && { pair }), ...(maxLength && { maxLength }) });
 }
 
 function readIds(ids: Int32Array, tokenizer: Tokenizer, maxLength = ids.length): Encoding {

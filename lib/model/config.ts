@@ -90,6 +90,8 @@ export function nameLabels(names: Readonly<Record<string, string>>, count: numbe
   return Array.from({ length: count }, (_, i) => names[i] ?? `LABEL_${i}`);
 }
 
+const MAX_NAME = 1000;
+
 function readNames(config: Section): Record<string, string> {
   const names: Record<string, string> = {};
   const value = config.get("id2label") ?? {};
@@ -100,6 +102,8 @@ function readNames(config: Section): Record<string, string> {
     if (!/^(0|[1-9]\d{0,7})$/.test(id) || typeof name !== "string") {
       throw config.bad("id2label", "it must map class numbers to names");
     }
+    // Each is printed for every text.
+    if (name.length > MAX_NAME) throw config.bad("id2label", `a name has more than ${MAX_NAME} characters`);
     names[id] = name;
   }
   return names;

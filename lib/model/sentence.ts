@@ -24,6 +24,8 @@ const POOLINGS: Record<string, Pooling> = {
 };
 
 const MAX_TOKENS = 2 ** 24;
+/** It stands before every text. */
+const MAX_PROMPT = 10_000;
 
 /**
  * Reads what a folder of the sentence-transformers library says; undefined for a model that has none. `hidden` is the model's width.
@@ -96,6 +98,8 @@ function readPrompt(checkpoint: Checkpoint): string {
   const prompts = config.section("prompts");
   const prompt = typeof name === "string" ? prompts.get(name) : undefined;
   if (typeof prompt !== "string") throw config.bad("default_prompt_name", "prompts has no such text");
+  if (prompt.length > MAX_PROMPT)
+    throw new UffbError(`${PROMPTS_FILE}: the prompt has more than ${MAX_PROMPT} characters`);
   return prompt;
 }
 
