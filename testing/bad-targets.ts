@@ -25,5 +25,5 @@ export const TARGETS: Record<string, Target> = {
     for (;;);
   }),
   dawdles: faulty(() => Bun.sleepSync(500)),
-  hoards: faulty(() => void hoard.push(new Uint8Array(100 * 2 ** 20).fill(1))),
+  hoards: faulty(() => void hoard.push(new Uint8Array(200 * 2 ** 20).fill(1))),
 };

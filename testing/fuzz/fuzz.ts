@@ -2,7 +2,7 @@
  * Fuzzes every reader of files that strangers send. Run: bun testing/fuzz/fuzz.ts [--seconds N] [--seed S] [--target NAME] [--cases FROM..TO]
  * [--file PATH] [--limit-seconds N]
  *
- * A damaged file must be read or refused with a UffbError, in at most 2 s (--limit-seconds) and 64 MiB beyond its own size. Cases run
+ * A damaged file must be read or refused with a UffbError, in at most 1 s (--limit-seconds) and 128 MiB beyond its own size. Cases run
  * in another process, which may crash or hang; each depends on seed and number alone, so that the same seed finds the same things. A
  * case that goes wrong is written to a file, with the command that runs it again; the exit code then is 1.
  */
@@ -113,7 +113,7 @@ async function main(): Promise<void> {
       target: { type: "string", default: "" },
       cases: { type: "string", default: "0.." },
       file: { type: "string" },
-      "limit-seconds": { type: "string", default: "2" },
+      "limit-seconds": { type: "string", default: "1" },
       targets: { type: "string", default: new URL("./targets.ts", import.meta.url).pathname },
       job: { type: "string" },
     },

@@ -1,11 +1,9 @@
 /** What is fuzzed: for each kind of file, honest ones to start from and everything uffb does with one that a stranger sent. */
-import { copyFileSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { NativeContext } from "../../ffi/context.ts";
 import { NativeModel } from "../../ffi/model.ts";
-import { UffbError } from "../../lib/base/errors.ts";
 import { convertModel } from "../../lib/convert/convert.ts";
 import { openCheckpoint } from "../../lib/files/checkpoint.ts";
 import { allFinite } from "../../lib/files/finite.ts";
@@ -17,28 +15,16 @@ import { namedTensors, parseTensorFile, type StoredTensor } from "../../lib/file
 import { parseConfig } from "../../lib/model/config.ts";
 import { openModel } from "../../lib/model/model.ts";
 import { Tokenizer } from "../../lib/text/tokenizer/tokenizer.ts";
+import { decode, FIXTURES, files, type Target, withFile } from "./targets/common.ts";
+import { DATA } from "./targets/data.ts";
+import { HUB } from "./targets/hub.ts";
+import { TEXT as TEXT_TARGETS } from "./targets/text.ts";
 
-export interface Target {
-  seeds(): Promise<Uint8Array[]>;
-  /** Reads a file of this kind and uses what it gives; throws UffbError to refuse it. */
-  read(bytes: Uint8Array): void | Promise<void>;
-}
+export type { Target } from "./targets/common.ts";
 
-const FIXTURES = fileURLToPath(new URL("../../fixtures/", import.meta.url));
+/** What a bad vocabulary or expression takes long over. */
+const LONG = ["a".repeat(2000), "[M".repeat(500), `${"a b ".repeat(300)}\n`];
 const TEXT = 'The film was [MASK] by "Steven Spielberg": déjà-vu ﬁn, 中文 and 😀.';
-
-const files = async (pattern: string) =>
-  globSync(pattern, { cwd: FIXTURES })
-    .sort()
-    .map((file) => new Uint8Array(readFileSync(join(FIXTURES, file))));
-
-const decode = (bytes: Uint8Array) => {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw new UffbError("is not UTF-8", { cause: error });
-  }
-};
 
 function readTensors(tensors: Map<string, StoredTensor>): void {
   for (const { dtype, data } of tensors.values()) allFinite({ dtype, data });
@@ -47,6 +33,7 @@ function readTensors(tensors: Map<string, StoredTensor>): void {
 function useTokenizer(tokenizer: Tokenizer): void {
   const { ids } = tokenizer.encode(TEXT, { pair: TEXT, maxLength: 48 });
   tokenizer.encode(TEXT);
+  for (const text of LONG) tokenizer.encode(text);
   tokenizer.decode(ids);
 }
 
@@ -86,20 +73,13 @@ async function packed(): Promise<Uint8Array[]> {
 }
 
 /** Opens a packed model, and runs it on a few tokens if it lets itself be opened. */
-async function readPacked(bytes: Uint8Array): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "uffb-fuzz-"));
-  try {
-    const path = join(folder, "packed");
-    writeFileSync(path, bytes);
-    using model = await openModel(path);
-    const tokenizer = model.optionalTokenizer();
-    if (tokenizer) useTokenizer(tokenizer);
-    using context = new NativeContext(model.native, { threads: 1 });
-    await context.encode({ offsets: BigInt64Array.of(0n, 3n), ids: Int32Array.of(0, 2, 1) });
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
+const readPacked = withFile("packed", async (path) => {
+  using model = await openModel(path);
+  const tokenizer = model.optionalTokenizer();
+  if (tokenizer) useTokenizer(tokenizer);
+  using context = new NativeContext(model.native, { threads: 1 });
+  await context.encode({ offsets: BigInt64Array.of(0n, 3n), ids: Int32Array.of(0, 2, 1) });
+});
 
 export const TARGETS: Readonly<Record<string, Target>> = {
   safetensors: {
@@ -130,4 +110,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     read: (bytes) => useTokenizer(Tokenizer.parse(decode(bytes), "case")),
   },
   packed: { seeds: packed, read: readPacked },
+  ...DATA,
+  ...TEXT_TARGETS,
+  ...HUB,
 };

@@ -37,8 +37,8 @@ export interface Counts {
   counts: Record<string, { read: number; refused: number }>;
 }
 
-/** Most memory that reading a file may take beyond its own size. */
-const MAX_MEMORY = 64 * 2 ** 20;
+/** Most memory that reading a file may take beyond its own size: with what the program itself takes, 200 MB for a small file. */
+const MAX_MEMORY = 128 * 2 ** 20;
 
 /** Bytes of memory in use at the most since the last call of `resetPeak`; NaN where Linux is not there to ask. */
 function peak(): number {

@@ -35,6 +35,10 @@ const ENDINGS: Readonly<Record<string, TableFormat>> = {
 
 /** Most bytes of a file, packed or not. */
 const MAX_BYTES = 2 ** 31 - 1;
+/** Bytes that gzip may make of one: texts become five to ten times smaller, a bomb a thousand. */
+const MAX_RATIO = 100;
+/** Bytes that are never too many. */
+const FEW_BYTES = 2 ** 24;
 /** Rows of JSON lines whose keys are taken for the columns. */
 const KEY_ROWS = 100;
 
@@ -58,7 +62,8 @@ type Bytes = Uint8Array<ArrayBuffer>;
 function unzip(bytes: Bytes, path: string): Bytes {
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
   try {
-    return gunzipSync(bytes, { maxOutputLength: MAX_BYTES });
+    const maxOutputLength = Math.min(MAX_BYTES, FEW_BYTES + MAX_RATIO * bytes.length);
+    return gunzipSync(bytes, { maxOutputLength });
   } catch (error) {
     throw new UffbError(`${path}: cannot be unpacked as gzip: ${(error as Error).message}`, { cause: error });
   }

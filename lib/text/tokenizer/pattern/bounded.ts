@@ -1,10 +1,13 @@
 import { UffbError } from "../../../base/errors.ts";
-import type { Choice, Node } from "./expression.ts";
+import { type Choice, maxWidth, type Node } from "./expression.ts";
 import { type Pattern, replaceFound, type Span } from "./matcher.ts";
 
 /** Matches from a place of the text and then whatever `next` does; gives the end of all that, or -1. */
 type Matcher = (at: number, next: Next) => number;
 type Next = (at: number) => number;
+
+/** Tests of characters that are allowed for each unit of a text, on top of some; the expressions in use have at most 60 alternatives. */
+const MAX_TESTS = 100;
 
 /** Repetitions of a group: each takes some of the stack. */
 const MAX_NESTING = 1000;
@@ -24,7 +27,7 @@ export class BoundedMatcher implements Pattern {
 
   constructor(expression: Choice, where: string) {
     this.#where = where;
-    this.#allowance = 64 + 2 * countChars(expression);
+    this.#allowance = 32 + Math.min(MAX_TESTS, countChars(expression));
     this.#match = this.#choice(expression);
   }
 
@@ -89,8 +92,9 @@ export class BoundedMatcher implements Pattern {
       case "look": {
         const { behind, negative, body } = node;
         const match = this.#choice(body);
+        const units = 2 * maxWidth(body);
         return (at, next) => {
-          const found = behind ? this.#endsAt(match, at) : match(at, (end) => end) >= 0;
+          const found = behind ? this.#endsAt(match, at, units) : match(at, (end) => end) >= 0;
           return found === negative ? -1 : next(at);
         };
       }
@@ -158,9 +162,9 @@ export class BoundedMatcher implements Pattern {
     return (at, next) => from(at, 0, next);
   }
 
-  /** Whether some match ends here: from the nearest place on, which is where it nearly always begins. */
-  #endsAt(match: Matcher, at: number): boolean {
-    for (let start = at; start >= 0; start--) {
+  /** Whether some match of at most so many UTF-16 units ends here: from the nearest place on, which is where it nearly always begins. */
+  #endsAt(match: Matcher, at: number, units: number): boolean {
+    for (let start = at; start >= Math.max(0, at - units); start--) {
       this.#step();
       if (start > 0 && width(this.#text, start - 1) === 2) continue; // between the halves of a code point
       if (match(start, (end) => (end === at ? end : -1)) >= 0) return true;

@@ -30,7 +30,7 @@ export interface Repeat {
 }
 
 /** Characters and classes in an expression; the longest in use has some 60. */
-const MAX_CHARS = 200;
+const MAX_CHARS = 100;
 const MAX_DEPTH = 16;
 /** Most times that `{n}` may ask for; the most in use is 3. */
 const MAX_COUNT = 100;
@@ -99,4 +99,24 @@ export function parseExpression(source: string, where: string): Choice {
   };
 
   return choice(0);
+}
+
+/** Most code points that a part can match. */
+export function maxWidth(node: Node): number {
+  switch (node.kind) {
+    case "chars":
+      return 1;
+    case "look":
+      return 0;
+    case "choice":
+      return node.branches.reduce((most, branch) => Math.max(most, widthOf(branch)), 0);
+    case "repeat": {
+      const width = maxWidth(node.body);
+      return width === 0 ? 0 : width * node.max;
+    }
+  }
+}
+
+function widthOf(branch: readonly Node[]): number {
+  return branch.reduce((sum, node) => sum + maxWidth(node), 0);
 }

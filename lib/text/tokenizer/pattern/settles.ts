@@ -1,4 +1,4 @@
-import type { Choice, Node } from "./expression.ts";
+import { type Choice, maxWidth, type Node } from "./expression.ts";
 
 /** Most tests of a character at one place of the text. */
 const MAX_TESTS = 256;
@@ -40,7 +40,8 @@ function testsOfBranch(branch: readonly Node[]): number {
   for (const node of fixed) {
     const [body, max, choices] =
       node.kind === "repeat" ? [node.body, node.max, node.max - node.min + 1] : [node, 1, 1];
-    if (body.kind === "look") return Number.POSITIVE_INFINITY;
+    // What follows could fail, and so an end of what is inside could be tried after another.
+    if (maxWidth(body) === Number.POSITIVE_INFINITY || body.kind === "look") return Number.POSITIVE_INFINITY;
     tests += ways * max * (body.kind === "chars" ? 1 : testsOf(body.branches));
     ways *= choices * (body.kind === "chars" ? 1 : body.branches.length ** max);
   }
