@@ -305,7 +305,7 @@ export interface TrainResult {
 
 /**
  * AdamW as PyTorch's: decoupled decay, bias correction, eps outside the root. Clipping is that of
- * clip_grad_norm_: the gradient times clip / (norm + 1e-6) where that is below 1.
+ * clip_grad_norm_: the gradient times clip / (norm + 1e-6) where that is below 1. eps must be above 0.
  */
 export interface Adamw {
   lr: number;

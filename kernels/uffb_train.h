@@ -103,7 +103,7 @@ typedef struct uffb_train_result {
 } uffb_train_result;
 
 /* AdamW as PyTorch's: decoupled decay, bias correction, eps outside the root. Clipping is that of clip_grad_norm_: the gradient
- * times clip / (norm + 1e-6) where that is below 1. */
+ * times clip / (norm + 1e-6) where that is below 1. eps must be above 0. */
 typedef struct uffb_adamw {
     double lr;
     double beta1;

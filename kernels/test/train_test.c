@@ -280,6 +280,8 @@ int main(void) {
     for (int64_t i = 0; i < count; i++) {
         if (!strcmp(configs[i].name, "bert")) test_losses(&configs[i]);
     }
+    test_update();
+    test_train_misuse();
     printf("      %lld slopes; %lld steps flipped a branch and were shortened\n", (long long)slopes, (long long)flips);
     return test_report();
 }

@@ -23,4 +23,7 @@ void example_free(example *e);
 uffb_train_result run_step(uffb_trainer *t, const example *e, int backward, const uffb_taps *taps, float *losses,
                            float *logits);
 
+void test_update(void);
+void test_train_misuse(void);
+
 #endif

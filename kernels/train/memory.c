@@ -15,8 +15,6 @@ static int64_t path_size(const uffb_arch *a) { return a->feedforward == UFFB_FFN
 
 static int64_t logit_size(const uffb_arch *a) { return uffb_fff_walks(a) ? path_size(a) : 0; }
 
-int64_t uffb_train_wide(const uffb_arch *a) { return larger(3 * a->hidden, uffb_unit_stride(a)); }
-
 /* Floats that a token takes in each layer for the backward pass. */
 static int64_t kept_per_layer(const uffb_arch *a) {
     const int64_t states = a->norm_position == UFFB_PRE_NORM ? 6 : 7; /* input, middle, (sum,) q, k, v, attended */
@@ -25,8 +23,8 @@ static int64_t kept_per_layer(const uffb_arch *a) {
 
 static int64_t kept_per_token(const uffb_arch *a) { return a->layers * kept_per_layer(a) + 2 * a->hidden; }
 
-/* Four streams of gradients, the widest rows, logits of paths, and the places of tokens in a sort. */
-static int64_t scratch_per_token(const uffb_arch *a) { return 4 * a->hidden + uffb_train_wide(a) + logit_size(a) + 5; }
+/* Two streams of gradients, logits of paths, and the places of tokens in a sort; three more buffers are the context's. */
+static int64_t scratch_per_token(const uffb_arch *a) { return 2 * a->hidden + logit_size(a) + 5; }
 
 static float *take(float **at, int64_t tokens, int64_t width) {
     float *rows = *at;
@@ -51,10 +49,10 @@ static void place(uffb_trainer *t, int64_t tokens) {
     t->last = take(&at, tokens, a->hidden);
     t->final = take(&at, tokens, a->hidden);
     t->stream = take(&at, tokens, a->hidden);
-    t->branch = take(&at, tokens, a->hidden);
     t->inner = take(&at, tokens, a->hidden);
-    t->normed = take(&at, tokens, a->hidden);
-    t->wide = take(&at, tokens, uffb_train_wide(a));
+    t->branch = t->context->x;
+    t->normed = t->context->normed;
+    t->wide = t->context->wide;
     t->dlogits = take(&at, tokens, logit_size(a));
     t->sort = (int32_t *)take(&at, tokens, 5);
 }
@@ -85,7 +83,7 @@ int32_t uffb_trainer_memory(const uffb_trainer *t, int64_t sequences, int64_t to
     if (sequences < 1 || tokens < sequences || longest < 1 || longest > tokens || targets < 0 || threads < 1)
         return uffb_fail(UFFB_INVALID, "uffb_trainer_memory: no such step");
     const uffb_arch *a = &t->arch;
-    int64_t widest = larger(uffb_train_wide(a), a->pool_width);
+    const int64_t widest = larger(larger(3 * a->hidden, uffb_unit_stride(a)), a->pool_width);
     *memory = (uffb_train_memory){0};
     for (int64_t i = 0; i < t->parameters; i++) {
         const uffb_parameter_info *p = &t->parameter[i].info;

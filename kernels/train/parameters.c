@@ -69,6 +69,15 @@ static float *place(const uffb_parameter *p, int32_t kind) {
     }
 }
 
+static void find_moving(uffb_parameter *p) {
+    const int64_t cols = p->info.cols;
+    for (int64_t r = 0; r < p->info.rows; r++) {
+        int moving = 0;
+        for (int64_t i = r * cols; !moving && i < (r + 1) * cols; i++) moving = p->first[i] != 0 || p->second[i] != 0;
+        p->moving[r] = (uint8_t)moving;
+    }
+}
+
 static int32_t set(uffb_trainer *t, int32_t kind, const char *name, const void *data, uint64_t bytes, int32_t dtype,
                    int32_t layout) {
     uffb_parameter *p;
@@ -85,7 +94,9 @@ static int32_t set(uffb_trainer *t, int32_t kind, const char *name, const void *
     if (!to) return uffb_fail(UFFB_INVALID, "%s: not trainable, or the trainer is not ready", p->info.name);
     if (kind == UFFB_GRADIENT) p->filled = 1;
     if (kind == UFFB_WEIGHT) t->stale = 1;
-    return uffb_tensor_convert(p->info.rows, p->info.cols, data, bytes, dtype, layout, to, bytes_of(p), UFFB_F32, UFFB_ROWS);
+    status = uffb_tensor_convert(p->info.rows, p->info.cols, data, bytes, dtype, layout, to, bytes_of(p), UFFB_F32, UFFB_ROWS);
+    if (!status && (kind == UFFB_FIRST_MOMENT || kind == UFFB_SECOND_MOMENT)) find_moving(p);
+    return status;
 }
 
 int32_t uffb_trainer_set(uffb_trainer *t, int32_t kind, const char *name, const void *data, uint64_t bytes, int32_t dtype,
@@ -197,7 +208,8 @@ static int32_t make_gradient(uffb_parameter *p) {
     p->first = uffb_allocate(bytes);
     p->second = uffb_allocate(bytes);
     p->touched = calloc((size_t)p->info.rows, 1);
-    if (!p->gradient || !p->first || !p->second || !p->touched)
+    p->moving = calloc((size_t)p->info.rows, 1);
+    if (!p->gradient || !p->first || !p->second || !p->touched || !p->moving)
         return uffb_fail(UFFB_NO_MEMORY, "no memory for the gradient and the moments of %s", p->info.name);
     memset(p->first, 0, bytes);
     memset(p->second, 0, bytes);
@@ -222,6 +234,7 @@ void uffb_free_parameters(uffb_trainer *t) {
         free(p->first);
         free(p->second);
         free(p->touched);
+        free(p->moving);
     }
     free(t->parameter);
 }

@@ -17,6 +17,7 @@ typedef struct uffb_parameter {
      * pass over a large tensor is needed to clear it, and rows of trees and embeddings that nothing visits cost nothing. */
     int32_t filled;
     uint8_t *touched; /* [rows] */
+    uint8_t *moving;  /* [rows] whether its moments are not all zero */
 } uffb_parameter;
 
 /* y = weight x + bias; parameters that the model lacks are NULL. */
@@ -73,10 +74,10 @@ struct uffb_trainer {
     float *last;    /* [T, hidden] the stream after the last layer */
     float *final;   /* [T, hidden] */
     float *stream;  /* [T, hidden] the gradient that goes down */
-    float *branch;  /* [T, hidden] of a block's half, after its dropout */
-    float *inner;   /* [T, hidden] of what a half reads */
+    float *branch;  /* [T, hidden] of a block's half, after its dropout; this and the two below are the context's own */
     float *normed;  /* [T, hidden] what a half reads, computed again */
-    float *wide;    /* [T, uffb_train_wide] of q, k and v, or of units */
+    float *wide;    /* [T, uffb_wide] of q, k and v, or of units */
+    float *inner;   /* [T, hidden] of what a half reads */
     float *dlogits; /* [T, trees, depth+1] of paths */
     int64_t scratch_size, thread_scratch;
     float *scratch; /* `thread_scratch` floats of each thread */
@@ -125,7 +126,6 @@ int uffb_trainer_grow(float **buffer, int64_t *size, int64_t want);
 
 /* --- memory --------------------------------------------------------------------------------------------------------------- */
 
-int64_t uffb_train_wide(const uffb_arch *arch);
 /* Floats from one token's units to the next one's; 0 for walked trees. */
 int64_t uffb_unit_stride(const uffb_arch *arch);
 /* Room for a step; every buffer that depends on the number of tokens is set to its place for `tokens`. */

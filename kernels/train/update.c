@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Elements of a block: few enough that a block's weights are still in L2 when they are packed. */
 #define BLOCK_ELEMENTS (64 << 10)
@@ -54,22 +55,32 @@ typedef struct {
     uffb_adamw_factors decaying, plain;
 } updating;
 
+/* Of a row that never had a gradient both moments are zero, and AdamW comes to a multiplication by the decay; without decay, to
+ * nothing. So nodes of trees and words that no token has come to cost nothing, and their moments are never even read. */
+static void update_row(const uffb_ops *ops, const uffb_adamw_factors *factors, uffb_parameter *p, int64_t row) {
+    const int64_t cols = p->info.cols, at = row * cols;
+    if (p->touched[row] || p->moving[row]) {
+        const float *g = p->touched[row] ? p->gradient + at : NULL;
+        ops->adamw(cols, factors, g, p->weight + at, p->first + at, p->second + at);
+        p->moving[row] = 1;
+        return;
+    }
+    for (int64_t i = at; factors->decay != 1 && i < at + cols; i++) p->weight[i] *= factors->decay;
+}
+
 static void update_task(void *arg, int64_t task, int32_t thread) {
     (void)thread;
     const updating *u = arg;
     const uffb_trainer *t = u->trainer;
     const uffb_block *b = &t->block[task];
-    const uffb_parameter *p = b->parameter;
+    uffb_parameter *p = b->parameter;
     const uffb_adamw_factors *factors = p->info.decays ? &u->decaying : &u->plain;
     const int64_t cols = p->info.cols, at = b->row * cols;
     if (p->filled) {
         t->ops->adamw(b->rows * cols, factors, p->gradient + at, p->weight + at, p->first + at, p->second + at);
+        memset(p->moving + b->row, 1, (size_t)b->rows);
     } else {
-        for (int64_t r = 0; r < b->rows; r++) {
-            const int64_t row = at + r * cols;
-            const float *g = p->touched[b->row + r] ? p->gradient + row : NULL;
-            t->ops->adamw(cols, factors, g, p->weight + row, p->first + row, p->second + row);
-        }
+        for (int64_t r = b->row; r < b->row + b->rows; r++) update_row(t->ops, factors, p, r);
     }
     if (p->panels) uffb_repack_rows(t, p, b->row, b->rows);
 }
@@ -95,8 +106,8 @@ static int32_t check(const uffb_trainer *t, const uffb_adamw *o) {
     if (!o) return uffb_fail(UFFB_INVALID, "uffb_trainer_update: no settings");
     if (!(o->beta1 >= 0 && o->beta1 < 1 && o->beta2 >= 0 && o->beta2 < 1))
         return uffb_fail(UFFB_INVALID, "beta1 and beta2 must be 0 to below 1");
-    if (!(o->eps >= 0 && o->clip >= 0 && isfinite(o->lr) && isfinite(o->weight_decay) && isfinite(o->clip)))
-        return uffb_fail(UFFB_INVALID, "eps and clip must not be negative, and lr and weight decay must be numbers");
+    if (!(o->eps > 0 && o->clip >= 0 && isfinite(o->lr) && isfinite(o->weight_decay) && isfinite(o->clip)))
+        return uffb_fail(UFFB_INVALID, "eps must be above 0, clip not below it, and lr and weight decay must be numbers");
     return UFFB_OK;
 }
 
