@@ -59,7 +59,9 @@ test("a whole model, real paths, and what the machine has", async () => {
   );
   expect(real.out).toContain("| 1x8 | fff ours");
   expect(real.out).toContain("real (layer 2)");
-  expect((await uffb("--list")).out).toMatch(/^CPU .*\ncompiler .*\none thread .*GFLOP\/s/);
+  expect((await uffb("--list")).out).toMatch(
+    /^CPU .*\ncompiler .*\none thread .* GFLOP\/s in f32, .* GOP\/s in int8; memory/,
+  );
 }, 20_000);
 
 test.each([

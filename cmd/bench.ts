@@ -1,3 +1,4 @@
+import { probe } from "../ffi/bench.ts";
 import { cudaDevices } from "../ffi/cuda.ts";
 import { cpuCount } from "../ffi/engine.ts";
 import { UsageError } from "../lib/base/errors.ts";
@@ -135,12 +136,13 @@ function warnAfter(records: readonly BenchRecord[], { threads, on }: Plan): void
 function list(blas: Plan["blas"]): number {
   const { cpu, caches, isa, compiler } = describeMachine();
   const { flops, memory, l2 } = measureRoofline(1, 0.3);
+  const int8 = probe("int8", 1, 0.3);
   const lines = [
     ["CPU", `${cpu}; ${isa}; caches ${caches.map((bytes) => `${bytes / 1024} KB`).join(", ")}`],
     ["compiler", compiler],
     [
       "one thread",
-      `${Math.round(flops / 1e9)} GFLOP/s, memory ${Math.round(memory / 1e9)} GB/s, L2 ${Math.round(l2 / 1e9)} GB/s`,
+      `${Math.round(flops / 1e9)} GFLOP/s in f32, ${Math.round(int8 / 1e9)} GOP/s in int8; memory ${Math.round(memory / 1e9)} GB/s, L2 ${Math.round(l2 / 1e9)} GB/s`,
     ],
     ...blas.map(({ name, library }) => [name, `${library.version} (${library.path})`]),
   ];

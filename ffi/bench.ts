@@ -13,6 +13,7 @@ import {
   UFFB_PROBE_FLOPS,
   UFFB_PROBE_L2,
   UFFB_PROBE_MEMORY,
+  UFFB_PROBE_OPS_I8,
 } from "./bindings.ts";
 import { checked, native } from "./library.ts";
 import type { NativeModel } from "./model.ts";
@@ -34,7 +35,12 @@ export type Cache = keyof typeof CACHES;
 export const ROW_DTYPES = { f32: UFFB_F32, bf16: UFFB_BF16 } as const;
 export type RowDtype = keyof typeof ROW_DTYPES;
 
-const PROBES = { flops: UFFB_PROBE_FLOPS, memory: UFFB_PROBE_MEMORY, l2: UFFB_PROBE_L2 } as const;
+const PROBES = {
+  flops: UFFB_PROBE_FLOPS,
+  int8: UFFB_PROBE_OPS_I8,
+  memory: UFFB_PROBE_MEMORY,
+  l2: UFFB_PROBE_L2,
+} as const;
 
 /** A BLAS library opened at run time. It stays loaded until the process ends. */
 export class NativeBlas extends Resource {
@@ -154,7 +160,7 @@ export class NativeBench extends Resource {
   }
 }
 
-/** This machine's limits: flop/s from registers, bytes/s from memory or L2. */
+/** This machine's limits: operations/s in f32 or on 8-bit integers, 2 a multiply-add; bytes/s from memory or L2. */
 export function probe(what: keyof typeof PROBES, threads: number, seconds: number): number {
   const rate = new Float64Array(1);
   checked((library) => library.uffb_probe(PROBES[what], threads, seconds, rate));

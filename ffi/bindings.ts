@@ -139,6 +139,8 @@ export const UFFB_PROBE_FLOPS = 0;
 export const UFFB_PROBE_MEMORY = 1;
 /** bytes read from L2 */
 export const UFFB_PROBE_L2 = 2;
+/** multiply-adds of 8-bit integers, 2 operations each, from L1 */
+export const UFFB_PROBE_OPS_I8 = 3;
 
 /** Activations, UFFB_GELU and so on: a constant for each line of activations.inc. */
 export const ACTIVATIONS = [

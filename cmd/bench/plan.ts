@@ -50,7 +50,7 @@ export const ARGS = {
     options: ["f32", "f16", "bf16", "int8"],
     multiple: true,
     description:
-      "Dtype of weights; default: f32. With --model: f32 or int8. For layers with trees deeper than 3: f32 or bf16. On a device, where it is also the dtype of activations: f32, f16 or bf16; default there: all three",
+      "Dtype of weights; default: f32. With --model: f32 or int8, also of a checkpoint, which is converted for the run; default of a checkpoint: its own. For layers with trees deeper than 3: f32 or bf16. On a device, where it is also the dtype of activations: f32, f16 or bf16; default there: all three",
   },
   paths: {
     type: "enum",

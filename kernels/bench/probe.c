@@ -13,6 +13,11 @@
 #define FLOPS_DEPTH 64
 #define FLOPS_COLS (2 * UFFB_PANEL)
 #define FLOPS_CALLS 2000
+/* The same in 8 bits: whole tiles of every instruction set. */
+#define OPS_ROWS 48
+#define OPS_DEPTH 384
+#define OPS_COLS (2 * UFFB_PANEL)
+#define OPS_CALLS 200
 /* Lines ahead, for memory. In L2 a prefetch beyond the end would cost a page walk. */
 #define AHEAD 24
 #define L2_FLOATS (96 << 10 >> 2)
@@ -59,6 +64,13 @@ static void probe_part(void *arg, int64_t part, int32_t thread) {
         for (int i = 0; i < FLOPS_CALLS; i++) {
             w->ops->gemm(FLOPS_ROWS, FLOPS_COLS, FLOPS_DEPTH, a, FLOPS_DEPTH, panels, NULL, c, FLOPS_COLS, 0);
         }
+    } else if (w->probe == UFFB_PROBE_OPS_I8) {
+        uint8_t *a = (uint8_t *)data, *panels = a + OPS_ROWS * OPS_DEPTH;
+        float *c = (float *)(panels + OPS_COLS * OPS_DEPTH), *scale = c + OPS_ROWS * OPS_COLS;
+        const uffb_weights_i8 weights = {(const int8_t *)panels, scale, (const int32_t *)(scale + OPS_ROWS)};
+        for (int i = 0; i < OPS_CALLS; i++) {
+            w->ops->gemm_i8(OPS_ROWS, OPS_COLS, OPS_DEPTH, a, OPS_DEPTH, scale, &weights, NULL, c, OPS_COLS, 0);
+        }
     } else {
         volatile float sink = 0;
         if (w->probe == UFFB_PROBE_MEMORY) sink = read_all(data, w->floats, AHEAD);
@@ -68,16 +80,17 @@ static void probe_part(void *arg, int64_t part, int32_t thread) {
 
 static double part_amount(const work *w) {
     if (w->probe == UFFB_PROBE_FLOPS) return 2.0 * FLOPS_ROWS * FLOPS_COLS * FLOPS_DEPTH * FLOPS_CALLS;
+    if (w->probe == UFFB_PROBE_OPS_I8) return 2.0 * OPS_ROWS * OPS_COLS * OPS_DEPTH * OPS_CALLS;
     return (double)w->floats * sizeof(float) * (w->probe == UFFB_PROBE_L2 ? L2_ROUNDS : 1);
 }
 
 int32_t uffb_probe(int32_t probe, int32_t threads, double seconds, double *rate) {
-    if (probe < UFFB_PROBE_FLOPS || probe > UFFB_PROBE_L2 || !rate || threads < 0 || threads > 1024) {
+    if (probe < UFFB_PROBE_FLOPS || probe > UFFB_PROBE_OPS_I8 || !rate || threads < 0 || threads > 1024) {
         return uffb_fail(UFFB_INVALID, "uffb_probe: no such probe, or nowhere to put the rate");
     }
     if (!threads) threads = uffb_cpu_count();
     const int64_t sizes[] = {FLOPS_ROWS * FLOPS_DEPTH + FLOPS_COLS * (FLOPS_DEPTH + FLOPS_ROWS), MEMORY_FLOATS / threads,
-                             L2_FLOATS};
+                             L2_FLOATS, (OPS_ROWS + OPS_COLS) * OPS_DEPTH / 4 + OPS_COLS * OPS_ROWS + OPS_ROWS + OPS_COLS};
     work w = {probe, uffb_ops_of(uffb_best_isa()), NULL, sizes[probe]};
     w.data = uffb_allocate((uint64_t)(w.floats * threads) * sizeof *w.data);
     uffb_team *team = w.data ? uffb_team_new(threads) : NULL;

@@ -79,7 +79,7 @@ async function encoders(plan: Plan, facts: RunFacts): Promise<Case[]> {
         lengths.map((length) => ({
           name: `${name}, ${batch}x${length} tokens`,
           async measure(tell: (share: number) => void) {
-            using models = await openRunners(name, dtypes ?? ["f32"]);
+            using models = await openRunners(name, dtypes);
             return await measureEncoder(
               { runners: models.runners, batch, length, threads, seconds },
               facts,

@@ -43,7 +43,7 @@ async function encoders(plan: Plan, dtypes: readonly CudaDtype[], facts: DeviceF
       lengths.map((length) => ({
         name: `${name}, ${batch}x${length} tokens`,
         async measure(tell: (share: number) => void) {
-          using opened = await openRunners(name, ["f32"]);
+          using opened = await openRunners(name);
           const runners = opened.runners.flatMap((runner) => dtypes.map((dtype) => ({ ...runner, dtype })));
           return await measureEncoder({ runners, batch, length, threads: 0, seconds }, facts, tell);
         },

@@ -4,13 +4,16 @@ import { NativeBench } from "../../../ffi/bench.ts";
 import { UFFB_TAP_PATH } from "../../../ffi/bindings.ts";
 import { NativeContext } from "../../../ffi/context.ts";
 import { NativeTaps } from "../../../ffi/taps.ts";
+import { TemporaryFolder } from "../../../testing/folders.ts";
+import { convertModel } from "../../convert/convert.ts";
+import { openCheckpoint } from "../../files/checkpoint.ts";
 import { openModel } from "../../model/model.ts";
 import { readRealPaths } from "../layer/real-paths.ts";
 import type { RunFacts } from "../measure/machine.ts";
 import type { LayerShape } from "../measure/presets.ts";
 import { measureEncoder } from "./encoder.ts";
 import { encoderArch, randomModel } from "./random-model.ts";
-import { checkModels, openRunners } from "./runners.ts";
+import { checkModels, openRunners, type Runners } from "./runners.ts";
 
 const REFERENCE = fileURLToPath(new URL("../../../fixtures/reference/", import.meta.url));
 const facts: RunFacts = {
@@ -62,16 +65,43 @@ test("random models keep their numbers finite through all layers", async () => {
 
 test("a checkpoint gets a dense model beside it that is the same otherwise", async () => {
   const path = `${REFERENCE}fff-1x5`;
-  using models = await openRunners(path, ["f32"]);
+  using models = await openRunners(path);
   const [own, dense] = models.runners;
   expect([own!.trained, own!.dense, dense!.trained, dense!.dense]).toEqual([true, false, false, true]);
   const { arch } = own!.model;
   expect(dense!.model.arch).toEqual({ ...arch, trees: 0, depth: 0, feedforward: 0, width: 4 * arch.hidden });
 });
 
+test("a checkpoint is measured in another dtype, too, but not in more than it holds", async () => {
+  const path = `${REFERENCE}fff-1x5`;
+  await checkModels(path, ["f32", "int8"], [1]);
+  const names = ({ runners }: Runners) => runners.map(({ name, dtype }) => `${name} ${dtype}`);
+  {
+    using models = await openRunners(path, ["f32", "int8"]);
+    const dense = names(models)[1]!.replace(" f32", "");
+    expect(names(models)).toEqual([`${path} f32`, `${dense} f32`, `${path} int8`, `${dense} int8`]);
+    const records = await measureEncoder(
+      { runners: models.runners, batch: 1, length: 4, threads: 1, seconds: 0 },
+      facts,
+      () => {},
+    );
+    expect(records.filter(({ padded }) => !padded).map(({ dtype, paths }) => `${dtype} ${paths}`)).toEqual([
+      "f32 real",
+      "f32 uniform",
+      "int8 real",
+      "int8 uniform",
+    ]);
+  }
+  using folder = new TemporaryFolder();
+  const packed = folder.file("int8.uffb.safetensors");
+  await convertModel(openCheckpoint(path), packed, { to: "packed", dtype: "I8" });
+  await expect(checkModels(packed, ["f32"], [1])).rejects.toThrow("stored in int8");
+  using models = await openRunners(packed, ["int8"]);
+  expect(names(models)[0]).toBe(`${packed} int8`);
+});
+
 test("models that do not fit the wish are refused before anything is timed", async () => {
   await expect(checkModels("1x11", undefined, [129])).rejects.toThrow("--length 129: 1x11 takes 128 tokens");
-  await expect(checkModels(`${REFERENCE}fff-1x5`, ["int8"], [1])).rejects.toThrow("--dtype is for presets");
   await expect(checkModels("no/such/model", undefined, [1])).rejects.toThrow("no/such/model");
   await expect(checkModels("gpt3", ["f32", "int8"], [1])).rejects.toThrow("choose a smaller one");
 });

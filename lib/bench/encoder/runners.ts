@@ -1,14 +1,21 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Arch, UFFB_FFN_DENSE, UFFB_FFN_FFF } from "../../../ffi/bindings.ts";
 import type { CudaDtype } from "../../../ffi/cuda.ts";
 import type { NativeModel } from "../../../ffi/model.ts";
 import { UffbError, UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/numbers.ts";
-import { openModel } from "../../model/model.ts";
+import { Temporary } from "../../base/temporary.ts";
+import { convertModel, type WeightDtype } from "../../convert/convert.ts";
+import { openCheckpoint } from "../../files/checkpoint.ts";
+import { type Model, openModel } from "../../model/model.ts";
 import { availableMemory } from "../measure/machine.ts";
 import { PRESET_NAMES, preset, shapeName } from "../measure/presets.ts";
 import { encoderArch, modelBytes, randomModel } from "./random-model.ts";
 
 export type Dtype = "f32" | "int8";
+
+const WEIGHTS = { f32: "F32", int8: "I8" } as const satisfies Record<Dtype, WeightDtype>;
 
 /** A model under test. Models are compared with the `dense` one of their dtype. */
 export interface Runner {
@@ -43,7 +50,7 @@ function presetArchs(name: string): Arch[] {
  * Checks a model before anything is measured.
  *
  * @throws UffbError when it cannot be opened, or needs more memory than is free; UsageError when it is too short for a length, or a
- * checkpoint's dtype was asked to be another
+ * checkpoint in integers is wanted in f32
  */
 export async function checkModels(
   name: string,
@@ -59,9 +66,16 @@ export async function checkModels(
   } else {
     using model = await openModel(name);
     const { arch } = model.native;
-    if (dtypes !== undefined) throw new UsageError(`--dtype is for presets; ${name} has its own`);
+    const own = dtypeOf(model.native);
+    if (own === "int8" && dtypes?.includes("f32")) {
+      throw new UsageError(
+        `--dtype f32: ${name} is stored in int8, which lost the exact weights; name the checkpoint it was made from`,
+      );
+    }
     longest = arch.maxLength;
-    if (arch.feedforward === UFFB_FFN_FFF) bytes = modelBytes(denseArch(arch));
+    const wanted = dtypes ?? [own];
+    if (arch.feedforward === UFFB_FFN_FFF) bytes = modelBytes(denseArch(arch)) * wanted.length;
+    bytes += modelBytes(arch) * wanted.filter((dtype) => dtype !== own).length;
   }
   const tooLong = lengths.find((length) => length > longest);
   if (tooLong !== undefined) {
@@ -75,10 +89,10 @@ export async function checkModels(
 }
 
 /**
- * Opens a preset as models of its shape with random weights, or the checkpoint at a path. Either gets a dense model to compare with, which
- * differs in its feedforward layers only.
+ * Opens a preset as models of its shape with random weights, or the checkpoint at a path, in each dtype: by default f32 and what the
+ * checkpoint is stored in. Each gets a dense model to compare with, which differs in its feedforward layers only.
  */
-export async function openRunners(name: string, dtypes: readonly Dtype[]): Promise<Runners> {
+export async function openRunners(name: string, dtypes?: readonly Dtype[]): Promise<Runners> {
   const opened: Disposable[] = [];
   const runners: Runner[] = [];
   const random = (arch: Arch, dtype: Dtype, like?: NativeModel) => {
@@ -100,14 +114,18 @@ export async function openRunners(name: string, dtypes: readonly Dtype[]): Promi
   };
   try {
     if (PRESET_NAMES.includes(name)) {
-      for (const dtype of dtypes) for (const arch of presetArchs(name)) random(arch, dtype);
+      for (const dtype of dtypes ?? (["f32"] as const))
+        for (const arch of presetArchs(name)) random(arch, dtype);
     } else {
       const model = await openModel(name);
       opened.push(model);
-      const dtype = hasIntegers(model.native) ? "int8" : "f32";
-      const { arch } = model.native;
-      runners.push({ name, model: model.native, dtype, dense: false, trained: true });
-      if (arch.feedforward === UFFB_FFN_FFF) random(denseArch(arch), dtype, model.native);
+      const own = dtypeOf(model.native);
+      for (const dtype of dtypes ?? [own]) {
+        const { native } = dtype === own ? model : await openConverted(name, dtype);
+        opened.push(native);
+        runners.push({ name, model: native, dtype, dense: false, trained: true });
+        if (native.arch.feedforward === UFFB_FFN_FFF) random(denseArch(native.arch), dtype, native);
+      }
     }
     return runnersOf;
   } catch (error) {
@@ -116,5 +134,14 @@ export async function openRunners(name: string, dtypes: readonly Dtype[]): Promi
   }
 }
 
-const hasIntegers = (model: NativeModel) =>
-  model.tensors().some(({ name, present }) => present && name.endsWith(".weight.scale"));
+function dtypeOf(model: NativeModel): Dtype {
+  const integers = model.tensors().some(({ name, present }) => present && name.endsWith(".weight.scale"));
+  return integers ? "int8" : "f32";
+}
+
+/** The checkpoint as `convert --dtype` stores it, in a file that is gone when the model is open. */
+async function openConverted(name: string, dtype: Dtype): Promise<Model> {
+  using file = new Temporary(join(tmpdir(), "bench.uffb.safetensors"));
+  await convertModel(openCheckpoint(name), file.path, { to: "packed", dtype: WEIGHTS[dtype] });
+  return await openModel(file.path);
+}
