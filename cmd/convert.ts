@@ -5,7 +5,7 @@ import { formatBytes } from "../lib/base/numbers.ts";
 import { quoted } from "../lib/base/printable.ts";
 import { type ConvertOptions, convertModel, convertTensors } from "../lib/convert/convert.ts";
 import { costOf } from "../lib/convert/cost.ts";
-import { costLines, roleLines } from "../lib/convert/report.ts";
+import { costLines, roleLines, speedLine } from "../lib/convert/report.ts";
 import { verificationText } from "../lib/eval/verify/report.ts";
 import { TOLERANCE, verify } from "../lib/eval/verify/verify.ts";
 import { type Checkpoint, openCheckpoint } from "../lib/files/checkpoint.ts";
@@ -49,7 +49,7 @@ export default command({
       type: "enum",
       options: ["f32", "f16", "bf16", "int8"],
       description:
-        "How matrices are stored; default: f32, which is exact and opens fastest. int8 also runs faster. It stores trees in bf16, and in 16 bits what loses most in 8: small heads and, in pre-norm models, the first two layers' attention. A decoder's rows are also kept in f16, to rank the best tokens exactly",
+        "How matrices are stored; default: f32, which is exact and opens fastest. int8 also runs faster: whole models about 1.5 times as fast on a CPU with AVX2 alone, 2.5 to 3 times with VNNI. It stores trees in bf16, and in 16 bits what loses most in 8: small heads and, in pre-norm models, the first two layers' attention. A decoder's rows are also kept in f16, to rank the best tokens exactly",
     },
     ignoreUnknown: {
       type: "boolean",
@@ -108,6 +108,7 @@ export default command({
       if (!finite) messages.warn(`${source}: tensor ${quoted(binding.name)} has NaNs or infinities`);
     }
     messages.info(`${converted.weights.length} tensors as ${dtype}, ${formatBytes(converted.bytes)}`);
+    if (dtype === "int8") messages.info(speedLine());
     if (dtype !== "f32") await showCost(checkpoint, output, options, dtype);
     print(`${output}\n`);
   },
