@@ -95,7 +95,7 @@ describe("a run that is ended", () => {
 test.each([
   [["finetune"], 2, "DATA is missing"],
   [["finetune", "none.csv"], 1, "none.csv: no such file"],
-  [[...QUICK, "--label", "lable"], 2, "--label lable is no column"],
+  [[...QUICK, "--label", "lable"], 2, "--label lable is not a column"],
   [[...QUICK, "--valid", "a.csv", "--split", "0.2"], 2, "leave --split out"],
   [[...QUICK, "--metric", "pearson"], 2, "--metric pearson is not for this task"],
   [[...QUICK, "--task", "regression"], 1, "cannot use line 2"],

@@ -49,7 +49,7 @@ export default command({
       type: "string",
       alias: "o",
       valueHint: "folder",
-      description: "Where the result goes; default: the data's name and -model, in the current folder",
+      description: "Folder to write; default: the data's name and -model, in the current folder",
     },
     text: { type: "string", valueHint: "column", description: "Column of the text; default: an obvious one" },
     textPair: { type: "string", valueHint: "column", description: "Column of the second text, of pairs" },
@@ -57,13 +57,13 @@ export default command({
       type: "string",
       valueHint: "column",
       multiple: true,
-      description: "Column of the label; several hold 0 or 1 for a label each",
+      description: "Column of the label. Several columns: each is a label, 0 or 1",
     },
     task: {
       type: "enum",
       options: KINDS,
       description:
-        "What labels are; default: scores where they are numbers with fractions or many, lists of labels where they are lists, else classes",
+        "What labels are; default: scores if they are numbers with fractions or many different ones, lists of labels if they are lists, else classes",
     },
     valid: {
       type: "string",
@@ -75,21 +75,22 @@ export default command({
       min: 0,
       max: 0.9,
       valueHint: "share",
-      description: `Else hold this share of the data out, alike for each class; default: ${SPLIT}`,
+      description: `Share of the data to hold out without --valid, the same share of each class; default: ${SPLIT}`,
     },
     skipBad: {
       type: "boolean",
-      description: "Leave out rows that cannot be used, instead of refusing the data",
+      description: "Leave out rows that cannot be used, instead of stopping with an error",
     },
     metric: {
       type: "enum",
       options: ["loss", ...METRIC_NAMES],
-      description: "What the best epoch is chosen by; default: accuracy, F1 of several labels, or Pearson",
+      description:
+        "What the best epoch is chosen by; default: accuracy; F1 for several labels; Pearson for scores",
     },
     headOnly: {
       type: "boolean",
       description:
-        "Run the encoder once and train the head alone: seconds, and less exact (30 epochs at 1e-3 by default)",
+        "Run the encoder once and train only the head: takes seconds, and scores less (default: 30 epochs at 1e-3)",
     },
     classWeights: {
       type: "enum",

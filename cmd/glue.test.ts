@@ -55,11 +55,11 @@ describe("uffb glue", () => {
   test.each([
     [[], 2, "TASK is missing"],
     [["mrpc"], 1, "no MRPC train data"],
-    [["mrpc", "--cosine"], 2, "MRPC is no score of two texts"],
+    [["mrpc", "--cosine"], 2, "MRPC does not score two texts"],
     [["mrpc", "--ladder"], 2, "give --model a checkpoint"],
     [["mrpc", "--seeds", "2", "--save", "m"], 2, "several seeds need several places: --save '…-{seed}'"],
     [["mrpc", "--resume"], 2, "--resume goes on with a run of --save"],
-    [["mrcp", "--model", "x"], 2, '"mrcp" is no task'],
+    [["mrcp", "--model", "x"], 2, '"mrcp" is not a task'],
     [["all", "--model", "x"], 1, "no task is left"],
     [["mrpc", "rte", "--model", "x", "--predictions", "p"], 2, "--predictions '…/{task}'"],
     [["mrpc", "rte", "--save", "m"], 2, "--save '…/{task}'"],
@@ -74,7 +74,7 @@ describe("uffb glue", () => {
     [["mrpc", "--model", "x", "--ladder", "--fixed-length"], 2, "leave --fixed-length out"],
     [["mrpc", "--model", "x", "--int8", "y"], 2, "--int8 is for --ladder"],
     [["mrpc", "--model", join(folder, "none")], 1, "none"],
-    [["mrpc", "--model", "x", "--cosine"], 2, "MRPC is no score of two texts"],
+    [["mrpc", "--model", "x", "--cosine"], 2, "MRPC does not score two texts"],
     [["stsb", "--model", "x", "--cosine", "--errors", "3"], 2, "leave --errors out"],
   ] as const)("refuses %j", async (line, status, message) => {
     const { code, out, err } = await uffb(...line);

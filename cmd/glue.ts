@@ -273,7 +273,7 @@ function only(keys: readonly string[], args: Record<string, unknown>, why: strin
 /** @throws UsageError for tasks and flags that cosines have no meaning for */
 function checkCosine(tasks: readonly Task[], args: Record<string, unknown>): void {
   const other = tasks.find((task) => !takesCosine(task));
-  if (other) throw new UsageError(`${other.title} is no score of two texts, which --cosine is for`);
+  if (other) throw new UsageError(`${other.title} does not score two texts, which --cosine is for`);
   const running = ["threads", "instances", "batchTokens", "device", "deviceDtype"];
   const flags = ["cosine", "model", "data", "json", "predictions", ...running];
   only(flags, args, "--cosine compares vectors");

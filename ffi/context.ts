@@ -171,7 +171,7 @@ export class NativeContext extends Resource {
     return BigInt64Array.from({ length: positions.length }, (_, i) => {
       const row = positions[i]!;
       if (!Number.isInteger(row) || row < 0 || row >= this.#tokens) {
-        throw new InvalidError(`position ${row} is no token of the batch, which has ${this.#tokens}`);
+        throw new InvalidError(`position ${row} is not a token of the batch, which has ${this.#tokens}`);
       }
       return BigInt(row);
     });

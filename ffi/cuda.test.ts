@@ -163,7 +163,7 @@ describe("an encoder on a device", () => {
     const failure = context.encode(BATCH);
     await expect(failure).rejects.toThrow(NoMemoryError);
     await expect(failure).rejects.toThrow("the line of the encoder");
-    await expect(context.mlmTopK([0], 1)).rejects.toThrow("position 0 is no token of the batch");
+    await expect(context.mlmTopK([0], 1)).rejects.toThrow("position 0 is not a token of the batch");
   });
 });
 

@@ -9,7 +9,7 @@ export const recipeArgs = {
     integer: true,
     min: 1,
     max: 10_000,
-    description: "Times that all examples are seen; default: 5",
+    description: "Epochs: how often all examples are used; default: 5",
   },
   lr: {
     type: "number",
@@ -22,35 +22,40 @@ export const recipeArgs = {
   schedule: {
     type: "enum",
     options: SHAPES,
-    description: "How the learning rate goes down; default: cosine",
+    description: "How the learning rate falls; default: cosine",
   },
   warmup: {
     type: "number",
     min: 0,
     max: 1,
     valueHint: "share",
-    description: "Share of the steps over which the rate rises; default: 0.1",
+    description: "Share of the steps over which the rate first rises; default: 0.1",
   },
-  weightDecay: { type: "number", min: 0, max: 1, description: "Of matrices and embeddings; default: 0" },
+  weightDecay: {
+    type: "number",
+    min: 0,
+    max: 1,
+    description: "Weight decay of matrices and embeddings; default: 0",
+  },
   clip: {
     type: "number",
     min: 0,
     valueHint: "norm",
-    description: "Largest norm of a step's gradient; default: 0, any",
+    description: "Largest norm of a step's gradient; larger ones are scaled down to it; default: 0, no limit",
   },
   dropout: {
     type: "number",
     min: 0,
     max: 0.9,
     valueHint: "share",
-    description: "Of embedding, attention, blocks and head; default: 0.1",
+    description: "Dropout probability in embedding, attention, blocks and head; default: 0.1",
   },
   labelSmoothing: {
     type: "number",
     min: 0,
     max: 0.9,
     valueHint: "share",
-    description: "Spread this share of each class's target over all; default: 0",
+    description: "Label smoothing: spread this share of each target over all classes; default: 0",
   },
   maxLength: {
     type: "number",
@@ -65,7 +70,7 @@ export const recipeArgs = {
     integer: true,
     min: 0,
     max: 2 ** 53 - 1,
-    description: "Of split, order, new weights and dropout; default: 1",
+    description: "Seed of the split, the order of examples, new weights and dropout; default: 1",
   },
   freeze: {
     type: "number",
@@ -73,7 +78,7 @@ export const recipeArgs = {
     min: 0,
     max: 4096,
     valueHint: "layers",
-    description: "Leave the embedding and so many of the lowest layers as they are",
+    description: "Do not train the embedding and this many of the lowest layers",
   },
   patience: {
     type: "number",
@@ -81,7 +86,7 @@ export const recipeArgs = {
     min: 0,
     max: 10_000,
     valueHint: "epochs",
-    description: "Stop after so many epochs without a better score",
+    description: "Stop after this many epochs without a better score",
   },
   keep: { type: "enum", options: ["last", "best"], description: "Which epoch's weights the result has" },
 } as const satisfies Args;

@@ -41,12 +41,12 @@ export function toExample(task: Task, row: Row, index: number): Example | BadRow
 function toLabel(task: Task, value: unknown): number | undefined | string {
   if (value === undefined || value === -1 || value === -1n || value === "-1") return undefined;
   if (!["string", "number", "bigint", "boolean"].includes(typeof value))
-    return "a label that is no text or number";
+    return "a label that is neither text nor a number";
   const text = String(value).toLowerCase();
   const { labels } = task;
   if (labels.length === 0) {
     const score = text.trim() === "" ? Number.NaN : Number(text);
-    return score >= 0 && score <= 5 ? score : `${shown(text)} is no score from 0 to 5`;
+    return score >= 0 && score <= 5 ? score : `${shown(text)} is not a score from 0 to 5`;
   }
   const named = labels.indexOf(text);
   if (named >= 0) return named;

@@ -336,7 +336,7 @@ export function findTasks(names: readonly string[]): Task[] {
   const found = names.flatMap((name) => {
     const key = TASK_NAMES.find((known) => plain(known) === plain(name));
     if (key === undefined)
-      throw new UsageError(`"${name}" is no task; the tasks are ${TASK_NAMES.join(", ")}`);
+      throw new UsageError(`"${name}" is not a task; the tasks are ${TASK_NAMES.join(", ")}`);
     return (GROUPS[key] ?? [key]).map((member) => TASKS.find((task) => task.name === member)!);
   });
   return [...new Set(found)];

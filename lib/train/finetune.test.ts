@@ -175,7 +175,7 @@ describe("a run", () => {
 });
 
 describe("what cannot go on", () => {
-  test("a loss that is no number names step and examples", async () => {
+  test("a loss that is not a number names step and examples", async () => {
     using folder = new TemporaryFolder();
     const job = reviewJob(8, 0);
     job.kind = "regression";
@@ -184,7 +184,7 @@ describe("what cannot go on", () => {
     job.train = { ...job.train, targets: job.train.targets.map((_, i) => (i === 5 ? 1e30 : 1)) };
     const options = { recipe: QUICK, threads: 1, output: folder.file("out") };
     await expect(finetune(job, options)).rejects.toThrow(
-      /^step 1 of 2 \(epoch 1, batch 1\): the (loss|gradient) of .*reviews\.csv:7.* is no number; look at these rows, lower --lr/,
+      /^step 1 of 2 \(epoch 1, batch 1\): the (loss|gradient) of .*reviews\.csv:7.* is not a number; look at these rows, lower --lr/,
     );
     expect(existsSync(folder.file("out"))).toBe(false);
   });

@@ -14,7 +14,7 @@ import { pooled } from "./scorer.ts";
 import type { Progress } from "./state.ts";
 import { isBetter, type Judge, type Judged, type Validation } from "./validate.ts";
 
-/** What the loop tells whoever watches. */
+/** What the loop reports as it runs. */
 export interface StepReport extends StepRecord {
   steps: number;
   epochs: number;
@@ -54,7 +54,7 @@ const WINDOW_MS = 5000;
 /** Examples of a step whose places an error names. */
 const NAMED = 8;
 
-/** Runs what is left of a run. @throws UffbError when a loss or gradient is no number; CancelledError when it was asked to stop */
+/** Runs what is left of a run. @throws UffbError when a loss or gradient is not a number; CancelledError when it was asked to stop */
 export async function runSteps(options: LoopOptions): Promise<void> {
   const { trainer, recipe, progress, log, examples, checkpoint, signal } = options;
   const plan = new Plan(examples.inputs.length, recipe.batch, recipe.epochs, recipe.seed);
@@ -208,12 +208,12 @@ function brokenLoss(where: string, losses: Float32Array, members: Uint32Array, o
   const broken = [...members].filter((_, row) => !Number.isFinite(losses[row]));
   return broken.length === 0
     ? brokenGradient(where, members, options)
-    : new UffbError(`${where}: the loss of ${places(broken, options)} is no number; ${remedy(options)}`);
+    : new UffbError(`${where}: the loss of ${places(broken, options)} is not a number; ${remedy(options)}`);
 }
 
 function brokenGradient(where: string, members: Uint32Array, options: LoopOptions): UffbError {
   const of = places([...members], options);
-  return new UffbError(`${where}: the gradient of ${of} is no number; ${remedy(options)}`);
+  return new UffbError(`${where}: the gradient of ${of} is not a number; ${remedy(options)}`);
 }
 
 function places(members: readonly number[], { examples }: LoopOptions): string {

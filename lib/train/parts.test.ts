@@ -199,9 +199,9 @@ describe("RunLog", () => {
   });
 });
 
-test("a file that is no checkpoint is refused", () => {
+test("a file that is not a checkpoint is refused", () => {
   const path = fileURLToPath(new URL("../../fixtures/reference/cls-2/model.safetensors", import.meta.url));
-  expect(() => openState(path)).toThrow("is no checkpoint of a training run");
+  expect(() => openState(path)).toThrow("is not a checkpoint of a training run");
 });
 
 test("curves are drawn of any run", () => {

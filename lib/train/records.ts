@@ -1,4 +1,4 @@
-/** What a run says of itself: lines of its log, in order. */
+/** The records of a run's log, in order. */
 import type { MetricName } from "../data/tasks.ts";
 
 export interface StepRecord {

@@ -1,4 +1,4 @@
-/** What a run says to people and to programs. */
+/** A run's report, for people and for programs. */
 import { count, formatBytes, formatSeconds, plural } from "../base/numbers.ts";
 import { printable } from "../base/printable.ts";
 import { align, numericColumns } from "../base/table.ts";

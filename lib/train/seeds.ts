@@ -1,4 +1,4 @@
-/** The same training with several seeds: what of a score is luck. */
+/** The same training with several seeds: how much of a score is chance. */
 
 import type { MetricName } from "../data/tasks.ts";
 import type { TaskReport } from "../eval/glue/glue.ts";

@@ -74,14 +74,14 @@ export interface State {
   file: TensorFile;
 }
 
-/** Reads a checkpoint. @throws UffbError when it is none, or is damaged */
+/** Reads a checkpoint. @throws UffbError when it is not one, or is damaged */
 export function openState(path: string): State {
   const file = openTensorFile(path);
   const { format, version, settings, progress } = file.metadata;
   const parse = (text: string | undefined) => {
     const read = tryJson(text ?? "");
     if ("value" in read && isObject(read.value)) return read.value;
-    throw new UffbError(`${path}: is no checkpoint of a training run; remove its folder and start again`);
+    throw new UffbError(`${path}: is not a checkpoint of a training run; remove its folder and start again`);
   };
   if (format !== FORMAT.format || version !== FORMAT.version) parse(undefined);
   return { settings: parse(settings), progress: parse(progress) as unknown as Progress, file };

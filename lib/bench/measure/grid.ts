@@ -28,7 +28,7 @@ export function parseGrid(list: string, flag: string, min: number, max: number):
     } else {
       if (!/^\d+$/.test(part.trim())) {
         throw new UsageError(
-          `${flag}: ${part || "an empty part"} is no number or range; write 1,16 or 1024-16384*4`,
+          `${flag}: ${part || "an empty part"} is not a number or range; write 1,16 or 1024-16384*4`,
         );
       }
       values.push(Number(part));

@@ -68,7 +68,7 @@ export function chooseColumns(
     ...label.map((name) => ["label", name]),
   ]) {
     if (name !== undefined && !columns.includes(name))
-      throw new UsageError(`--${flag} ${name} is no column; ${has}`);
+      throw new UsageError(`--${flag} ${name} is not a column; ${has}`);
   }
   const find = (name: string) => columns.find((column) => column.toLowerCase() === name);
   const rest = (taken: readonly string[]) => columns.filter((column) => !taken.includes(column));

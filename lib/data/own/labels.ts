@@ -88,7 +88,7 @@ export function toTarget(row: Row, { kind, names, columns }: Labels): Target | {
   if (isMissing(value)) return { error: "no label" };
   if (kind === "regression") {
     const score = toNumber(value);
-    return Number.isFinite(score) ? score : { error: `${shown(value)} is no number` };
+    return Number.isFinite(score) ? score : { error: `${shown(value)} is not a number` };
   }
   const name = className(value);
   const found = names.indexOf(name);

@@ -121,7 +121,7 @@ describe("columns", () => {
     [
       ["text", "label"],
       { label: ["lable"] },
-      '--label lable is no column; f has the columns "text", "label"',
+      '--label lable is not a column; f has the columns "text", "label"',
     ],
     [["text", "label"], { textPair: "label" }, "name the first one, too"],
     [["text", "label"], { text: "label", label: ["label"] }, "named twice"],
@@ -195,7 +195,7 @@ describe("labels", () => {
     [["a", "a"], {}, 'every row has the label "a"; there is nothing to learn'],
     [[1.5, 1.5], {}, "every row has the score 1.5"],
     [["a", null, "b"], {}, "line 2 (no label)"],
-    [["a", "1.5"], { kind: "regression" }, 'line 1 ("a" is no number)'],
+    [["a", "1.5"], { kind: "regression" }, 'line 1 ("a" is not a number)'],
     [[null, null], {}, 'no row has anything in column "label"'],
   ] as const)("refuses %j with %j", async (labels, options, message) => {
     await expect(read([...labels], options)).rejects.toThrow(message);

@@ -25,7 +25,7 @@ export async function evaluateCosine(
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
   const { task, examples } = dataset;
-  if (!takesCosine(task)) throw new UffbError(`${task.title} is no score of two texts, as --cosine needs`);
+  if (!takesCosine(task)) throw new UffbError(`${task.title} does not score two texts, as --cosine needs`);
   const { hidden, tokenTypes } = model.config.arch;
   const sentence = model.sentence();
   const maxLength = longest(model, sentence);

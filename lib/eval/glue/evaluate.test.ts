@@ -107,7 +107,7 @@ test("--cosine scores two texts by the vectors that infer gives", async () => {
     expect([logits, index]).toEqual([[prediction], dataset.examples[i]!.index]);
   });
   const other = await loadSplit(findTasks(["mrpc"])[0]!, "dev", { data: join(FIXTURES, "glue") });
-  await expect(evaluateCosine(embedder, other)).rejects.toThrow("MRPC is no score of two texts");
+  await expect(evaluateCosine(embedder, other)).rejects.toThrow("MRPC does not score two texts");
 });
 
 const model = await randomModel(2);
