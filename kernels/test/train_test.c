@@ -165,7 +165,7 @@ static void test_slopes(const random_model *m, const example *e) {
 static void test_threads_agree(const random_model *m, const example *e, const char *isa) {
     const uffb_adamw adamw = {1e-3, 0.9, 0.98, 1e-6, 0.01, 0.5};
     uffb_trainer *one = trainer_new(m, 1, isa), *three = trainer_new(m, 3, isa);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 2; i++) {
         example each = *e;
         each.step.counter = (uint64_t)i;
         const uffb_train_result a = run_step(one, &each, 1, NULL, NULL, NULL), b = run_step(three, &each, 1, NULL, NULL, NULL);
@@ -227,8 +227,6 @@ static void test_config(const config *c) {
         test_case("slopes");
         test_slopes(m, e);
         e->step.attention_dropout = e->step.block_dropout = e->step.embedding_dropout = e->step.head_dropout = 0.2;
-        test_case("slopes, dropout");
-        test_slopes(m, e);
         e->step.causal = 1;
         test_case("slopes, dropout, causal");
         test_slopes(m, e);
