@@ -1,10 +1,10 @@
 /**
- * A process that signals end in the middle of something: bun testing/interrupted.ts FOLDER busy|idle [engine]. It says "ready" when it is, with a
- * temporary file in the folder; `busy` hears no more of any event.
+ * A process that signals end in the middle of something: bun testing/interrupted.ts FOLDER busy|idle|graceful [engine]. It says "ready" when it
+ * is, with a temporary file in the folder; `busy` hears no more of any event, and `graceful` takes a second to end, and then exits with 7.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { endOnSignals } from "../cmd/cli/interrupt.ts";
+import { endOnSignals, GracefulStop } from "../cmd/cli/interrupt.ts";
 import { cpuCount } from "../ffi/engine.ts";
 import { Temporary } from "../lib/base/temporary.ts";
 
@@ -16,6 +16,10 @@ writeFileSync(file.path, "half");
 process.stdout.write("ready\n");
 if (what === "busy") setTimeout(spin, 20);
 else setInterval(() => {}, 1000);
+if (what === "graceful") {
+  const { signal } = new GracefulStop("ends");
+  signal.addEventListener("abort", () => setTimeout(() => process.exit(7), 1000));
+}
 
 function spin(): never {
   for (;;);

@@ -73,3 +73,20 @@ test("what a killed process leaves, the next one in the folder removes, and noth
   }
   expect(next.left()).toEqual([]);
 });
+
+describe("work that is to be brought to an end", () => {
+  test.each(["SIGINT", "SIGTERM"] as const)("takes its time after %s", async (signal) => {
+    const { child } = await start(["graceful", "engine"]);
+    child.kill(signal);
+    expect(await child.exited).toBe(7); // and not after the half second that the engine waits
+  });
+
+  test("ends on the spot at the second signal", async () => {
+    const { child, left } = await start(["graceful", "engine"]);
+    child.kill("SIGINT");
+    await Bun.sleep(200);
+    child.kill("SIGINT");
+    expect(await child.exited).toBe(130);
+    expect(left()).toEqual([]);
+  });
+});

@@ -128,6 +128,8 @@ function settle(
   checkRecipe(recipe, config.arch.layers);
   if (recipe.classWeights !== "none" && kind === "regression")
     throw new UsageError("scores have no classes to weigh; leave --class-weights out");
+  if (recipe.labelSmoothing > 0 && kind !== "classification")
+    throw new UsageError("only classes can be smoothed; leave --label-smoothing out");
   const settled = { ...recipe, maxLength: Math.min(recipe.maxLength, config.arch.maxLength) };
   const count = train.targets.length;
   if (count < recipe.batch) {

@@ -11,14 +11,14 @@ export interface ColumnFlags {
 
 export interface Columns {
   /** One, or the two of a pair. */
-  texts: string[];
-  labels: string[];
+  texts: readonly string[];
+  labels: readonly string[];
   /** What was not said but found, for the user to check; empty when all was said. */
   guessed: string;
 }
 
 /** First and second text of a pair, the commonest names first. Where the second is absent, the first stands alone. */
-const TEXTS: readonly (readonly [first: string, second?: string])[] = [
+const TEXTS: readonly (readonly string[])[] = [
   ["sentence1", "sentence2"],
   ["question1", "question2"],
   ["premise", "hypothesis"],
@@ -60,44 +60,67 @@ export function chooseColumns(
   { source, columns }: Pick<Table, "source" | "columns">,
   flags: ColumnFlags,
 ): Columns {
-  const { text, textPair, label = [] } = flags;
   const has = `${source} has the columns ${columns.map((name) => JSON.stringify(name)).join(", ")}`;
-  for (const [flag, name] of [
-    ["text", text],
-    ["text-pair", textPair],
-    ...label.map((name) => ["label", name]),
-  ]) {
+  checkFlags(columns, flags, has);
+  const said = { texts: namedTexts(flags), labels: flags.label ?? [] };
+  const obvious = {
+    texts: said.texts.length > 0 ? said.texts : obviousTexts(columns, said.labels),
+    labels: said.labels.length > 0 ? said.labels : obviousLabel(columns, said.texts),
+  };
+  // Where only one column is left, it is what was not found.
+  const others = (taken: readonly string[]) => columns.filter((column) => !taken.includes(column));
+  const left = others([...obvious.texts, ...obvious.labels]);
+  const rest = left.length === 1 ? left : [];
+  const texts = obvious.texts.length > 0 ? obvious.texts : obvious.labels.length > 0 ? rest : [];
+  const labels = obvious.labels.length > 0 ? obvious.labels : obvious.texts.length > 0 ? rest : [];
+  if (texts.length === 0) throw new UsageError(`which column is the text? Say --text; ${has}`);
+  if (labels.length === 0) throw new UsageError(`which column is the label? Say --label; ${has}`);
+  const all = [...texts, ...labels];
+  const twice = all.find((name, i) => all.indexOf(name) !== i);
+  if (twice !== undefined) throw new UsageError(`column ${JSON.stringify(twice)} is named twice`);
+  return { texts, labels, guessed: guesses(said, texts, labels) };
+}
+
+function checkFlags(
+  columns: readonly string[],
+  { text, textPair, label = [] }: ColumnFlags,
+  has: string,
+): void {
+  const given = [["text", text], ["text-pair", textPair], ...label.map((name) => ["label", name])];
+  for (const [flag, name] of given) {
     if (name !== undefined && !columns.includes(name))
       throw new UsageError(`--${flag} ${name} is not a column; ${has}`);
   }
-  const find = (name: string) => columns.find((column) => column.toLowerCase() === name);
-  const rest = (taken: readonly string[]) => columns.filter((column) => !taken.includes(column));
-  const said = [text, textPair, ...label].filter((name) => name !== undefined);
   if (textPair !== undefined && text === undefined)
     throw new UsageError("--text-pair is the second text; name the first one, too, with --text");
+}
 
-  let texts = text === undefined ? undefined : [text, ...(textPair === undefined ? [] : [textPair])];
-  texts ??= TEXTS.map((names) => names.map((name) => name && find(name))).find((found) =>
-    found.every((column) => column !== undefined && !label.includes(column)),
-  ) as string[] | undefined;
-  let labels = label.length > 0 ? [...label] : undefined;
-  labels ??= LABELS.map(find)
-    .filter((column) => column !== undefined && !texts?.includes(column))
-    .slice(0, 1) as string[];
-  if (labels.length === 0 && texts) labels = columns.length === texts.length + 1 ? rest(texts) : [];
-  if (texts === undefined && labels.length > 0 && columns.length === labels.length + 1) texts = rest(labels);
-  if (texts === undefined) throw new UsageError(`which column is the text? Say --text; ${has}`);
-  if (labels.length === 0) throw new UsageError(`which column is the label? Say --label; ${has}`);
-  const twice = labels.find((name, i) => texts.includes(name) || labels.indexOf(name) !== i);
-  if (twice !== undefined) throw new UsageError(`column ${JSON.stringify(twice)} is named twice`);
+function namedTexts({ text, textPair }: ColumnFlags): string[] {
+  return [text, textPair].filter((name) => name !== undefined);
+}
+
+function obviousTexts(columns: readonly string[], taken: readonly string[]): readonly string[] {
+  const free = columns.filter((column) => !taken.includes(column));
+  for (const names of TEXTS) {
+    const found = names.flatMap((name) => free.find((column) => column.toLowerCase() === name) ?? []);
+    if (found.length === names.length) return found;
+  }
+  return [];
+}
+
+function obviousLabel(columns: readonly string[], taken: readonly string[]): readonly string[] {
+  const free = columns.filter((column) => !taken.includes(column));
+  return LABELS.flatMap((name) => free.find((column) => column.toLowerCase() === name) ?? []).slice(0, 1);
+}
+
+function guesses(
+  said: Pick<Columns, "texts" | "labels">,
+  texts: readonly string[],
+  labels: readonly string[],
+): string {
   const found = [
-    ["text", texts[0]!],
-    ["second text", texts[1]],
-    ["label", labels[0]],
-  ].filter(([, name]) => name !== undefined && !said.includes(name));
-  return {
-    texts,
-    labels,
-    guessed: found.map(([what, name]) => `${what} from column ${JSON.stringify(name)}`).join(", "),
-  };
+    ...(said.texts.length > 0 ? [] : texts.map((name, i) => [i === 0 ? "text" : "second text", name])),
+    ...(said.labels.length > 0 ? [] : labels.map((name) => ["label", name])),
+  ];
+  return found.map(([what, name]) => `${what} from column ${JSON.stringify(name)}`).join(", ");
 }
