@@ -26,7 +26,7 @@ struct uffb_bench {
     uffb_layer layer;
     float *in_panels, *out_panels; /* [shape.copies, ..], where our kernels want panels */
     uffb_context *context;         /* of the ISA that ran last */
-    int best_isa;                  /* that was the best, for want of a name */
+    int best_isa;                  /* 1: nobody named it, so it is the best one */
     int64_t scratch_size;
     float *scratch;
 };

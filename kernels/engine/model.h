@@ -54,7 +54,7 @@ struct uffb_model {
      sizeof(uffb_kind) * 31 + offsetof(uffb_layer, fff_in))
 
 /* Whether FFF layers walk their trees token by token. Up to depth 3 it is faster to compute all nodes in one GEMM and keep the
- * path: a walked node costs about 6.5 times a GEMM's (kernels/PERFORMANCE.md), and 15 nodes are less than 6.5 times 4. */
+ * path: 15 nodes in a GEMM cost less than 4 that are walked (kernels/PERFORMANCE.md). */
 int uffb_fff_walks(const uffb_arch *arch);
 
 /* Fixed positions, before their scale: table [positions, hidden]. */

@@ -234,6 +234,8 @@ static int epilogue_of(const uffb_cuda_gemm *g) {
     }
 }
 
+bool uffb_cublaslt_fuses(const uffb_cuda_gemm *g) { return epilogue_of(g) != 0; }
+
 static bool same_shape(const plan &p, const uffb_cuda_gemm *g, int tensor) {
     const uffb_cuda_gemm &s = p.shape;
     return s.m == g->m && s.n == g->n && s.k == g->k && s.dtype == g->dtype && s.activation == g->activation &&

@@ -21,8 +21,9 @@ void uffb_cublas_tune(uffb_cublas *blas, bool on);
 int32_t uffb_cublas_gemm(uffb_cublas *blas, const struct uffb_cuda_gemm *gemm, int tensor, cudaStream_t stream);
 
 /* cublasLtMatmul with bias and activation in its epilogue. UFFB_UNSUPPORTED, with nothing enqueued, where it has no such
- * epilogue: it has the tanh form of GELU and ReLU. A shape that is tuned first waits for the device, and its stream must not be
- * captured. */
+ * epilogue, as uffb_cublaslt_fuses tells: of GELU it has the tanh form. A shape that is tuned first waits for the device, and
+ * its stream must not be captured. */
 int32_t uffb_cublaslt_gemm(uffb_cublas *blas, const struct uffb_cuda_gemm *gemm, int tensor, cudaStream_t stream);
+bool uffb_cublaslt_fuses(const struct uffb_cuda_gemm *gemm);
 
 #endif

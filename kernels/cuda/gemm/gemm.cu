@@ -114,7 +114,7 @@ int32_t uffb_cuda_gemm_best(uffb_cublas *blas, const uffb_cuda_gemm *g, cudaStre
     if (!blas) return uffb_cuda_gemm_own(g, stream);
     /* The activation by itself when the epilogue has none that is exact; the bias still goes along. */
     uffb_cuda_gemm rest = *g, product = *g;
-    const bool fused = g->activation == UFFB_IDENTITY || g->activation == UFFB_RELU || g->activation == UFFB_GELU_TANH;
+    const bool fused = uffb_cublaslt_fuses(g);
     if (!fused) product.activation = UFFB_IDENTITY;
     int32_t status = uffb_cublaslt_gemm(blas, &product, 0, stream);
     /* Odd shapes that cuBLASLt declines. */

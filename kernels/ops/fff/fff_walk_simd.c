@@ -5,9 +5,9 @@
 /* Bytes at the beginning of a row that are worth asking for before it is known whether the row is needed. */
 #define HEAD 256
 
-/* One token on its own has nobody's work to hide behind. Before its dot product runs, it asks for the beginning of both
- * children's rows, and of the output row that it will need at the end; then for the rest of its own row, since more requests
- * into L2 can be on their way than loads. */
+/* While one token on its own waits for memory, there is no other token to compute. Before its dot product runs, it asks for the
+ * beginning of both children's rows, and of the output row that it will need at the end; then for the rest of its own row,
+ * since more requests into L2 can be on their way than loads. */
 UFFB_INLINE void walk_alone(int32_t dtype, const uffb_tree *tree, int64_t from, int64_t to, const float *x, int32_t *nodes,
                             float *logits) {
     const int64_t hidden = tree->hidden, out_bytes = row_bytes(tree->out.dtype, hidden), bytes = row_bytes(dtype, hidden);
