@@ -8,6 +8,7 @@ import type { MetricName } from "../data/tasks.ts";
 import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
 import type { Model } from "../model/model.ts";
 import { openTrainable } from "../model/trainable.ts";
+import type { Examples } from "./batches.ts";
 import { encodeTexts, type Texts } from "./encode.ts";
 import { freeze, initialiseHead } from "./head.ts";
 import { checkOutput, Keeper } from "./keep.ts";
@@ -103,19 +104,21 @@ export async function finetune(job: Job, options: FinetuneOptions): Promise<Fine
   try {
     const recipe = settle(job, options.recipe, model, options);
     initialiseHead(trainer, fresh, recipe.seed);
-    const outcome = await trainModel(
-      job,
-      { ...options, recipe },
-      checkpoint,
-      model,
-      trainer,
-      fresh.length > 0,
-    );
-    return { ...outcome, model };
+    const subject = { checkpoint, model, trainer, newHead: fresh.length > 0 };
+    return { ...(await trainModel(job, { ...options, recipe }, subject)), model };
   } catch (error) {
     model[Symbol.dispose]();
     throw error;
   }
+}
+
+/** What is trained. */
+interface Subject {
+  checkpoint: Checkpoint;
+  /** The trainer's weights as they are. */
+  model: Model;
+  trainer: NativeTrainer;
+  newHead: boolean;
 }
 
 /** The recipe as the data and the model allow. */
@@ -139,92 +142,83 @@ function settle(
   return settled;
 }
 
-async function trainModel(
-  job: Job,
-  options: FinetuneOptions,
-  checkpoint: Checkpoint,
-  model: Model,
-  trainer: NativeTrainer,
-  newHead: boolean,
-): Promise<Outcome> {
-  const { recipe, output, resume = false, signal, onEncode, onWarning = () => {} } = options;
-  const threads = options.threads || cpuCount();
-  const train = encodeTexts(model, job.train, recipe.maxLength);
-  const valid = job.valid && encodeTexts(model, job.valid, recipe.maxLength);
-  freeze(trainer, recipe);
-  const found = outline(trainer, train, recipe, threads);
-  trainer.ready({ threads });
-
-  const settings = {
-    model: checkpoint.source,
-    labels: job.labels,
-    kind: job.kind,
-    ...recipe,
-    data: job.data,
-  };
-  using keeper = new Keeper(trainer, output, settings, { resume, warn: onWarning });
-  const { progress, log } = keeper;
-  await keeper.checkSpace(classifierBytes(trainer));
-  const { isa } = trainer;
-  const start: Start = {
-    ...found,
-    source: checkpoint.source,
-    newHead,
-    recipe,
-    isa,
-    threads: trainer.threads,
-    done: progress.step,
-  };
-  log.add({
-    event: resume ? "resume" : "start",
-    step: progress.step,
-    ...settings,
-    isa,
-    threads: trainer.threads,
-  });
-  options.onStart?.(start);
-
+async function trainModel(job: Job, options: FinetuneOptions, subject: Subject): Promise<Outcome> {
+  const { recipe, output, signal, onEncode } = options;
+  const { model, trainer } = subject;
   const { kind, metrics } = job;
   const { headOnly } = recipe;
-  const scorer = new Scorer(model, trainer, { kind, metrics, threads, headOnly, onEncode });
+  const train = encodeTexts(model, job.train, recipe.maxLength);
+  const valid = job.valid && encodeTexts(model, job.valid, recipe.maxLength);
+  const { keeper, start } = await begin(job, options, subject, train);
+  using _ = keeper;
+  const { progress, log } = keeper;
+
+  const scorer = new Scorer(model, trainer, { kind, metrics, threads: start.threads, headOnly, onEncode });
   const vectors = headOnly ? await scorer.vectors("features", train) : undefined;
   const validate = valid && (await scorer.over(valid, job.valid?.groups));
-  const best = recipe.keep === "best" && validate !== undefined;
-
+  const choosesBest = recipe.keep === "best" && validate !== undefined;
   await runSteps({
     trainer,
     recipe,
-    kind: job.kind,
+    kind,
     examples: train,
     vectors,
     progress,
     log,
     validate,
     judge: job.judge,
-    keepBest: best ? () => keeper.keepBest() : undefined,
+    keepBest: choosesBest ? () => keeper.keepBest() : undefined,
     checkpoint: keeper.onDisk ? () => keeper.checkpoint() : undefined,
     signal,
     onStep: (report) => options.onStep?.(report),
     onEpoch: (record) => options.onEpoch?.(record),
   });
-  const bestEpoch = progress.epochs.findLast(({ best: was }) => was);
-  if (best && bestEpoch) keeper.restoreBest();
+
+  const chosen = choosesBest ? progress.epochs.findLast(({ best }) => best) : progress.epochs.at(-1);
+  if (choosesBest) keeper.restoreBest();
   const outcome: Outcome = {
     start,
     job,
     records: log.records,
     epochs: progress.epochs,
-    epoch: (best ? bestEpoch : progress.epochs.at(-1))?.epoch ?? 0,
+    epoch: chosen?.epoch ?? 0,
     final: await validate?.(),
     seconds: progress.seconds,
   };
   log.add({ event: "end", step: progress.step, epoch: outcome.epoch, scores: outcome.final?.scores });
   if (output !== undefined) {
     const others = { ...options.describe?.(outcome), "training.jsonl": lines(log.records) };
-    await saveClassifier(output, trainer, model.config, checkpoint, others);
+    await saveClassifier(output, trainer, model.config, subject.checkpoint, others);
     keeper.remove();
   }
   return outcome;
+}
+
+/** Makes the trainer ready and takes the run up where it is, after what there is to know of it before the first step. */
+async function begin(
+  job: Job,
+  { recipe, output, resume = false, threads, onStart, onWarning = () => {} }: FinetuneOptions,
+  { checkpoint, trainer, newHead }: Subject,
+  train: Examples & { cut: number },
+): Promise<{ keeper: Keeper; start: Start }> {
+  freeze(trainer, recipe);
+  const found = outline(trainer, train, recipe, threads || cpuCount());
+  trainer.ready({ threads });
+  const { source } = checkpoint;
+  const settings = { model: source, labels: job.labels, kind: job.kind, ...recipe, data: job.data };
+  const keeper = new Keeper(trainer, output, settings, { resume, warn: onWarning });
+  try {
+    await keeper.checkSpace(classifierBytes(trainer));
+    const { step } = keeper.progress;
+    const engine = { isa: trainer.isa, threads: trainer.threads };
+    keeper.log.add({ event: resume ? "resume" : "start", step, ...settings, ...engine });
+    const start = { ...found, source, newHead, recipe, ...engine, done: step };
+    onStart?.(start);
+    return { keeper, start };
+  } catch (error) {
+    keeper[Symbol.dispose]();
+    throw error;
+  }
 }
 
 function lines(records: readonly LogRecord[]): string {

@@ -4,8 +4,7 @@ import { readFile } from "node:fs/promises";
 import { UsageError } from "../base/errors.ts";
 import { type DataOptions, type Dataset, loadSplit } from "../data/load.ts";
 import { checkpointName, TASKS, type Task } from "../data/tasks.ts";
-import type { Model } from "../model/model.ts";
-import { openModel } from "../model/model.ts";
+import { type Model, openModel } from "../model/model.ts";
 import type { Texts } from "./encode.ts";
 import { type FinetuneOptions, finetune, type Job, type Outcome } from "./finetune.ts";
 

@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { TemporaryFolder } from "../../testing/folders.ts";
 import { numbers } from "../../testing/train.ts";
 import { openSafetensors } from "../files/safetensors/safetensors.ts";
+import { writeSafetensors } from "../files/safetensors/write.ts";
 import { assemble, balancedWeights, type Examples, Plan } from "./batches.ts";
 import { curvesSvg } from "./curves.ts";
 import { RunLog } from "./log.ts";
@@ -197,6 +198,19 @@ describe("RunLog", () => {
     expect(() => new RunLog(path, 100)).toThrow("is not the log that the checkpoint beside it belongs to");
     expect(() => new RunLog(path, 8)).toThrow("is not the log that the checkpoint beside it belongs to");
   });
+});
+
+test("a checkpoint whose progress is damaged is refused", async () => {
+  using folder = new TemporaryFolder();
+  const about = { format: "uffb-run", version: "1", settings: "{}" };
+  for (const [progress, message] of [
+    ["{}", "step of its progress must be an integer"],
+    ['{"step":1,"loss":"x","epochs":[]}', "loss of its progress must be a number"],
+    ["[]", "is not a checkpoint of a training run"],
+  ] as const) {
+    await writeSafetensors(folder.file("state"), { ...about, progress }, []);
+    expect(() => openState(folder.file("state"))).toThrow(message);
+  }
 });
 
 test("a file that is not a checkpoint is refused", () => {

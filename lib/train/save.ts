@@ -79,16 +79,20 @@ function setAt(object: JsonObject, [key, ...rest]: readonly string[], value: unk
   }
 }
 
+/** Bytes of a copy that is freed at once: garbage of this size would grow to a multiple of it. */
+const LARGE = 8 << 20;
+
 function tensors(trainer: NativeTrainer, config: Config): TensorSource[] {
   const weights = trainer
     .parameters()
     .filter(({ present }) => present)
     .flatMap((parameter) =>
       storedForms(config, parameter).map(({ layout, share, ...tensor }): TensorSource => {
-        const whole = () => {
+        function* whole() {
           const { buffer, byteOffset, byteLength } = trainer.get(parameter.name, UFFB_WEIGHT, layout);
-          return [new Uint8Array(buffer, byteOffset, byteLength)];
-        };
+          yield new Uint8Array(buffer, byteOffset, byteLength);
+          if (byteLength > LARGE) Bun.gc(true);
+        }
         const { rows, cols } = parameter;
         const data = () => (share ? takePart(whole(), share, { rows, cols, dtype: "F32" }) : whole());
         return { ...tensor, dtype: "F32", data };

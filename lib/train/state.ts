@@ -11,7 +11,17 @@ import {
 } from "../../ffi/bindings.ts";
 import type { NativeTrainer, Parameter } from "../../ffi/train.ts";
 import { UffbError } from "../base/errors.ts";
-import { isObject, type JsonObject, tryJson } from "../base/json.ts";
+import {
+  asArray,
+  asFlag,
+  asInteger,
+  asObject,
+  asString,
+  fail,
+  isObject,
+  type JsonObject,
+  tryJson,
+} from "../base/json.ts";
 import { makeWhole } from "../base/write.ts";
 import { openTensorFile, type TensorFile } from "../files/safetensors/safetensors.ts";
 import { type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
@@ -41,6 +51,8 @@ export interface Progress {
 const KINDS = { weight: UFFB_WEIGHT, first: UFFB_FIRST_MOMENT, second: UFFB_SECOND_MOMENT } as const;
 type Saved = keyof typeof KINDS;
 const SAVED = Object.keys(KINDS) as Saved[];
+/** Bytes of a copy that is freed at once: garbage of this size would grow to a multiple of it. */
+const LARGE = 8 << 20;
 
 /** Writes a checkpoint whole, in place of the one before. Returns its bytes. */
 export function saveState(
@@ -84,7 +96,27 @@ export function openState(path: string): State {
     throw new UffbError(`${path}: is not a checkpoint of a training run; remove its folder and start again`);
   };
   if (format !== FORMAT.format || version !== FORMAT.version) parse(undefined);
-  return { settings: parse(settings), progress: parse(progress) as unknown as Progress, file };
+  return { settings: parse(settings), progress: readProgress(parse(progress), path), file };
+}
+
+function readProgress(value: JsonObject, path: string): Progress {
+  const { step, loss, epochs, logBytes, seconds, stopped, isa } = value;
+  const where = (key: string) => `${path}: ${key} of its progress`;
+  const number = (key: string, found: unknown) => {
+    if (typeof found !== "number") fail(where(key), "must be a number");
+    return found;
+  };
+  return {
+    step: asInteger(step, where("step"), 0, Number.MAX_SAFE_INTEGER),
+    loss: number("loss", loss),
+    epochs: asArray(epochs, where("epochs"), 100_000).map(
+      (one) => asObject(one, where("epochs")) as unknown as EpochRecord,
+    ),
+    logBytes: asInteger(logBytes, where("logBytes"), 0, Number.MAX_SAFE_INTEGER),
+    seconds: number("seconds", seconds),
+    stopped: asFlag(stopped, where("stopped"), false),
+    isa: asString(isa, where("isa"), 100),
+  };
 }
 
 /** Gives a trainer that is ready what a checkpoint holds. @throws UffbError when it is of another model */
@@ -123,7 +155,11 @@ function sources(trainer: NativeTrainer, kind: Saved): TensorSource[] {
     name: `${kind}.${parameter.name}`,
     dtype: "F32",
     shape: [parameter.rows, parameter.cols],
-    data: () => [bytesOf(trainer.get(parameter.name, KINDS[kind]))],
+    *data() {
+      const bytes = bytesOf(trainer.get(parameter.name, KINDS[kind]));
+      yield bytes;
+      if (bytes.length > LARGE) Bun.gc(true);
+    },
   }));
 }
 
