@@ -2,12 +2,14 @@
  * Names of files that one process alone uses, MACHINE-PID-CHANCE, which tell another one later whether their owner is gone. No locks: they lie
  * on some network file systems.
  */
-import { createHash } from "node:crypto";
 import { readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 
-/** This host and its process id space: only here can a process id be looked up. */
-const machine = createHash("sha256").update(`${hostname()} ${processSpace()}`).digest("hex").slice(0, 8);
+/** This host and its process id space: only here can a process id be looked up. Bun's own hasher, because node:crypto takes milliseconds to load. */
+const machine = new Bun.CryptoHasher("sha256")
+  .update(`${hostname()} ${processSpace()}`)
+  .digest("hex")
+  .slice(0, 8);
 /** Names made by this very process, whose id an earlier one may have had. */
 const own = new Set<string>();
 
