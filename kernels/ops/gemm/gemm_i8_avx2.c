@@ -50,11 +50,14 @@ static void cut_row(block *b, int64_t row, const uint8_t *q) {
     int32_t count = b->excess[row];
     __m256i offset = _mm256_setzero_si256();
     for (int64_t i = 0; i < bytes; i += 32) {
-        uint8_t whole[32];
-        memset(whole, 128, sizeof whole);
-        memcpy(whole, q + i, bytes - i < 32 ? (size_t)(bytes - i) : 32);
-        __m256i a = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)whole), _mm256_set1_epi8(-128));
-        a = _mm256_sign_epi8(a, signs);
+        uint8_t rest[32]; /* a part of a vector at the end */
+        const uint8_t *from = q + i;
+        if (bytes - i < 32) {
+            memset(rest, 128, sizeof rest);
+            from = memcpy(rest, q + i, (size_t)(bytes - i));
+        }
+        const __m256i plain = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)from), _mm256_set1_epi8(-128));
+        const __m256i a = _mm256_sign_epi8(plain, signs);
         const __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(a, 8), 8), odd = _mm256_srai_epi16(a, 8);
         offset = _mm256_add_epi32(offset, _mm256_madd_epi16(even, most));
         offset = _mm256_add_epi32(offset, _mm256_madd_epi16(odd, _mm256_set1_epi16(127)));
@@ -66,8 +69,9 @@ static void cut_row(block *b, int64_t row, const uint8_t *q) {
 
         const __m256i none = _mm256_cmpeq_epi32(over, _mm256_setzero_si256());
         int32_t fours[8];
-        _mm256_storeu_si256((__m256i *)fours, over);
-        for (int left = ~_mm256_movemask_ps(_mm256_castsi256_ps(none)) & 0xff; left; left &= left - 1) {
+        int left = ~_mm256_movemask_ps(_mm256_castsi256_ps(none)) & 0xff;
+        if (left) _mm256_storeu_si256((__m256i *)fours, over);
+        for (; left; left &= left - 1) {
             const int four = __builtin_ctz((unsigned)left);
             b->excesses[count++] = (excess){(uint32_t)((i / 4 + four) * UFFB_INT_LINE + row), fours[four]};
         }
