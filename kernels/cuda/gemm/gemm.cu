@@ -93,7 +93,7 @@ template <class T> static int32_t run_epilogue(const uffb_cuda_gemm *g, cudaStre
 }
 
 int32_t uffb_cuda_gemm_own(const uffb_cuda_gemm *g, cudaStream_t stream) {
-    if (g->dtype != UFFB_F32 && !g->columns && g->k % 8 == 0) return uffb_cuda_gemm_mma(g, stream);
+    if (g->dtype != UFFB_F32 && g->k % 8 == 0 && (!g->columns || g->n % 8 == 0)) return uffb_cuda_gemm_mma(g, stream);
     switch (g->dtype) {
     case UFFB_F32: return run_own<float>(g, stream);
     case UFFB_F16: return run_own<__half>(g, stream);

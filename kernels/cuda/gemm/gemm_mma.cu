@@ -1,4 +1,4 @@
-/* Dense projections of 16 bits on tensor cores, for where there is no cuBLAS. A block computes a [128, 128] tile of c, its 8
+/* Dense projections of 16 bits on tensor cores, where there is no cuBLAS. A block computes a [128, 128] tile of c, its 8
  * warps [64, 32] each in registers. Slices of a and w, 32 columns wide, pass through shared memory; while one is multiplied,
  * the next three are on their way. */
 #include "gemm_mma.h"
@@ -11,6 +11,8 @@
 #define STAGES 4
 /* Of a row in shared memory: 80 bytes, so that the 8 rows which ldmatrix takes at once lie in different banks. */
 #define STRIDE (STEP + 8)
+/* The same of a row of w [k, n]: 272 bytes. */
+#define COLUMNS_STRIDE (TILE + 8)
 #define WARP_ROWS 64
 #define WARP_COLS 32
 
@@ -33,10 +35,24 @@ __device__ static void load_slice(T *to, const T *matrix, int64_t rows, int64_t 
     }
 }
 
+/* Starts copying [STEP, TILE] of w [k, n]: what is beyond k or n is zero. */
+template <class T> __device__ static void load_columns(T *to, const uffb_cuda_gemm &g, int64_t col, int64_t step) {
+    constexpr int PACKS = TILE / PACK<T>;
+    for (int i = threadIdx.x; i < STEP * PACKS; i += THREADS) {
+        const int r = i / PACKS, c = i % PACKS * PACK<T>;
+        T *target = to + r * COLUMNS_STRIDE + c;
+        if (step + r < g.k && col + c < g.n) {
+            copy_async(target, (const T *)g.w + (step + r) * g.n + col + c);
+        } else {
+            *(uint4 *)target = make_uint4(0, 0, 0, 0);
+        }
+    }
+}
+
 template <class T> struct tile_sums { float c[WARP_ROWS / 16][WARP_COLS / 8][4]; };
 
 /* Multiplies a slice of `a` with one of `w`. Which row of which 8x8 matrix a lane addresses follows from mma.h. */
-template <class T>
+template <class T, bool COLUMNS>
 __device__ static void multiply(tile_sums<T> &sums, const T *a, const T *w, int warp_row, int warp_col, int lane) {
 #pragma unroll
     for (int k = 0; k < STEP; k += 16) {
@@ -47,7 +63,12 @@ __device__ static void multiply(tile_sums<T> &sums, const T *a, const T *w, int 
         }
 #pragma unroll
         for (int j = 0; j < WARP_COLS / 16; j++) {
-            load_matrices<false>(y[j], w + (warp_col + j * 16 + lane % 8 + lane / 16 * 8) * STRIDE + k + lane / 8 % 2 * 8);
+            const int col = warp_col + j * 16;
+            if (COLUMNS) {
+                load_matrices<true>(y[j], w + (k + lane % 16) * COLUMNS_STRIDE + col + lane / 16 * 8);
+            } else {
+                load_matrices<false>(y[j], w + (col + lane % 8 + lane / 16 * 8) * STRIDE + k + lane / 8 % 2 * 8);
+            }
         }
 #pragma unroll
         for (int i = 0; i < WARP_ROWS / 16; i++) {
@@ -86,7 +107,7 @@ __device__ static void store(const uffb_cuda_gemm &g, const tile_sums<T> &sums, 
     }
 }
 
-template <class T> __global__ static void __launch_bounds__(THREADS, 2) gemm_mma_kernel(uffb_cuda_gemm g) {
+template <class T, bool COLUMNS> __global__ static void __launch_bounds__(THREADS, 2) gemm_mma_kernel(uffb_cuda_gemm g) {
     UFFB_DYNAMIC_SHARED(T, shared);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const int warp_row = warp % 2 * WARP_ROWS, warp_col = warp / 2 * WARP_COLS;
@@ -96,7 +117,12 @@ template <class T> __global__ static void __launch_bounds__(THREADS, 2) gemm_mma
     const auto load = [&](int step) {
         if (step < steps) {
             load_slice(stage(step), (const T *)g.a, g.m, g.k, row, (int64_t)step * STEP);
-            load_slice(stage(step) + TILE * STRIDE, (const T *)g.w, g.n, g.k, col, (int64_t)step * STEP);
+            T *const w = stage(step) + TILE * STRIDE;
+            if (COLUMNS) {
+                load_columns(w, g, col, (int64_t)step * STEP);
+            } else {
+                load_slice(w, (const T *)g.w, g.n, g.k, col, (int64_t)step * STEP);
+            }
         }
         copy_async_commit(); /* empty ones count, too */
     };
@@ -106,22 +132,24 @@ template <class T> __global__ static void __launch_bounds__(THREADS, 2) gemm_mma
         copy_async_wait<STAGES - 2>();
         __syncthreads(); /* this slice has come for all, and the one before it is no longer read */
         load(step + STAGES - 1);
-        multiply<T>(sums, stage(step), stage(step) + TILE * STRIDE, warp_row, warp_col, lane);
+        multiply<T, COLUMNS>(sums, stage(step), stage(step) + TILE * STRIDE, warp_row, warp_col, lane);
     }
     store<T>(g, sums, row + warp_row, col + warp_col, lane);
 }
 
-template <class T> static int32_t run(const uffb_cuda_gemm *g, cudaStream_t stream) {
+template <class T, bool COLUMNS> static int32_t run(const uffb_cuda_gemm *g, cudaStream_t stream) {
     if ((g->n + TILE - 1) / TILE > UFFB_CUDA_MOST_TILES) return uffb_cuda_fail(UFFB_UNSUPPORTED, UFFB_CUDA_TOO_WIDE);
     const dim3 grid((unsigned)((g->m + TILE - 1) / TILE), (unsigned)((g->n + TILE - 1) / TILE));
-    CUDA_TRY(cudaFuncSetAttribute(gemm_mma_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, STAGES * STAGE_BYTES),
+    const auto kernel = gemm_mma_kernel<T, COLUMNS>;
+    CUDA_TRY(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, STAGES * STAGE_BYTES),
              "asking for shared memory");
-    UFFB_LAUNCH((gemm_mma_kernel<T>), grid, THREADS, STAGES * STAGE_BYTES, stream, *g);
+    UFFB_LAUNCH((gemm_mma_kernel<T, COLUMNS>), grid, THREADS, STAGES * STAGE_BYTES, stream, *g);
     return uffb_cuda_check(cudaGetLastError(), "multiplying matrices");
 }
 
 int32_t uffb_cuda_gemm_mma(const uffb_cuda_gemm *g, cudaStream_t stream) {
-    if (g->dtype == UFFB_F32 || g->columns || g->k % 8)
+    if (g->dtype == UFFB_F32 || g->k % 8 || (g->columns && g->n % 8))
         return uffb_cuda_fail(UFFB_UNSUPPORTED, "rows are not whole accesses of 16 bytes");
-    return g->dtype == UFFB_F16 ? run<__half>(g, stream) : run<__nv_bfloat16>(g, stream);
+    if (g->columns) return g->dtype == UFFB_F16 ? run<__half, true>(g, stream) : run<__nv_bfloat16, true>(g, stream);
+    return g->dtype == UFFB_F16 ? run<__half, false>(g, stream) : run<__nv_bfloat16, false>(g, stream);
 }
