@@ -1,7 +1,7 @@
 /* The FFF layer as tensor libraries formulate it: at each level the rows of all tokens are gathered into a matrix, which a
  * batched product then multiplies with the inputs; in the end the output rows of all paths are gathered, and a batched product
  * adds them up. Every row is thus read, written and read again. */
-#include "../fff/fff.h"
+#include "layer.h"
 #include "../fff/workspace.h"
 
 #define THREADS 128

@@ -7,18 +7,19 @@ static int32_t run_fff(const trial *t, int32_t (*way)(const uffb_cuda_fff_call *
     const uffb_cuda_bench *b = t->bench;
     const uffb_cuda_bench_shape &s = b->shape;
     const uint64_t copy = (uint64_t)(t->turn % b->copies) * b->copy_bytes;
-    const uffb_cuda_fff layer = {
-        s.hidden, s.trees, s.depth, s.dtype, s.activation, b->device_in + copy, b->device_bias, b->device_out + copy};
-    const uffb_cuda_fff_call call = {&layer, t->tokens, trial_x(t), trial_y(t), b->workspace, b->stream};
+    const uffb_cuda_fff layer = {s.hidden,       s.trees,       s.depth,
+                                 s.dtype,        s.activation,  b->device_in + copy,
+                                 b->device_bias, b->typed_bias, b->device_out + copy};
+    const uffb_cuda_fff_call call = {&layer, t->tokens, trial_x(t), trial_y(t), b->workspace, b->stream, b->blas};
     return way(&call);
 }
 
-static int32_t fff_ours(const trial *t) { return prefers_all_nodes(t) ? run_all_nodes(t) : run_fff(t, uffb_cuda_fff_forward); }
+static int32_t fff_ours(const trial *t) { return run_fff(t, uffb_cuda_fff_forward); } /* as the encoder does */
 static int32_t fff_small(const trial *t) { return run_fff(t, uffb_cuda_fff_small); }
 static int32_t fff_walk(const trial *t) { return run_fff(t, uffb_cuda_fff_walk); }
 static int32_t fff_sorted(const trial *t) { return run_fff(t, uffb_cuda_fff_sorted); }
 static int32_t fff_all_nodes(const trial *t) { /* there is no room for the logits of many */
-    return t->bench->rows <= MOST_ALL_NODES ? run_all_nodes(t) : fff_ours(t);
+    return run_fff(t, t->bench->rows <= MOST_ALL_NODES ? uffb_cuda_fff_all_nodes : uffb_cuda_fff_forward);
 }
 static int32_t fff_bmm(const trial *t) { return run_fff(t, uffb_cuda_fff_bmm); }
 static int32_t fff_naive(const trial *t) { return run_fff(t, uffb_cuda_fff_naive); }

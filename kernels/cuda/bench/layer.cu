@@ -72,10 +72,10 @@ static uint64_t divide(uffb_cuda_bench *b, uint8_t *memory) {
         return p;
     };
     if (fff(&s)) {
-        const uffb_cuda_fff layer = {s.hidden, s.trees, s.depth, s.dtype, s.activation, NULL, NULL, NULL};
+        const uffb_cuda_fff layer = {s.hidden, s.trees, s.depth, s.dtype, s.activation, NULL, NULL, NULL, NULL};
         const uint64_t ours = uffb_cuda_fff_workspace(&layer, s.batch), bmm = uffb_cuda_fff_bmm_workspace(&layer, s.batch);
         workspace = ours > bmm ? ours : bmm;
-        const uint64_t all = b->rows <= MOST_ALL_NODES ? (uint64_t)s.batch * rows * wide : 0;
+        const uint64_t all = b->rows <= MOST_ALL_NODES ? uffb_cuda_fff_all_nodes_workspace(&layer, s.batch) : 0;
         if (all > workspace) workspace = all;
     }
     b->device_in = take((uint64_t)b->copies * b->copy_bytes);

@@ -46,10 +46,13 @@ typedef struct contender {
     contender_fn *run;
 } contender;
 
-/* all_nodes.cu: FFF by dense products, of layers that have no more nodes than this; and whether that is the fastest way. */
+/* Layers of more nodes have no room for the logits of all of them. */
 #define MOST_ALL_NODES 8192
-int32_t run_all_nodes(const trial *t);
-bool prefers_all_nodes(const trial *t);
+
+/* naive.cu, bmm.cu: the ways of others. */
+uint64_t uffb_cuda_fff_bmm_workspace(const uffb_cuda_fff *layer, int64_t tokens);
+int32_t uffb_cuda_fff_naive(const uffb_cuda_fff_call *call);
+int32_t uffb_cuda_fff_bmm(const uffb_cuda_fff_call *call);
 
 /* flush.cu: fills L2 with `bytes` of something else, twice as many as it has. */
 int32_t uffb_cuda_flush(void *memory, uint64_t bytes, cudaStream_t stream);

@@ -1,6 +1,6 @@
 /* The FFF layer with a thread a token, as the kernel that the paper timed had it: what to compare with, not to use.
  * Neighbouring threads read other rows, or the same element of other tokens, so that hardly an access is shared. */
-#include "../fff/fff.h"
+#include "layer.h"
 #include "../fff/workspace.h"
 
 #define THREADS 128

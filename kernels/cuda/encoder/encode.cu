@@ -2,8 +2,8 @@
  *
  * Launches: one for the embedding, one for the last norm, and in a block 5 plus those of the feedforward half: residual
  * addition with norm, qkv, attention, output projection, residual addition with norm. A walk of the trees is 1 (fff/fff.h; 3
- * for each tree and one more when tokens are sorted), dense layers are 2, gates and shallow trees 3. An activation that
- * cuBLASLt has not in its epilogue is one more.
+ * for each tree and one more when tokens are sorted), computing all their nodes 3; dense layers are 2, gated ones 3. An
+ * activation that cuBLASLt's epilogue cannot compute is one more.
  */
 #include "encoder.h"
 
@@ -46,24 +46,17 @@ static int32_t project(const uffb_cuda_encoder *e, int64_t tokens, const uffb_cu
 /* added = feedforward(input) */
 template <class T> static int32_t feed_forward(uffb_cuda_encoder *e, const uffb_cuda_block &b, int64_t tokens) {
     const uffb_arch &a = e->arch;
-    if (e->walks) {
-        const uffb_cuda_fff_call call = {&b.fff, tokens, e->input, e->added, e->workspace, e->stream};
+    if (a.feedforward == UFFB_FFN_FFF) {
+        const uffb_cuda_fff_call call = {&b.fff, tokens, e->input, e->added, e->workspace, e->stream, e->blas};
         return uffb_cuda_fff_forward(&call);
     }
-    const void *units = e->wide;
-    switch (a.feedforward) {
-    case UFFB_FFN_DENSE: TRY(project(e, tokens, b.ffn_in, a.activation, e->input, e->wide)); break;
-    case UFFB_FFN_GLU:
-        TRY(project(e, tokens, b.ffn_in, UFFB_IDENTITY, e->input, e->wide));
-        LAUNCHED(uffb_cuda_gate(tokens, a.width / 2, a.activation, (const T *)e->wide, (T *)e->gated, e->stream));
-        units = e->gated;
-        break;
-    case UFFB_FFN_FFF:
-        TRY(project(e, tokens, b.ffn_in, UFFB_IDENTITY, e->input, e->wide));
-        LAUNCHED(uffb_cuda_keep_path(tokens, a.trees, a.depth, a.activation, (T *)e->wide, e->stream));
-        break;
+    if (a.feedforward == UFFB_FFN_DENSE) {
+        TRY(project(e, tokens, b.ffn_in, a.activation, e->input, e->wide));
+        return project(e, tokens, b.ffn_out, UFFB_IDENTITY, e->wide, e->added);
     }
-    return project(e, tokens, b.ffn_out, UFFB_IDENTITY, units, e->added);
+    TRY(project(e, tokens, b.ffn_in, UFFB_IDENTITY, e->input, e->wide));
+    LAUNCHED(uffb_cuda_gate(tokens, a.width / 2, a.activation, (const T *)e->wide, (T *)e->gated, e->stream));
+    return project(e, tokens, b.ffn_out, UFFB_IDENTITY, e->gated, e->added);
 }
 
 /* Pre-norm: x += f(norm(x)) for attention, then for the feedforward half; what the half before added is added on the way to the

@@ -22,15 +22,13 @@ struct uffb_cuda_block {
     uffb_cuda_norm norm1, norm2;
     uffb_cuda_linear qkv, out; /* qkv rows: per head q, k, v */
     float scale;               /* of the attention scores */
-    /* As the engine has it: trees that are walked, or projections, which shallow trees use for all of their nodes. */
-    uffb_cuda_fff fff;
+    uffb_cuda_fff fff;         /* or, of dense and gated layers, */
     uffb_cuda_linear ffn_in, ffn_out;
 };
 
 struct uffb_cuda_encoder {
     uffb_arch arch;
     int32_t device, dtype;
-    int32_t walks; /* FFF layers walk their trees */
     char error[256];
     double seconds;
 
@@ -57,7 +55,7 @@ struct uffb_cuda_encoder {
     void *added;     /* [T, hidden] what a sublayer adds to the residual stream */
     void *wide;      /* [T, widest] q, k, v; then feedforward hidden units */
     void *gated;     /* [T, width / 2], of gated layers alone */
-    void *workspace; /* of walked trees */
+    void *workspace; /* of trees */
 };
 
 /* Copies the weights of a ready model to the current device. */

@@ -100,7 +100,7 @@ static int32_t reserve_tokens(uffb_cuda_encoder *e, int64_t tokens) {
     const uffb_arch *a = &e->arch;
     const int64_t element = uffb_dtype_bytes(e->dtype);
     int64_t widest = 3 * a->hidden;
-    if (a->layers && !e->walks) widest = larger(widest, e->blocks[0].ffn_in.rows);
+    if (a->layers && a->feedforward != UFFB_FFN_FFF) widest = larger(widest, e->blocks[0].ffn_in.rows);
     struct {
         void **where;
         int64_t bytes;
@@ -110,7 +110,8 @@ static int32_t reserve_tokens(uffb_cuda_encoder *e, int64_t tokens) {
         {&e->added, tokens * a->hidden * element},
         {&e->wide, tokens * widest * element},
         {&e->gated, a->feedforward == UFFB_FFN_GLU ? tokens * (a->width / 2) * element : 0},
-        {&e->workspace, e->walks ? (int64_t)uffb_cuda_fff_workspace(&e->blocks[0].fff, tokens) : 0},
+        {&e->workspace,
+         a->layers && a->feedforward == UFFB_FFN_FFF ? (int64_t)uffb_cuda_fff_workspace(&e->blocks[0].fff, tokens) : 0},
     };
     int64_t total = 0;
     for (auto &part : parts) total += (part.bytes + BOUNDARY - 1) / BOUNDARY * BOUNDARY;

@@ -16,13 +16,14 @@ struct upload {
 
 #define BOUNDARY 256
 
-/* A matrix as rows of a dtype, from where it is to the block. */
-static const void *copy_weights(upload *u, int64_t rows, int64_t cols, const uffb_weights *w, int32_t dtype) {
+/* A matrix as rows of a dtype, from where it is to the block; or transposed, as UFFB_COLUMNS. */
+static const void *copy_weights(upload *u, int64_t rows, int64_t cols, const uffb_weights *w, int32_t dtype,
+                                int32_t layout = UFFB_ROWS) {
     const uint64_t bytes = uffb_tensor_bytes(rows, cols, dtype, UFFB_ROWS), at = u->used;
     u->used += (bytes + BOUNDARY - 1) / BOUNDARY * BOUNDARY;
     if (bytes > u->largest) u->largest = bytes;
     if (!u->block) return NULL;
-    const int32_t status = u->status ? UFFB_OK : w->kind->unpack(w, rows, cols, dtype, UFFB_ROWS, u->unpacked);
+    const int32_t status = u->status ? UFFB_OK : w->kind->unpack(w, rows, cols, dtype, layout, u->unpacked);
     if (status) {
         u->status = uffb_cuda_fail(status, "a [%lld, %lld] matrix cannot be converted", (long long)rows, (long long)cols);
     }
@@ -62,6 +63,7 @@ static uffb_cuda_tables copy_tables(upload *u, const uffb_model *m) {
     return tables;
 }
 
+/* Trees that the engine walks are rows there, too; shallow ones, all of whose nodes it computes, are two projections. */
 static uffb_cuda_fff copy_trees(upload *u, const uffb_model *m, const uffb_layer *l) {
     const uffb_arch *a = &m->arch;
     const int64_t nodes = a->trees * m->nodes;
@@ -71,9 +73,13 @@ static uffb_cuda_fff copy_trees(upload *u, const uffb_model *m, const uffb_layer
     fff.depth = a->depth;
     fff.dtype = u->dtype;
     fff.activation = a->activation;
-    fff.in = copy_weights(u, nodes, a->hidden, &l->fff_in, u->dtype);
-    fff.bias = copy_vector(u, nodes, l->fff_bias);
-    fff.out = copy_weights(u, nodes, a->hidden, &l->fff_out, u->dtype);
+    const bool walks = l->fff_in.kind != NULL;
+    const float *bias = walks ? l->fff_bias : l->ffn_in.bias;
+    fff.in = copy_weights(u, nodes, a->hidden, walks ? &l->fff_in : &l->ffn_in.weights, u->dtype);
+    fff.out = walks ? copy_weights(u, nodes, a->hidden, &l->fff_out, u->dtype)
+                    : copy_weights(u, a->hidden, nodes, &l->ffn_out.weights, u->dtype, UFFB_COLUMNS);
+    fff.bias = copy_vector(u, nodes, bias);
+    fff.typed_bias = bias ? copy_rows(u, 1, nodes, bias, u->dtype) : NULL;
     return fff;
 }
 
@@ -84,7 +90,7 @@ static uffb_cuda_block copy_block(upload *u, const uffb_model *m, const uffb_lay
     b.qkv = copy_linear(u, &l->qkv);
     b.out = copy_linear(u, &l->out);
     b.scale = l->scale ? *l->scale : 1.0f / sqrtf((float)(m->arch.hidden / m->arch.heads));
-    if (l->fff_in.kind) {
+    if (m->arch.feedforward == UFFB_FFN_FFF) {
         b.fff = copy_trees(u, m, l);
     } else {
         b.ffn_in = copy_linear(u, &l->ffn_in);
@@ -98,7 +104,6 @@ static void copy_model(upload *u, const uffb_model *m, uffb_cuda_encoder *e) {
     e->embed_norm = copy_norm(u, &m->arch, &m->embed_norm);
     for (int64_t l = 0; l < m->arch.layers; l++) e->blocks[l] = copy_block(u, m, &m->layers[l]);
     e->final_norm = copy_norm(u, &m->arch, &m->final_norm);
-    e->walks = m->arch.layers > 0 && m->layers[0].fff_in.kind != NULL;
 }
 
 int32_t uffb_cuda_upload(uffb_cuda_encoder *e, const uffb_model *m) {

@@ -164,6 +164,24 @@ static void test_rows(int32_t device, const type *t) {
     }
 }
 
+/* So many shallow trees that all of their nodes are computed, whatever the batch. In 16 bits only those without branches: of
+ * hundreds, one is near a tie in every sequence. */
+static void test_forests(int32_t device, const type *t) {
+    static const int64_t sizes[][2] = {{520, 0}, {264, 1}};
+    for (int64_t i = 0; i < (t->dtype == UFFB_F32 ? 2 : 1); i++) {
+        const uffb_arch arch = {.layers = 2,
+                                .hidden = 16,
+                                .heads = 2,
+                                .vocab = 60,
+                                .trees = sizes[i][0],
+                                .depth = sizes[i][1],
+                                .feedforward = UFFB_FFN_FFF,
+                                .norm_eps = 1e-12,
+                                .final_norm = 1};
+        test_arch(device, t, &arch, i ? "264x1" : "520x0");
+    }
+}
+
 /* Whether a model tells anything new. Of very many branches, in 16 bits, one is near a tie in every sequence; some models
  * differ from another in their heads alone; and very many trees only take the simulator long. */
 static int tells(const config *c, const type *t) {
@@ -276,6 +294,7 @@ void test_encoders(int32_t device, int32_t all) {
         }
         test_heads(device, &types[d]);
         test_rows(device, &types[d]);
+        test_forests(device, &types[d]);
     }
     for (int64_t i = 0; i < count; i++) {
         if (list[i].arch.feedforward == UFFB_FFN_FFF || !tells(&list[i], &types[0])) continue;
