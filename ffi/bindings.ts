@@ -125,13 +125,12 @@ export const UFFB_FILL_SKEWED = 1;
 export const UFFB_FILL_ZERO = 2;
 
 // What is in the caches before a call that is timed: the same for every contender, whichever ran before.
-/** the layer's weights were just read, so they are there as far as they fit */
+/** the layer's weights were just read, so they are in the caches as far as they fit */
 export const UFFB_CACHE_WARM = 0;
-/** `evict` bytes were read from elsewhere, so that no weight is there, nor the way to it */
+/** `evict` bytes were read from elsewhere: no weight is there, nor its page table entry */
 export const UFFB_CACHE_COLD = 1;
 
-// What is left when calls take turns with the copies of the weights, as a model's layers do, and have done so
-// for a while.
+// calls take turns with the copies of the weights, as a model's layers do, and have done so for a while
 export const UFFB_CACHE_ROTATED = 2;
 /** f32 multiply-adds, 2 flop each, from registers */
 export const UFFB_PROBE_FLOPS = 0;

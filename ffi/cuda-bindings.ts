@@ -141,7 +141,7 @@ export interface Functions {
   uffb_cuda_encoder_error(encoder: Handle | null): string;
   /**
    * From now on the encoder times what cuBLASLt offers for each size of product that is new, and keeps the
-   * fastest: slow for the first batch of a size, for many of the same.
+   * fastest. The first batch of a size takes long, so this is for many batches of few sizes.
    */
   uffb_cuda_encoder_tune(encoder: Handle | null): void;
   /**

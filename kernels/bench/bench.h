@@ -1,4 +1,4 @@
-/* bench.h: what `uffb bench` times, in C so that a call per token costs what a call costs. Part of the library and its ABI; the
+/* bench.h: what `uffb bench` times, in C, so that calls per token are C calls. Part of the library and its ABI; the
  * rules of uffb.h hold.
  *
  * A bench is one feedforward layer, FFF or dense, with its weights and a batch of inputs. A contender is one way of computing
@@ -75,9 +75,9 @@ UFFB_API int32_t uffb_contender_info(int64_t index, uffb_contender *info);
 UFFB_API const char *uffb_contender_isas(void);
 
 /* What is in the caches before a call that is timed: the same for every contender, whichever ran before. */
-#define UFFB_CACHE_WARM 0 /* the layer's weights were just read, so they are there as far as they fit */
-#define UFFB_CACHE_COLD 1 /* `evict` bytes were read from elsewhere, so that no weight is there, nor the way to it */
-/* What is left when calls take turns with the copies of the weights, as a model's layers do, and have done so for a while. */
+#define UFFB_CACHE_WARM 0 /* the layer's weights were just read, so they are in the caches as far as they fit */
+#define UFFB_CACHE_COLD 1 /* `evict` bytes were read from elsewhere: no weight is there, nor its page table entry */
+/* calls take turns with the copies of the weights, as a model's layers do, and have done so for a while */
 #define UFFB_CACHE_ROTATED 2
 
 /* Runs a contender on `tokens` tokens, the next of the inputs, and gives the time of a call. `blas`: NULL where none is needed;

@@ -79,7 +79,7 @@ int32_t uffb_blas_open(const char *path, uffb_blas **blas) {
 
 void uffb_blas_close(uffb_blas *b) {
     if (!b) return;
-    /* The library stays loaded: the threads it started would outlive its code. */
+    /* The library is never unloaded: threads that it started would go on without its code. */
     free(b);
 }
 

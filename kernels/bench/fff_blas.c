@@ -1,5 +1,5 @@
-/* The FFF layer from BLAS calls, level by level of the library: what the paper's benchmark compares. Per-token contenders share
- * the batch out over threads; the library's own calls then run on one. */
+/* The FFF layer from BLAS calls, one contender for each BLAS level, as in the paper's benchmark. Those that work token by token
+ * divide the batch among threads; the library's own calls then run on one thread. */
 #include "layer.h"
 
 #include <string.h>
@@ -203,7 +203,7 @@ static void multiply_group(grouping *g, int64_t node, int64_t levels, const int3
     for (int64_t i = 0; i < m; i++) memcpy(b->y + members[i] * h, g->y + i * h, (size_t)h * sizeof *g->y);
 }
 
-/* Puts the tokens of g->order that stand on one node of a level together, keeping their order otherwise. */
+/* Sorts g->order by the node that tokens have reached, keeping the order of those at one node. */
 static void sort_by_node(grouping *g, int64_t level, int32_t *start) {
     const int64_t first = ((int64_t)1 << level) - 1, nodes = first + 1, tokens = g->trial->tokens;
     memset(start, 0, (size_t)(nodes + 1) * sizeof *start);

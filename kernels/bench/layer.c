@@ -59,7 +59,7 @@ uint64_t uffb_bench_bytes(const uffb_bench_shape *s) {
     const double batch = (double)s->batch, hidden = (double)s->hidden, block = batch < 1024 ? batch : 1024;
     const double path = fff(s) ? (double)s->trees * ((double)s->depth + 1) : 0;
     const double threads = s->threads ? s->threads : uffb_cpu_count();
-    /* Level 3 of FFF holds x and y again; others less than that, or a thread's share of paths. */
+    /* Of FFF, Level 3 takes the most: x and y again. The other terms are paths, by token and by thread. */
     const double scratch = fff(s) ? batch * (2 * hidden + 10 + 2 * path) + threads * path * (hidden + 512)
                                   : (block + threads) * (double)layer_rows(s);
     const double floats = (double)s->copies * (2 * weights + panels + narrow) + (double)s->evict / 4 + scratch +

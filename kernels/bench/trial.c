@@ -8,7 +8,7 @@
 
 typedef struct {
     uffb_contender info;
-    int spreads; /* the library spreads its calls over the threads; elsewhere we spread tokens, and its calls run on one */
+    int spreads; /* the library runs each call on all threads; else we divide the tokens, and its calls run on one thread */
     uffb_contender_fn *run;
 } entry;
 
@@ -80,7 +80,7 @@ static void use_copy(uffb_bench *b, int64_t copy) {
     }
 }
 
-/* Those who leave the choice get the best, whatever ran before: the activations of dense Level 3 are part of the baseline. */
+/* NULL is the best of this CPU, whichever ran before: baselines made of BLAS calls compute their activations with it. */
 static int32_t use_isa(uffb_bench *b, const char *isa) {
     if (b->context && (isa ? !strcmp(isa, uffb_context_isa(b->context)) : b->best_isa)) return UFFB_OK;
     uffb_context_free(b->context);
@@ -167,7 +167,8 @@ static int32_t prepare(uffb_bench *b, int64_t contender, const uffb_blas *blas, 
     return status;
 }
 
-/* One call after others, of which the one before took other weights when cold. */
+/* One timed call. Before it the caches are brought to the state asked for, and a short call runs: cold, on another copy of the
+ * weights. */
 static int32_t run_once(uffb_bench *b, const entry *c, const uffb_blas *blas, int64_t tokens, int cold, double *seconds) {
     const int64_t turn = ++b->turn, copy = cold ? turn % 2 : 0;
     use_turn(b, turn - 1, tokens, cold ? 1 - copy : 0);
@@ -201,8 +202,9 @@ static int32_t run_turn(uffb_bench *b, const entry *c, const uffb_blas *blas, in
     return UFFB_OK;
 }
 
-/* A turn that is timed, after those it takes until the caches are as this contender alone leaves them. Dense layers read all
- * weights at each call, so that one turn does, with few tokens; trees a path, so that it takes more to bring back their tops.
+/* A timed turn, after as many others as it takes until the caches hold what this contender alone leaves there. A dense layer
+ * reads all its weights in each call, so one turn with few tokens is enough; a tree reads paths, and needs more turns until its
+ * top levels are back.
  */
 static int32_t run_rotated(uffb_bench *b, const entry *c, const uffb_blas *blas, int64_t tokens, double *seconds) {
     const double steady = now() + STEADY;

@@ -47,8 +47,8 @@ UFFB_API int32_t uffb_cuda_encoder_new(const uffb_model *model, int32_t device, 
 UFFB_API void uffb_cuda_encoder_free(uffb_cuda_encoder *encoder);
 /* One line about the encoder's last failure, for calls made on another thread. */
 UFFB_API const char *uffb_cuda_encoder_error(const uffb_cuda_encoder *encoder);
-/* From now on the encoder times what cuBLASLt offers for each size of product that is new, and keeps the fastest: slow for the
- * first batch of a size, for many of the same. */
+/* From now on the encoder times what cuBLASLt offers for each size of product that is new, and keeps the fastest. The first
+ * batch of a size takes long, so this is for many batches of few sizes. */
 UFFB_API void uffb_cuda_encoder_tune(uffb_cuda_encoder *encoder);
 /* The arguments of uffb_encode; final states [tokens, hidden] go to the caller's memory, for uffb_take_final and its heads. */
 UFFB_API int32_t uffb_cuda_encode(uffb_cuda_encoder *encoder, int64_t sequences, const int64_t *offsets, const int32_t *ids,
@@ -56,7 +56,7 @@ UFFB_API int32_t uffb_cuda_encode(uffb_cuda_encoder *encoder, int64_t sequences,
 /* Seconds that the device itself took for the last encode, copies of ids and final states included. */
 UFFB_API double uffb_cuda_encode_seconds(const uffb_cuda_encoder *encoder);
 
-/* --- bench: one feedforward layer, as in bench.h -------------------------------------------------------------------------- */
+/* --- bench: one feedforward layer, as in kernels/bench/bench.h ------------------------------------------------------------ */
 
 typedef struct uffb_cuda_bench uffb_cuda_bench;
 

@@ -1,6 +1,6 @@
-/* view.h: matrices that notice when a kernel strays. A view lies at the very end of a memory arena, against a
- * page that cannot be read or written; its stride gaps and the floats around it hold a canary (a NaN, so
- * reading one spoils the result). */
+/* view.h: matrices for tests, which show reads and writes beyond their elements. A view lies at the very end of a memory arena,
+ * against a page that cannot be read or written; its stride gaps and the floats around it hold a canary (a NaN, so reading one
+ * spoils the result). */
 #ifndef UFFB_VIEW_H
 #define UFFB_VIEW_H
 

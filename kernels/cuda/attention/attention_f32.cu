@@ -132,7 +132,7 @@ cudaError_t uffb_cuda_attend_f32(const attention<float> &a, int64_t tiles, cudaS
         UFFB_LAUNCH((attend_f32_kernel<64, 32, 32>), blocks, ATTENTION_THREADS, 0, stream, a);
     } else if (a.size <= 64) {
         UFFB_LAUNCH((attend_f32_kernel<64, 32, 64>), blocks, ATTENTION_THREADS, 0, stream, a);
-    } else { /* half as many rows and keys, for what shared memory a block has */
+    } else { /* half as many rows and keys: more do not fit in shared memory */
         UFFB_LAUNCH((attend_f32_kernel<32, 16, 128>), 2 * blocks, ATTENTION_THREADS, 0, stream, a);
     }
     return cudaGetLastError();

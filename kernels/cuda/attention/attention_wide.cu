@@ -1,4 +1,4 @@
-/* Attention with heads of any width, in any type, a warp a row: for models too unusual for the other kernels. */
+/* Attention with heads of any width, in any type, a warp a row: for heads that the other kernels do not take. */
 #include "kernels.h"
 
 #include <math.h>

@@ -13,7 +13,7 @@
 template <class T> struct attention {
     const uffb_cuda_tile *tiles;
     int32_t heads, size; /* of a head */
-    float scale;         /* of the scores, times log2(e), since they are raised by exp2 */
+    float scale;         /* of the scores, times log2(e), since exp2 is what raises them */
     const T *qkv;        /* [tokens, heads, 3, size] */
     T *attended;         /* [tokens, heads, size] */
 
@@ -47,7 +47,7 @@ __device__ static inline void load_rows(T *to, const T *from, int64_t ld, int va
     }
 }
 
-/* Each enqueues the kernel for heads of up to 128, or of any, units. */
+/* Each enqueues one kernel. f32 and mma take heads of up to 128 units, wide any. */
 cudaError_t uffb_cuda_attend_f32(const attention<float> &a, int64_t tiles, cudaStream_t stream);
 template <class T> cudaError_t uffb_cuda_attend_mma(const attention<T> &a, int64_t tiles, cudaStream_t stream);
 template <class T> cudaError_t uffb_cuda_attend_wide(const attention<T> &a, int64_t tiles, cudaStream_t stream);

@@ -1,6 +1,6 @@
 /* The FFF layer as tensor libraries formulate it: at each level the rows of all tokens are gathered into a matrix, which a
- * batched product then multiplies with the inputs; in the end the output rows of all paths are gathered, and a batched product
- * adds them up. Every row is thus read, written and read again. */
+ * batched product then multiplies with the inputs; at last the output rows of all paths are gathered, and a batched product
+ * adds them up. So every row is read, written and read again. */
 #include "layer.h"
 #include "../fff/workspace.h"
 

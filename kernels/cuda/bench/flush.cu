@@ -1,15 +1,15 @@
-/* Emptying L2 of weights, before calls that are to find it cold. */
+/* Empties L2 of weights, before calls that are timed cold. */
 #include "layer.h"
 
 #define THREADS 256
 /* Blocks of a multiprocessor, and loads that a thread has under way. */
 #define BLOCKS 4
 #define LOADS 4
-/* Passes: more than L2 needs, so that the device is still busy when the graph that follows has been launched. */
+/* Passes: more than L2 needs, so that the device is still reading while the graph that follows is launched. */
 #define PASSES 4
 
-/* Reads, since lines that were written would have to be written back during the calls that are timed. Stores, so that the loads
- * stay, what nearly never happens. */
+/* Only reads: lines that were written would have to be written back during the calls that are timed. The store at the end is
+ * nearly never reached; without it the compiler would drop the loads. */
 __global__ static void flush_kernel(int64_t count, uint4 *memory) {
     const int64_t step = (int64_t)gridDim.x * THREADS;
     unsigned seen = 0;

@@ -39,8 +39,8 @@ static int32_t check_shape(const uffb_cuda_bench_shape *s) {
     return status;
 }
 
-/* Copies of the weights that cold calls take turns with: enough that a graph of them is long for the clock, in at most 60% of
- * the device's memory. */
+/* Copies of the weights that cold calls take turns with: so many that a graph of them takes far longer than a tick of the
+ * device's clock, in at most 60% of its memory. */
 static const int64_t MOST_COPIES = 64;
 static const double COPIES_SHARE = 0.6;
 
@@ -89,7 +89,7 @@ static uint64_t divide(uffb_cuda_bench *b, uint8_t *memory) {
     return used;
 }
 
-/* What cuBLAS takes for itself: our workspace for it, and kernels. */
+/* An estimate of what cuBLAS takes: the workspace that we give it, and its kernels. */
 static const uint64_t LIBRARY_BYTES = (uint64_t)256 << 20;
 
 uint64_t uffb_cuda_bench_bytes(const uffb_cuda_bench_shape *s) {

@@ -27,7 +27,7 @@ struct uffb_cuda_bench {
     float *device_bias;
     void *typed_bias; /* of the dtype, for dense products */
     uint8_t *device_x, *device_y;
-    void *other; /* NULL where calls are not cold: what takes the place of the weights in L2 */
+    void *other; /* what cold calls read first, so that it displaces the weights in L2; else NULL */
     uint64_t other_bytes;
     void *workspace; /* of FFF; the hidden units [batch, rows] of dense products */
 };

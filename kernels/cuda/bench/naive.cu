@@ -1,5 +1,5 @@
-/* The FFF layer with a thread a token, as the kernel that the paper timed had it: what to compare with, not to use.
- * Neighbouring threads read other rows, or the same element of other tokens, so that hardly an access is shared. */
+/* The FFF layer with a thread a token, as the paper's CUDA kernel has it: for comparison, never used by the encoder.
+ * Neighbouring threads read different rows, and the same element of different tokens, so almost no access is shared. */
 #include "layer.h"
 #include "../fff/workspace.h"
 

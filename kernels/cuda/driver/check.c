@@ -16,7 +16,7 @@ static const layer_shape walked[] = {
 };
 static const int64_t around_blocks[] = {1, 2, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 257, 1000, 16384};
 
-/* Where a token reads thousands of rows, so that the evaluation on the CPU takes its time. */
+/* Layers of which a token reads thousands of rows: few batches, since the evaluation on the CPU is slow. */
 static const layer_shape heavy[] = {
     {768, 32, 6, 0, UFFB_GELU, UFFB_FILL_UNIFORM},   {768, 3072, 0, 0, UFFB_GELU, UFFB_FILL_UNIFORM},
     {768, 0, 0, 4096, UFFB_GELU, UFFB_FILL_UNIFORM}, {768, 0, 0, 3072, UFFB_GELU_TANH, UFFB_FILL_UNIFORM},
@@ -24,7 +24,7 @@ static const layer_shape heavy[] = {
 };
 static const int64_t some[] = {1, 33, 257, 5000};
 
-/* A sanitizer makes everything some hundred times slower. */
+/* For compute-sanitizer, under which everything takes some hundred times as long. */
 static const layer_shape small_shapes[] = {
     {768, 1, 8, 0, UFFB_GELU, UFFB_FILL_UNIFORM},
     {100, 2, 4, 0, UFFB_GELU, UFFB_FILL_UNIFORM},

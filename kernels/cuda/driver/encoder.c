@@ -1,6 +1,6 @@
 /* Times whole encoders of random weights, of BERT-base's size with 16 layers, as UltraFastBERT-1x11-long has them: trees of
- * 1x11 against dense layers of 3,072: with GELU, and with its tanh form, which cuBLASLt has in its epilogue. Products are tuned
- * in all of them. By the device's clock, copies of ids and final states included. */
+ * 1x11 against dense layers of 3,072: with GELU, and with its tanh form, which cuBLASLt computes in the epilogue of a product.
+ * Products are tuned in each. By the device's clock, copies of ids and final states included. */
 #include "driver.h"
 
 #include "../../test/engine_test.h"

@@ -120,7 +120,7 @@ static bool find_all() {
 static bool find_all() { return false; }
 #endif
 
-/* The libraries stay open: what they started would outlive their code. */
+/* The libraries are never closed: threads that they started would go on without their code. */
 static bool found() {
     static const bool all = find_all();
     return all;
@@ -148,7 +148,7 @@ struct uffb_cublas {
 
 /* What NVIDIA recommends for Hopper. */
 static const size_t WORKSPACE = (size_t)32 << 20;
-/* Batches of an encoder have many sizes; the plans of old ones go. */
+/* Batches of an encoder have many sizes; beyond this many plans, all are dropped. */
 static const size_t MOST_PLANS = 512;
 
 static int32_t refused(const char *what, int status) {
@@ -180,7 +180,7 @@ int32_t uffb_cublas_new(uffb_cublas **blas) {
         return UFFB_OK;
     }
     uffb_cublas_free(b);
-    /* One that does not start is as good as none. */
+    /* A cuBLAS that does not start counts as missing. */
     return status ? UFFB_OK : uffb_cuda_failed(error, "allocating cuBLAS's workspace");
 }
 

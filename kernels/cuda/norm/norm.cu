@@ -8,7 +8,7 @@ __device__ static float square(float x) { return x * x; }
 
 __device__ static float4 sum_of(float4 a, float4 b) { return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w); }
 
-/* Where a row of the residual stream comes from: x, plus what a sublayer adds to it. */
+/* A row of the residual stream as the sum of x and of what a sublayer adds to it. */
 template <class T> struct residual_source {
     const float *x; /* [hidden] */
     const T *added; /* [hidden] or NULL */
@@ -30,7 +30,7 @@ template <class T> struct embedding_source {
     }
 };
 
-/* CHUNKS: times 128 values that a row has at most; 0 for any number, each read three times. */
+/* CHUNKS: a row has at most 128 times as many values, which stay in registers; 0: any number, each read three times. */
 template <class T, int CHUNKS, class Source>
 __device__ static void normalise_row(const Source &source, const uffb_cuda_norm &norm, int64_t hidden, int lane,
                                      const uffb_cuda_rows<T> &target) {

@@ -2,7 +2,7 @@
  *
  * Blocks run one after another; the threads of a block are fibers, which change places at barriers and warp-wide exchanges.
  * What a device would leave undefined fails the launch (cudaErrorLaunchFailure, and a line on stderr that names kernel, block
- * and thread): a thread missing at a barrier, exchanges in which a warp's lanes do not take part alike, writes past dynamic
+ * and thread): a thread missing at a barrier, an exchange that not all lanes of its mask take part in, writes past dynamic
  * shared memory. Shared memory is filled with NaNs before each block, and so is the target of an asynchronous copy until the
  * copy is waited for. UFFB_SIMT_ORDER=reverse runs threads and blocks in the other order, which shows a missing barrier.
  */
@@ -105,7 +105,7 @@ __attribute__((noinline)) inline void wait(state why) {
     if (!_setjmp(self().here)) _longjmp(m().home, 1);
 }
 
-/* A fiber outlives its thread: making one costs two system calls. */
+/* A fiber is used again for the next block: making one costs two system calls. */
 inline void fiber_main() {
     for (;;) {
         m().body();
@@ -128,7 +128,7 @@ __attribute__((noinline)) inline void resume(int thread) {
     setcontext(&f.start);
 }
 
-/* Lets the lanes of a warp go on whose exchange is complete. */
+/* Resumes the lanes of a warp whose exchange is complete. */
 inline bool release_warp(int first) {
     bool released = false;
     for (int lane = 0; lane < LANES && first + lane < m().threads; lane++) {
@@ -155,7 +155,7 @@ inline bool release_warp(int first) {
     return released;
 }
 
-/* As far as a warp comes without the others. */
+/* Runs a warp until all its lanes are done or wait for other warps. */
 inline void run_warp(int first) {
     const int lanes = m().threads - first < LANES ? m().threads - first : LANES;
     do {
@@ -246,7 +246,7 @@ inline void *dynamic_shared() { return m().dynamic; }
 
 /* --- exchanges ------------------------------------------------------------------------------------------------------------ */
 
-/* What the lanes of `mask` gave, or NULL when the launch has failed. */
+/* The values that the lanes of `mask` gave. */
 inline const uint64_t *exchange(const char *which, uint32_t mask, uint64_t value) {
     fiber &f = self();
     if (!(mask >> (m().current % LANES) & 1)) fail("takes part in an exchange whose mask leaves it out");

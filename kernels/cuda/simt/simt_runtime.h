@@ -153,7 +153,7 @@ inline cudaError_t cudaEventDestroy(cudaEvent_t event) {
     delete event;
     return cudaSuccess;
 }
-/* A graph runs while it is captured. Each launch of it then moves the clock of events on by as long as that took. */
+/* A graph runs while it is captured. A launch of it does nothing but move the clock of events on by the time that took. */
 struct simt_graph {
     double seconds;
 };

@@ -1,4 +1,4 @@
-/* simt_types.h: CUDA's types for a C++ compiler that has never heard of them. */
+/* simt_types.h: CUDA's types and intrinsics, for a C++ compiler. */
 #ifndef UFFB_SIMT_TYPES_H
 #define UFFB_SIMT_TYPES_H
 
@@ -23,7 +23,7 @@ struct dim3 {
     dim3(int64_t x_ = 1, int64_t y_ = 1, int64_t z_ = 1) : x((unsigned)x_), y((unsigned)y_), z((unsigned)z_) {}
 };
 
-/* With the alignment that a device insists on, so that UBSan does, too. */
+/* With the alignment that a device requires, so that UBSan checks it. */
 #define SIMT_VECTOR2(name, type)                                                                                               \
     struct alignas(2 * sizeof(type)) name {                                                                                    \
         type x, y;                                                                                                             \

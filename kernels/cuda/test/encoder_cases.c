@@ -182,8 +182,9 @@ static void test_forests(int32_t device, const type *t) {
     }
 }
 
-/* Whether a model tells anything new. Of very many branches, in 16 bits, one is near a tie in every sequence; some models
- * differ from another in their heads alone; and very many trees only take the simulator long. */
+/* Whether a model is worth a test here. Not in 16 bits with very many branches, since every sequence then has a near-tie; not
+ * models that differ from another in their heads alone, which run on the CPU; not with so many trees that the simulator takes
+ * too long. */
 static int tells(const config *c, const type *t) {
     const int forest = c->arch.feedforward == UFFB_FFN_FFF && c->arch.trees * c->arch.depth > 64;
     if (c->arch.trees * (c->arch.depth + 1) > 512 || (forest && t->dtype != UFFB_F32)) return 0;

@@ -93,7 +93,7 @@ int64_t test_layers(int64_t shapes, const layer_shape *shape, int64_t batches, c
     return skipped;
 }
 
-/* Graphs with and without all copies of the weights, and more calls than copies. */
+/* Graphs of some copies of the weights and of all, and more calls than copies. */
 static void test_cold(uffb_cuda_bench_shape shape) {
     const uint64_t warm = uffb_cuda_bench_bytes(&shape);
     uffb_cuda_bench *bench = NULL;

@@ -10,8 +10,8 @@ typedef struct layer_shape {
     int32_t activation, fill;
 } layer_shape;
 
-/* One test for each shape, dtype and contender, with a case for each batch. Returns how many were skipped: for want of cuBLAS,
- * say.
+/* One test for each shape, dtype and contender, with a case for each batch. Returns how many were skipped: those that need
+ * cuBLAS where there is none.
  */
 int64_t test_layers(int64_t shapes, const layer_shape *shape, int64_t batches, const int64_t *batch);
 

@@ -7,7 +7,7 @@ extern "C" {
 #include "layer_cases.h"
 }
 
-/* More tiles than a grid has places for. Nothing is read or written. */
+/* More tiles than a grid can have. Nothing is read or written. */
 static void test_too_wide(void) {
     test_begin("products of too many columns are refused");
     for (int32_t dtype = UFFB_F32; dtype <= UFFB_BF16; dtype++) {
@@ -26,7 +26,7 @@ int main(void) {
         {40, 1, 7, 0, UFFB_IDENTITY, UFFB_FILL_ZERO},
     };
     static const int64_t batches[] = {1, 2, 8, 31, 33, 65, 129};
-    /* Wide rows or many trees, and few tokens, for the time that they take. */
+    /* Wide rows or many trees, with few tokens to save time. */
     static const layer_shape wide[] = {
         {768, 1, 6, 0, UFFB_GELU, UFFB_FILL_UNIFORM},
         {1024, 2, 5, 0, UFFB_GELU, UFFB_FILL_UNIFORM},

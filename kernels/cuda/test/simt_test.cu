@@ -1,4 +1,5 @@
-/* The simulator itself: that it runs blocks, warps and barriers as a device would, and that it notices what a device would not.
+/* Tests of the simulator: that blocks, warps and barriers run as on a device, and that mistakes which a device passes over are
+ * reported.
  */
 #include "../device.h"
 
