@@ -53,7 +53,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   },
 };
 
-const USAGE = `uffb ${version}: runs UltraFastBERT and other encoders with fast feedforward layers
+const usage = () => `uffb ${version}: runs UltraFastBERT and other encoders with fast feedforward layers
 
 USAGE  uffb COMMAND [OPTIONS] [ARGUMENTS]
 
@@ -85,11 +85,11 @@ async function run(line: readonly string[]): Promise<number> {
   const at = line.findIndex((word) => word !== "--verbose");
   const [word, rest] = at < 0 ? [undefined, []] : [line[at]!, line.slice(at + 1)];
   if (word === undefined) {
-    await complain(USAGE.trimEnd());
+    await complain(usage().trimEnd());
     return 2;
   }
   if (word === "--help" || word === "-h") {
-    print(USAGE);
+    print(usage());
     return 0;
   }
   if (word === "--version") {
