@@ -13,10 +13,10 @@ import { outcomeJson, outcomeText } from "../lib/train/report.ts";
 import { version } from "../package.json";
 import { threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
-import { GracefulStop } from "./cli/interrupt.ts";
 import { messages } from "./cli/messages.ts";
 import { recipeArgs, toRecipe } from "./cli/recipe.ts";
 import { showRun } from "./cli/run.ts";
+import { GracefulStop } from "./cli/stop.ts";
 import { print } from "./cli/terminal.ts";
 import { typed } from "./cli/typed.ts";
 

@@ -20,10 +20,10 @@ import { type SeedRun, seedsJson, seedsText } from "../lib/train/seeds.ts";
 import { version } from "../package.json";
 import { deviceArgs, flagName, threadsArg, type Values } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
-import { GracefulStop } from "./cli/interrupt.ts";
 import { messages } from "./cli/messages.ts";
 import { recipeArgs, toRecipe } from "./cli/recipe.ts";
 import { showRun } from "./cli/run.ts";
+import { GracefulStop } from "./cli/stop.ts";
 import { print, progressColumns, statusLine, toStderr } from "./cli/terminal.ts";
 import { typed } from "./cli/typed.ts";
 

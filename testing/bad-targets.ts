@@ -24,6 +24,8 @@ export const TARGETS: Record<string, Target> = {
   hangs: faulty(() => {
     for (;;);
   }),
-  dawdles: faulty(() => Bun.sleepSync(500)),
+  dawdles: faulty(() => {
+    for (const start = process.cpuUsage(); process.cpuUsage(start).user < 500_000; );
+  }),
   hoards: faulty(() => void hoard.push(new Uint8Array(200 * 2 ** 20).fill(1))),
 };

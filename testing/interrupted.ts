@@ -4,7 +4,8 @@
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { endOnSignals, GracefulStop } from "../cmd/cli/interrupt.ts";
+import { endOnSignals } from "../cmd/cli/interrupt.ts";
+import { GracefulStop } from "../cmd/cli/stop.ts";
 import { cpuCount } from "../ffi/engine.ts";
 import { Temporary } from "../lib/base/temporary.ts";
 
