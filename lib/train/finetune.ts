@@ -155,7 +155,14 @@ async function trainModel(job: Job, options: FinetuneOptions, subject: Subject):
 
   const scorer = new Scorer(model, trainer, { kind, metrics, threads: start.threads, headOnly, onEncode });
   const vectors = headOnly ? await scorer.vectors("features", train) : undefined;
-  const validate = valid && (await scorer.over(valid, job.valid?.groups));
+  const over = valid && (await scorer.over(valid, job.valid?.groups));
+  let last: Validation | undefined;
+  const validate =
+    over &&
+    (async () => {
+      last = await over();
+      return last;
+    });
   const choosesBest = recipe.keep === "best" && validate !== undefined;
   await runSteps({
     trainer,
@@ -175,14 +182,17 @@ async function trainModel(job: Job, options: FinetuneOptions, subject: Subject):
   });
 
   const chosen = choosesBest ? progress.epochs.findLast(({ best }) => best) : progress.epochs.at(-1);
-  if (choosesBest) keeper.restoreBest();
+  if (choosesBest && chosen !== progress.epochs.at(-1)) {
+    keeper.restoreBest();
+    last = undefined; // it is of other weights
+  }
   const outcome: Outcome = {
     start,
     job,
     records: log.records,
     epochs: progress.epochs,
     epoch: chosen?.epoch ?? 0,
-    final: await validate?.(),
+    final: last ?? (await validate?.()),
     seconds: progress.seconds,
   };
   log.add({ event: "end", step: progress.step, epoch: outcome.epoch, scores: outcome.final?.scores });
