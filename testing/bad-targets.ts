@@ -25,7 +25,12 @@ export const TARGETS: Record<string, Target> = {
     for (;;);
   }),
   dawdles: faulty(() => {
-    for (const start = process.cpuUsage(); process.cpuUsage(start).user < 500_000; );
+    const start = process.cpuUsage();
+    for (let spent = 0; spent < 300_000; ) {
+      for (let i = 0; i < 1e6; i++) Math.sqrt(i);
+      const { user, system } = process.cpuUsage(start);
+      spent = user + system;
+    }
   }),
   hoards: faulty(() => void hoard.push(new Uint8Array(200 * 2 ** 20).fill(1))),
 };
