@@ -170,6 +170,14 @@ void test_activate_back(const uffb_ops *ops, const char *isa) {
     check(one == 0, "the slope at 0 is %g", (double)one);
     ops->activate_back(UFFB_ACTIVATION_COUNT, 1, 1, &zero, 1, &one, 1);
     check(isnan(one), "an activation that there is not has a slope");
+    test_case("GELU far below 0");
+    for (float x = -6; x > -40; x -= 1.7f) {
+        float slope = 1, value = x;
+        ops->activate_back(UFFB_GELU, 1, 1, &x, 1, &slope, 1);
+        ops->activate(UFFB_GELU, 1, 1, &value, 1);
+        check(slope <= 0 && slope >= -4e-8f, "the slope at %g is %g", (double)x, (double)slope);
+        check(value == 0, "the value at %g is %g", (double)x, (double)value);
+    }
     test_end();
 }
 

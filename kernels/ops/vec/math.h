@@ -21,7 +21,8 @@ UFFB_INLINE vec vec_exp(vec x) {
 }
 
 /* The distribution function of the normal distribution: 1/2 + x P(x^2) / Q(x^2), the fraction held from |x| = 5.66 on, where it
- * is 1/2 - 1e-8; off by 2.3e-7. */
+ * is 1/2 - 1e-8; off by 2.3e-7. Below -5.66 it is 0, as in f32 with erf: what rounding leaves there, training would take for a
+ * gradient, of which AdamW makes full steps. */
 UFFB_INLINE vec vec_normal(vec x) {
     const vec t = vec_min(vec_set(5.65685425f), vec_max(vec_set(-5.65685425f), x)), u = vec_mul(t, t);
     vec p = vec_set(2.19498498e-08f);
@@ -36,7 +37,7 @@ UFFB_INLINE vec vec_normal(vec x) {
     q = vec_fma(q, u, vec_set(0.0288348905f));
     q = vec_fma(q, u, vec_set(0.252418011f));
     q = vec_fma(q, u, vec_set(1.0f));
-    return vec_fma(vec_mul(t, p), vec_inverse(q), vec_set(0.5f));
+    return vec_where_positive(vec_add(x, vec_set(5.65685425f)), vec_fma(vec_mul(t, p), vec_inverse(q), vec_set(0.5f)));
 }
 
 /* Off by 2.3e-7 of |x|, or of 1 where |x| is less. x is held where vec_normal holds it below, lest its error grow with x. */
