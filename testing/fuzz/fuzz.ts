@@ -14,7 +14,7 @@ import type { Target } from "./targets.ts";
 import { type Counts, type Job, makeCase, type Report, work } from "./worker.ts";
 
 /** A case that takes so many times the limit hangs. */
-const HANG = 10;
+const HANG = 30;
 /** Cases a process runs before a fresh one goes on. */
 const CASES = 10_000;
 
