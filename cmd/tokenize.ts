@@ -132,6 +132,9 @@ function writeTable(item: Item, { ids, types, dropped }: Encoding, tokenizer: To
 
 /** White space and invisible characters escaped, so that a token does not split a column. */
 function visible(text: string): string {
-  const escaped = (char: string) => `\\u{${char.codePointAt(0)!.toString(16)}}`;
   return /[\s\p{Cc}\p{Cf}]/u.test(text) ? text.replace(/[\s\p{Cc}\p{Cf}]/gu, escaped) : text;
+}
+
+function escaped(char: string): string {
+  return `\\u{${char.codePointAt(0)!.toString(16)}}`;
 }

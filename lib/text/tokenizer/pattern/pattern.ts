@@ -69,6 +69,6 @@ class NativeMatcher implements Pattern {
     // A match may be empty, so that there is one more than there are units.
     if (text.length + content.length * (text.length + 1) > most)
       return replaceFound(this, text, content, most);
-    return text.replace(this.#regex, content.replaceAll("$", "$$$$"));
+    return text.replace(this.#regex, content.includes("$") ? content.replaceAll("$", "$$$$") : content);
   }
 }
