@@ -89,7 +89,9 @@ done
 
 if [ -n "$out" ]; then
     mkdir -p "$(dirname "$out")"
+    # A name without a function is an error here, not when the library is loaded; Apple's linker does so by itself.
+    case $machine in *apple*) complete= ;; *) complete=-Wl,-z,defs ;; esac
     # shellcheck disable=SC2086
-    "$compiler" $flags -shared $all_objects -lm -ldl -o "$out.$$"
+    "$compiler" $complete $flags -shared $all_objects -lm -ldl -o "$out.$$"
     mv "$out.$$" "$out"
 fi

@@ -59,6 +59,25 @@ static void test_choice(void) {
     test_end();
 }
 
+/* The last set, where a CPU has it, takes the kernels of all others that are better: its needs must name what those need. */
+static void test_last_set(void) {
+    test_begin("kernels of the last set");
+    uint32_t all = 0;
+    for (int isa = 0; isa < UFFB_ISA_COUNT; isa++) all |= needs_of[isa];
+    int last = 0; /* of this architecture */
+#define UFFB_KERNEL(op, isa)                                                                                                   \
+    if ((int)UFFB_ISA_##isa > last) last = UFFB_ISA_##isa;
+#include "../ops/table.inc"
+#undef UFFB_KERNEL
+    test_case("%s", uffb_isa_names[last]);
+    uffb_ops best;
+    uffb_choose_ops(all, &best);
+#define UFFB_OP(op) check(uffb_ops_of((uffb_isa)last)->op == best.op, "needs too little to get the last kernel of " #op);
+#include "../ops/oplist.inc"
+#undef UFFB_OP
+    test_end();
+}
+
 /* Sets share kernels: each is tested once. */
 #define IS_NEW(op) is_new(isa, offsetof(uffb_ops, op))
 static int is_new(int isa, size_t op) {
@@ -73,6 +92,7 @@ static int is_new(int isa, size_t op) {
 int main(void) {
     test_dispatch();
     test_choice();
+    test_last_set();
     for (int isa = 0; isa < UFFB_ISA_COUNT; isa++) {
         if (!uffb_isa_available((uffb_isa)isa)) {
             printf("      (this CPU or build cannot run %s)\n", uffb_isa_names[isa]);
