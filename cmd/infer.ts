@@ -1,6 +1,13 @@
 import { UsageError } from "../lib/base/errors.ts";
 import { type Model, openModel } from "../lib/model/model.ts";
-import { ARRAY_DTYPES, ARRAY_LIMITS, ArraySink } from "../lib/run/arrays.ts";
+import {
+  ARRAY_DTYPES,
+  ARRAY_FORMATS,
+  ARRAY_LIMITS,
+  type ArrayFormat,
+  ArraySink,
+  isArrayFormat,
+} from "../lib/run/arrays.ts";
 import { openDevice } from "../lib/run/device.ts";
 import { type InferOptions, infer, POOLINGS, taskOf } from "../lib/run/infer.ts";
 import { exporter } from "../lib/run/output.ts";
@@ -50,9 +57,8 @@ export default command({
     },
     format: {
       type: "enum",
-      options: ["jsonl", "csv", "npy", "safetensors"],
-      description:
-        "What --embed writes: lines (jsonl, csv) or one array with a row for each input (npy, safetensors); --similar can write jsonl, too",
+      options: ["jsonl", "csv", ...ARRAY_FORMATS],
+      description: `What --embed writes: lines (jsonl, csv) or one array with a row for each input (${ARRAY_FORMATS.join(", ")}); --similar can write jsonl, too`,
     },
     dtype: {
       type: "enum",
@@ -179,7 +185,7 @@ interface Flags {
   jsonl: boolean;
   topK: number | undefined;
   pooling: string | undefined;
-  format: "jsonl" | "csv" | "npy" | "safetensors" | undefined;
+  format: "jsonl" | "csv" | ArrayFormat | undefined;
   dtype: "f32" | "f16" | undefined;
   similar: string | undefined;
 }
@@ -197,9 +203,11 @@ function checkFlags(flags: Flags, task: ReturnType<typeof taskOf>): void {
     throw new UsageError(`--format ${format} is for vectors, which --similar does not print; use jsonl`);
   if (format !== undefined && flags.json)
     throw new UsageError("--format and --json exclude each other; drop one");
-  const isArray = format === "npy" || format === "safetensors";
+  const isArray = isArrayFormat(format);
   if (dtype !== undefined && !isArray)
-    throw new UsageError("--dtype is for --format npy and safetensors; add one of them, or drop it");
+    throw new UsageError(
+      `--dtype is for --format ${ARRAY_FORMATS.join(" and ")}; add one of them, or drop it`,
+    );
   if (isArray && isTerminal(1))
     throw new UsageError(`--format ${format} is not for terminals; write it to a file: > vectors.${format}`);
 }
@@ -211,8 +219,7 @@ async function openSink(
   owned: DisposableStack,
 ): Promise<Sink> {
   const { format: asked, dtype = "f32", similar, topK = TOP } = flags;
-  if (asked === "npy" || asked === "safetensors")
-    return owned.use(new ArraySink(asked, dtype, model.config.arch.hidden));
+  if (isArrayFormat(asked)) return owned.use(new ArraySink(asked, dtype, model.config.arch.hidden));
   const isJsonl = flags.jsonl || asked === "jsonl";
   const format = flags.json ? "json" : isJsonl ? "jsonl" : isTerminal(1) ? "human" : "tsv";
   if (similar === undefined) return textSink(exporter(asked ?? format, { colour: hasColor(1) }));

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { version } from "../package.json";
 import { COMMANDS } from "./main.ts";
@@ -72,6 +72,16 @@ describe("uffb", () => {
       expect(stdout).toContain("EXIT CODES");
       expect(stdout).not.toContain("\u001b");
     }
+  });
+
+  test("every file of a command is an entry", () => {
+    const files = readdirSync(new URL(".", import.meta.url)).filter((file) => /^[^.]+\.ts$/.test(file));
+    const others = ["build.ts", "main.ts"];
+    expect(files.filter((file) => !others.includes(file)).sort()).toEqual(
+      Object.keys(COMMANDS)
+        .map((name) => `${name}.ts`)
+        .sort(),
+    );
   });
 
   test("the README's list has every command", () => {

@@ -7,6 +7,7 @@ import { readRealPaths } from "../../lib/bench/layer/real-paths.ts";
 import { parseGrid } from "../../lib/bench/measure/grid.ts";
 import { type LayerShape, PAPER_SHAPES, preset, shapeName } from "../../lib/bench/measure/presets.ts";
 import type { Plan } from "../../lib/bench/plan.ts";
+import { FORMAT_NAMES } from "../../lib/bench/report/formats.ts";
 import { type Model, openModel } from "../../lib/model/model.ts";
 import { PLAIN_SENTENCES } from "../../lib/text/sample.ts";
 import { type Args, deviceArgs, type Values } from "../cli/args.ts";
@@ -90,7 +91,7 @@ export const ARGS = {
   },
   format: {
     type: "enum",
-    options: ["table", "md", "csv", "json", "jsonl", "sql"],
+    options: ["table", ...FORMAT_NAMES],
     description: "Default: table",
   },
   export: {

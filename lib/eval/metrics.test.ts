@@ -11,6 +11,11 @@ const scored = (labels: number[], predictions: number[], groups?: number[]): Sco
 });
 
 describe("metrics", () => {
+  test("all have values of a reference", () => {
+    const compared = new Set(reference.cases.flatMap(({ values }) => Object.keys(values)));
+    expect([...compared].sort()).toEqual([...METRIC_NAMES].sort());
+  });
+
   for (const item of reference.cases) {
     test(`agree with ${reference.source}: ${item.name}`, () => {
       for (const [name, value] of Object.entries(item.values)) {

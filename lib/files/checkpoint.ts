@@ -42,7 +42,7 @@ interface Format {
 }
 
 /** How checkpoints are stored in a folder, the best first. A large one is in shards that an index names. */
-const FORMATS: readonly Format[] = [
+export const FORMATS: readonly Format[] = [
   {
     file: "model.safetensors",
     index: "model.safetensors.index.json",

@@ -8,12 +8,22 @@ import type { Sink } from "./sink.ts";
 export const ARRAY_FORMATS = ["npy", "safetensors"] as const;
 export type ArrayFormat = (typeof ARRAY_FORMATS)[number];
 
+export const isArrayFormat = (format: string | undefined): format is ArrayFormat =>
+  ARRAY_FORMATS.some((name) => name === format);
+
 export const ARRAY_DTYPES = ["f32", "f16"] as const;
 export type ArrayDtype = (typeof ARRAY_DTYPES)[number];
 
 const DTYPES = {
   f32: { Array: Float32Array, npy: "<f4", safetensors: "F32" },
   f16: { Array: Float16Array, npy: "<f2", safetensors: "F16" },
+};
+
+/** What stands before the numbers, which are the same in every format: row by row, little-endian. */
+const STARTS: Record<ArrayFormat, (dtype: ArrayDtype, shape: readonly number[]) => Uint8Array> = {
+  npy: (dtype, shape) => npyStart(DTYPES[dtype].npy, shape),
+  safetensors: (dtype, shape) =>
+    safetensorsStart({}, [{ name: "embeddings", dtype: DTYPES[dtype].safetensors, shape }]),
 };
 
 /** The least magnitude that rounds to infinity in a dtype; what is infinite in f32 is refused anyway. */
@@ -64,11 +74,7 @@ export class ArraySink implements Sink, Disposable {
   }
 
   *finish(): Generator<Uint8Array> {
-    const { npy, safetensors } = DTYPES[this.dtype];
-    const shape = [this.#rows, this.width];
-    yield this.format === "npy"
-      ? npyStart(npy, shape)
-      : safetensorsStart({}, [{ name: "embeddings", dtype: safetensors, shape }]);
+    yield STARTS[this.format](this.dtype, [this.#rows, this.width]);
     const piece = new Uint8Array(PIECE);
     for (let at = 0; ; ) {
       const read = readSync(this.#file, piece, 0, PIECE, at);

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { TemporaryFolder } from "../../testing/folders.ts";
 import { numbers } from "../../testing/train.ts";
+import { METRIC_NAMES } from "../data/tasks.ts";
 import { openSafetensors } from "../files/safetensors/safetensors.ts";
 import { writeSafetensors } from "../files/safetensors/write.ts";
 import { assemble, balancedWeights, type Examples, Plan } from "./batches.ts";
@@ -14,7 +15,7 @@ import { lossOf } from "./losses.ts";
 import type { LogRecord } from "./records.ts";
 import { learningRate } from "./schedule.ts";
 import { openState } from "./state.ts";
-import { isBetter, metricsOf, predictions, validation } from "./validate.ts";
+import { isBetter, METRICS_OF, metricsOf, predictions, validation } from "./validate.ts";
 
 describe("learningRate", () => {
   test("goes as in the original fine-tuning", () => {
@@ -152,6 +153,11 @@ describe("validation", () => {
     const scores = validation("regression", [1, 2, 3], Float32Array.of(2, 4, 6), ["pearson"]);
     expect(scores.scores.pearson).toBeCloseTo(1, 12);
     expect(predictions("multi-label", [0, -1, Number.NaN])).toEqual([1, 0, Number.NaN]);
+  });
+
+  test("every metric is of some kind of task", () => {
+    const used = new Set(Object.values(METRICS_OF).flat());
+    expect([...used].sort()).toEqual([...METRIC_NAMES].sort());
   });
 
   test("F1 and Matthews are of two classes", () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { FORMATS as CHECKPOINTS } from "../../lib/files/checkpoint.ts";
 import { mutate, Random } from "./mutate.ts";
 import { TARGETS } from "./targets.ts";
 import { makeCase, runCase, seedsOf } from "./worker.ts";
@@ -22,6 +23,14 @@ test("a case depends on seed and number alone", () => {
   expect(cases).toEqual(Array.from({ length: 100 }, (_, index) => make(1, index)));
   expect(new Set(cases).size).toBeGreaterThan(80);
   expect(cases).not.toEqual(Array.from({ length: 100 }, (_, index) => make(2, index)));
+});
+
+/** The target that reads each format of checkpoints. */
+const TARGET_OF = { "model.safetensors": "safetensors", "pytorch_model.bin": "checkpoint" };
+
+test("every format of checkpoints has a target", () => {
+  expect(Object.keys(TARGET_OF).sort()).toEqual(CHECKPOINTS.map(({ file }) => file).sort());
+  expect(Object.keys(TARGETS)).toEqual(expect.arrayContaining(Object.values(TARGET_OF)));
 });
 
 describe.each(Object.entries(TARGETS))("%s", (name, target) => {

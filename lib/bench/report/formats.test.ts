@@ -6,12 +6,18 @@ import { join } from "node:path";
 import { record } from "../../../testing/bench-record.ts";
 import { COLUMN_NAMES } from "../measure/record.ts";
 import { append, compareRuns, openDatabase } from "./database.ts";
-import { FORMATS, TABLE } from "./formats.ts";
+import { FORMAT_NAMES, FORMATS, TABLE } from "./formats.ts";
 import { toTable } from "./table.ts";
 import { seconds, significant } from "./units.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "uffb-bench-"));
 afterAll(() => rmSync(folder, { recursive: true }));
+
+test.each(FORMAT_NAMES)("%s has every record, and ends its last line", (format) => {
+  const text = FORMATS[format]([record({ contender: "first" }), record({ contender: "second" })]);
+  expect(text.split("\n").filter((line) => /first|second/.test(line)).length).toBeGreaterThan(1);
+  expect(text).toEndWith("\n");
+});
 
 test("JSON and JSON lines give the records back", () => {
   const records = [record(), record({ blas: "openblas", level: 3 })];

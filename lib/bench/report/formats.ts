@@ -11,6 +11,7 @@ export const FORMATS = {
 } as const;
 
 export type Format = keyof typeof FORMATS;
+export const FORMAT_NAMES = Object.keys(FORMATS) as Format[];
 
 /** The table name of `sql` and of the database. */
 export const TABLE = "records";

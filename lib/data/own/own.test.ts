@@ -4,11 +4,12 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { TemporaryFolder } from "../../../testing/folders.ts";
+import { forgeParquet } from "../../../testing/parquet.ts";
 import { UffbError } from "../../base/errors.ts";
 import { chooseColumns } from "./columns.ts";
 import { type OwnOptions, readExamples } from "./examples.ts";
 import { holdOut } from "./split.ts";
-import { readTable } from "./table.ts";
+import { readTable, type TableFormat } from "./table.ts";
 
 const OPTIONS: OwnOptions = { split: 0, seed: 1 };
 
@@ -26,7 +27,22 @@ async function examples(name: string, content: string | Uint8Array, options: Par
 
 const CSV = 'text,label\n"good, very",yes\n"a ""bad"" one",no\n';
 
+/** A file of one row in each format. */
+const SAMPLES: Record<TableFormat, string | Uint8Array> = {
+  csv: "text,label\na,x\n",
+  tsv: "text\tlabel\na\tx\n",
+  jsonl: '{"text":"a","label":"x"}\n',
+  parquet: forgeParquet(1, [{ name: "text" }, { name: "label" }]),
+};
+
 describe("formats", () => {
+  test.each(Object.entries(SAMPLES))("%s is known by its ending", async (ending, content) => {
+    using folder = new TemporaryFolder();
+    writeFileSync(folder.file(`a.${ending}`), content);
+    const { format, columns, rows, bad } = await readTable(folder.file(`a.${ending}`));
+    expect([format, columns, rows.length, bad]).toEqual([ending as TableFormat, ["text", "label"], 1, []]);
+  });
+
   const expected = [
     [["good, very"], 1, 2],
     [['a "bad" one'], 0, 3],
@@ -72,7 +88,7 @@ describe("formats", () => {
   });
 
   test("any bytes are read or refused by a message", async () => {
-    const ending = fc.constantFrom("csv", "tsv", "jsonl", "parquet", "x", "csv.gz");
+    const ending = fc.constantFrom(...Object.keys(SAMPLES), "x", "csv.gz");
     const content = fc.oneof(
       fc.uint8Array({ maxLength: 300 }),
       fc.string({ maxLength: 300 }).map((text) => new TextEncoder().encode(text)),

@@ -41,6 +41,15 @@ function changed(
 const renamed = (tensors: Tensors, rename: (name: string) => string): Tensors =>
   new Map([...tensors].map(([name, tensor]) => [rename(name), tensor]));
 
+/** What the encoder's tensors begin with, such as "bert.". */
+const prefixOf = (tensors: Tensors): string =>
+  [...tensors.keys()]
+    .map((name) => /^(.*)embeddings\.word_embeddings\.weight$/.exec(name)?.[1])
+    .find(Boolean)!;
+
+/** Families whose encoders have no pooler. */
+const NO_POOLER = ["distilbert"];
+
 function f32(shape: number[], seed: number) {
   const values = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) =>
     Math.sin((i + 1) * seed),
@@ -101,10 +110,13 @@ describe.each(FOLDERS)("%s", (name) => {
     }
   });
 
-  const variants: [string, (tensors: Tensors) => Tensors | undefined][] = [
+  const variants: [string, (tensors: Tensors, config: Json) => Tensors | undefined][] = [
     [
       "without the encoder's prefix",
-      (all) => renamed(all, (key) => key.replace(/^(bert|roberta|distilbert)\./, "")),
+      (all) => {
+        const prefix = prefixOf(all);
+        return renamed(all, (key) => (key.startsWith(prefix) ? key.slice(prefix.length) : key));
+      },
     ],
     [
       "with gamma and beta",
@@ -117,13 +129,13 @@ describe.each(FOLDERS)("%s", (name) => {
     ],
     [
       "with buffers and heads of other uses",
-      (all) => {
-        const family = name.split("-")[0]!;
+      (all, config) => {
+        const prefix = prefixOf(all);
         const ids = { dtype: "I64", shape: [1, 40], data: new Uint8Array(320) };
-        all.set(`${family}.embeddings.position_ids`, ids);
-        if (family === "bert") all.set("cls.seq_relationship.weight", f32([2, 64], 1).tensor);
-        if (family !== "distilbert" && !all.has(`${family}.pooler.dense.bias`))
-          all.set(`${family}.pooler.dense.bias`, f32([64], 1).tensor);
+        all.set(`${prefix}embeddings.position_ids`, ids);
+        if (prefix === "bert.") all.set("cls.seq_relationship.weight", f32([2, 64], 1).tensor);
+        const pooler = `${prefix}pooler.dense.bias`;
+        if (!NO_POOLER.includes(config.model_type) && !all.has(pooler)) all.set(pooler, f32([64], 1).tensor);
       },
     ],
   ];
