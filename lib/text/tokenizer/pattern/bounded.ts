@@ -9,6 +9,11 @@ type Next = (at: number) => number;
 /** Tests of characters that are allowed for each unit of a text, on top of some; the expressions in use have at most 60 alternatives. */
 const MAX_TESTS = 100;
 
+/** Steps that an expression may take for each UTF-16 unit of a text. */
+export function allowance(expression: Choice): number {
+  return 32 + Math.min(MAX_TESTS, countChars(expression));
+}
+
 /** Repetitions of a group: each takes some of the stack. */
 const MAX_NESTING = 1000;
 
@@ -27,7 +32,7 @@ export class BoundedMatcher implements Pattern {
 
   constructor(expression: Choice, where: string) {
     this.#where = where;
-    this.#allowance = 32 + Math.min(MAX_TESTS, countChars(expression));
+    this.#allowance = allowance(expression);
     this.#match = this.#choice(expression);
   }
 

@@ -88,6 +88,13 @@ describe("an expression", () => {
     expect(left).toBeGreaterThan(200);
   });
 
+  test.each(["(?:a?||){2}😀", "(?:a?a?a?){9}b", "(?:(?:a?){3}){3}b"])(
+    "%j counts what is inside a group",
+    (source) => {
+      expect(settlesAtOnce(parseExpression(source, "p"), source)).toBe(false);
+    },
+  );
+
   test.each([
     ["many stars", `${"a*".repeat(20)}b`, "a".repeat(40)],
     ["alternatives that may be absent", `${"(?:a|a)?".repeat(40)}b`, "a".repeat(40)],
