@@ -251,7 +251,7 @@ async function send(
   );
   if (fault.dropAfter !== undefined) {
     socket.write(sent.subarray(0, fault.dropAfter));
-    await Bun.sleep(20); // Bun's fetch forgets bytes that come in one go with the end
+    await Bun.sleep(200); // Bun's fetch forgets bytes that come in one go with the end
     socket.destroy();
     return;
   }
