@@ -2,8 +2,8 @@
 import { count, formatBytes, formatSeconds, plural } from "../base/numbers.ts";
 import { printable } from "../base/printable.ts";
 import { align, numericColumns } from "../base/table.ts";
+import { lossOf } from "../eval/losses.ts";
 import type { Outcome, Start } from "./finetune.ts";
-import { lossOf } from "./losses.ts";
 import type { StepRecord } from "./records.ts";
 import { metricTitle, predictions } from "./validate.ts";
 

@@ -1,8 +1,8 @@
 import type { Kind, Target } from "../data/own/labels.ts";
 import type { MetricName } from "../data/tasks.ts";
 import { predict } from "../eval/glue/predictions.ts";
+import { lossOf } from "../eval/losses.ts";
 import { METRICS, type Scored, score } from "../eval/metrics.ts";
-import { lossOf } from "./losses.ts";
 
 /** What an epoch is judged by: a metric, larger being better, or the loss. */
 export type Judge = MetricName | "loss";

@@ -1,4 +1,4 @@
-import { largest } from "../../base/numbers.ts";
+import { crossEntropy } from "../losses.ts";
 import type { Evaluation } from "./evaluate.ts";
 
 /** An example the model is wrong about. */
@@ -31,8 +31,5 @@ export function worstExamples({ dataset, predictions }: Evaluation, count: numbe
 
 function loss(label: number, logits: readonly number[]): number {
   if (logits.some((logit) => !Number.isFinite(logit))) return Number.POSITIVE_INFINITY;
-  if (logits.length === 1) return Math.abs(logits[0]! - label);
-  const most = largest(logits);
-  const sum = logits.reduce((total, logit) => total + Math.exp(logit - most), 0);
-  return Math.log(sum) + most - logits[label]!;
+  return logits.length === 1 ? Math.abs(logits[0]! - label) : crossEntropy(logits, label);
 }
