@@ -1,3 +1,4 @@
+import { quantileOfSorted } from "../base/statistics.ts";
 import type { Metric } from "./metrics.ts";
 
 /** Number of resamples: enough that the 95% bounds are stable in the digits that are printed. */
@@ -45,16 +46,7 @@ export function resample(
 /** The middle 95% of the values that are defined. */
 export function interval(values: Float64Array): Interval {
   const sorted = values.filter((value) => !Number.isNaN(value)).sort();
-  return [quantile(sorted, 0.025), quantile(sorted, 0.975)];
-}
-
-/** Linear between neighbours, as NumPy's default. */
-function quantile(sorted: Float64Array, q: number): number {
-  if (sorted.length === 0) return Number.NaN;
-  const at = q * (sorted.length - 1);
-  const low = Math.floor(at);
-  const high = Math.min(low + 1, sorted.length - 1);
-  return sorted[low]! + (at - low) * (sorted[high]! - sorted[low]!);
+  return [quantileOfSorted(sorted, 0.025), quantileOfSorted(sorted, 0.975)];
 }
 
 /** Uniform numbers in [0, 1): xorshift32 (Marsaglia 2003), whose 2^32 - 1 states are plenty here. */

@@ -1,5 +1,6 @@
 /** The same training with several seeds: how much of a score is chance. */
 
+import { median } from "../base/statistics.ts";
 import type { MetricName } from "../data/tasks.ts";
 import type { TaskReport } from "../eval/glue/glue.ts";
 import { PUBLISHED } from "../eval/glue/published.ts";
@@ -44,12 +45,6 @@ export function spreads(runs: readonly SeedRun[]): Spread[] {
     min: Math.min(...one.values),
     max: Math.max(...one.values),
   }));
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 function deviation(values: readonly number[]): number {

@@ -1,9 +1,9 @@
 import type { CudaBench, CudaContenderInfo } from "../../../ffi/cuda-bench.ts";
+import { median } from "../../base/statistics.ts";
 import { pathsName } from "../layer/parts.ts";
 import type { DeviceFacts } from "../measure/machine.ts";
 import { type LayerShape, neurons, shapeName } from "../measure/presets.ts";
 import { type BenchRecord, toRecord } from "../measure/record.ts";
-import { median } from "../measure/statistics.ts";
 import type { DeviceLayerCase } from "./parts.ts";
 
 /** One contender of a case on a device. */

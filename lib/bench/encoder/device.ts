@@ -4,7 +4,7 @@ import { type CudaDevice, type CudaDtype, CudaEncoder } from "../../../ffi/cuda.
 import type { NativeModel } from "../../../ffi/model.ts";
 import { NativeTaps } from "../../../ffi/taps.ts";
 import { UffbError } from "../../base/errors.ts";
-import { median } from "../measure/statistics.ts";
+import { median } from "../../base/statistics.ts";
 import type { Runner } from "./runners.ts";
 import type { Timer } from "./timer.ts";
 

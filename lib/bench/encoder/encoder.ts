@@ -1,10 +1,10 @@
 import { UFFB_FFN_FFF, UFFB_FFN_GLU } from "../../../ffi/bindings.ts";
 import type { Batch } from "../../../ffi/context.ts";
 import type { NativeModel } from "../../../ffi/model.ts";
+import { median } from "../../base/statistics.ts";
 import type { DeviceFacts, Roofline, RunFacts } from "../measure/machine.ts";
 import { shapeName } from "../measure/presets.ts";
 import { type BenchRecord, toRecord } from "../measure/record.ts";
-import { median } from "../measure/statistics.ts";
 import { takeTurns } from "../measure/turns.ts";
 import { deviceTimer } from "./device.ts";
 import type { Runner } from "./runners.ts";

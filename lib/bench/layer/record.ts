@@ -1,9 +1,9 @@
 import type { ContenderInfo, NativeBench, RowDtype, Trial } from "../../../ffi/bench.ts";
 import { cpuCount } from "../../../ffi/engine.ts";
+import { median } from "../../base/statistics.ts";
 import type { RunFacts } from "../measure/machine.ts";
 import { type LayerShape, neurons, shapeName } from "../measure/presets.ts";
 import { type BenchRecord, toRecord } from "../measure/record.ts";
-import { median } from "../measure/statistics.ts";
 import type { FoundBlas } from "./blas.ts";
 import { type LayerCase, pathsName } from "./parts.ts";
 

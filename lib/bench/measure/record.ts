@@ -1,6 +1,7 @@
 import type { Cache } from "../../../ffi/bench.ts";
+import { median, quantile } from "../../base/statistics.ts";
 import type { Machine, RunFacts } from "./machine.ts";
-import { median, outliers, quantile } from "./statistics.ts";
+import { outliers } from "./statistics.ts";
 
 /**
  * One contender in one case: what every export writes, one JSON object or row each. COLUMNS says what the fields mean. Those that do not

@@ -1,19 +1,5 @@
-/** Order statistics of timing samples. */
-
-/**
- * The q-quantile, 0 to 1, between samples linearly.
- *
- * @throws RangeError without samples
- */
-export function quantile(samples: readonly number[], q: number): number {
-  if (samples.length === 0) throw new RangeError("no samples");
-  const sorted = [...samples].sort((a, b) => a - b);
-  const at = (sorted.length - 1) * q;
-  const low = sorted[Math.floor(at)]!;
-  return low + (sorted[Math.ceil(at)]! - low) * (at - Math.floor(at));
-}
-
-export const median = (samples: readonly number[]): number => quantile(samples, 0.5);
+/** What timing samples say. */
+import { median } from "../../base/statistics.ts";
 
 /**
  * Samples further from the median than 5 times the median distance from it: rare on a quiet machine, common on a noisy one.

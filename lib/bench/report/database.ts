@@ -2,8 +2,9 @@ import { Database } from "bun:sqlite";
 import { existsSync, statSync } from "node:fs";
 import { UffbError } from "../../base/errors.ts";
 import { readJson } from "../../base/json.ts";
+import { median } from "../../base/statistics.ts";
 import { type BenchRecord, COLUMN_NAMES } from "../measure/record.ts";
-import { median, rankTest } from "../measure/statistics.ts";
+import { rankTest } from "../measure/statistics.ts";
 import { QUOTED, SCHEMA, TABLE, values } from "./formats.ts";
 
 /**

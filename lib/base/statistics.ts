@@ -1,0 +1,24 @@
+/** Order statistics. */
+
+/**
+ * The q-quantile, 0 to 1, between samples linearly, as NumPy's default.
+ *
+ * @throws RangeError without samples
+ */
+export function quantile(samples: readonly number[], q: number): number {
+  if (samples.length === 0) throw new RangeError("no samples");
+  return quantileOfSorted(
+    samples.toSorted((a, b) => a - b),
+    q,
+  );
+}
+
+/** The same of samples in ascending order; NaN without any. */
+export function quantileOfSorted(sorted: ArrayLike<number>, q: number): number {
+  if (sorted.length === 0) return Number.NaN;
+  const at = (sorted.length - 1) * q;
+  const low = sorted[Math.floor(at)]!;
+  return low + (sorted[Math.ceil(at)]! - low) * (at - Math.floor(at));
+}
+
+export const median = (samples: readonly number[]): number => quantile(samples, 0.5);
