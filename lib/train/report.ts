@@ -159,8 +159,8 @@ export function outcomeText(outcome: Outcome, mostWorst: number): string {
 }
 
 /**
- * The same for programs: `output`, `epochs` as in the log, `epoch` whose weights were kept, `scores` and `loss` of the result, `confusion`
- * [label][prediction] (classification), `worst`, `seconds`, `seconds_per_step`, `tokens_per_second`, `times_bound`, `bytes` of memory.
+ * The same for programs: `output`, `epochs` as in the log, `epoch` whose weights were kept, `scores` and `loss` of the result,
+ * `worst`, `seconds`, `seconds_per_step`, `tokens_per_second`, `times_bound`, `bytes` of memory.
  */
 export function outcomeJson(outcome: Outcome, output: string | undefined, mostWorst: number): string {
   const { epochs, epoch, final, seconds, job, start } = outcome;
