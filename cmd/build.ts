@@ -35,6 +35,9 @@ const result = await Bun.build({
   compile: { outfile: `${root}dist/uffb`, autoloadDotenv: false, autoloadBunfig: false },
   minify: true,
   bytecode: true,
+  // A command loads its own program, not that of the others.
+  format: "esm",
+  splitting: true,
   // Bytecode has this build's paths in it otherwise.
   define: { "import.meta.url": JSON.stringify("file:///uffb/"), ...commit() },
 });
