@@ -5,6 +5,7 @@ import { UsageError } from "../lib/base/errors.ts";
 import { formatSeconds, largest, percent } from "../lib/base/numbers.ts";
 import type { StatusLine } from "../lib/base/progress.ts";
 import { align } from "../lib/base/table.ts";
+import { type Term, termLines } from "../lib/base/wrap.ts";
 import { environmentWarnings, findAll, findOne } from "../lib/bench/layer/blas.ts";
 import { describeMachine, machineWarnings, measureRoofline } from "../lib/bench/measure/machine.ts";
 import { type BenchRecord, COLUMNS } from "../lib/bench/measure/record.ts";
@@ -21,7 +22,7 @@ import { toDevicePlan } from "./bench/device.ts";
 import { ARGS, toPlan } from "./bench/plan.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
-import { print, statusLine } from "./cli/terminal.ts";
+import { print, statusLine, textColumns } from "./cli/terminal.ts";
 
 /** Set when the binary is compiled from a checkout; see build.ts. */
 declare const UFFB_COMMIT: string | undefined;
@@ -38,24 +39,19 @@ export default command({
   args: ARGS,
   examples: [
     "uffb bench --quick",
-    "uffb bench --level 1 --level 3 --batch 1,16,128,1024-16384*4 --export results.json",
     "uffb bench --model 1x11 --batch 1,8 --length 128 --threads 1,2",
+    "uffb bench --level 1 --level 3 --batch 1,16,128,1024-16384*4 --export results.json",
     "uffb bench --dtype f32 --dtype bf16 --batch 1,16384 --export layers.md",
     "uffb bench --preset all --svg shapes.svg",
     "uffb bench --paths real --model models/mine --text corpus.txt --batch 128,1024",
     "uffb bench --device cuda --dtype bf16 --batch 1,16,128,1024,16384",
     "uffb bench --quick --db results.db && uffb bench report results.db",
   ],
-
-  sections: {
-    "FIELDS of csv, json, jsonl and sql, and of the table `records` of --db": align(
-      Object.entries(COLUMNS).map(([name, [, meaning]]) => [name, meaning]),
-    ),
-  },
   exitCodes: { 1: "failure, or report found something slower" },
 
   async run({ args, positionals: [word, database] }) {
     if (word !== undefined) return report(word, database);
+    if (args.fields) return listFields();
     const on = toDevicePlan(args);
     const blas = on ? [] : args.blas.length > 0 ? args.blas.map(findOne) : findAll();
     if (args.list) return on ? listDevices() : list(blas);
@@ -158,6 +154,12 @@ function listDevices(): number {
       `CUDA ${version(one.runtime)}, driver for ${version(one.driver)}, ${one.cublas || "no cuBLAS"}`,
   ]);
   print(`${align(lines).join("\n")}\n`);
+  return 0;
+}
+
+function listFields(): number {
+  const rows = Object.entries(COLUMNS).map(([name, [, meaning]]): Term => [name, meaning]);
+  print(`${termLines(rows, { columns: textColumns(), indent: 0 }).join("\n")}\n`);
   return 0;
 }
 

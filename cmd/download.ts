@@ -6,6 +6,7 @@ import { hubEnvironment } from "../lib/hub/environment.ts";
 import { parseRepo } from "../lib/hub/names.ts";
 import { offlineDownload } from "../lib/hub/offline.ts";
 import { Progress } from "../lib/hub/progress.ts";
+import { grouped } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
 import { print, progressColumns, toStderr } from "./cli/terminal.ts";
@@ -16,51 +17,57 @@ export default command({
   meta: { name: "download", description: "Download a model or data set to the cache that Python shares" },
   positionals: [{ name: "repo", description: `ORGANISATION/NAME on the hub; default: ${DEFAULT_REPO}` }],
   args: {
-    dataset: { type: "boolean", description: "The repository is a data set, not a model" },
-    revision: { type: "string", valueHint: "name", description: "Branch, tag or commit; default: main" },
-    include: {
-      type: "string",
-      multiple: true,
-      valueHint: "pattern",
-      description: "Only files that match, such as '*.json'; all formats then, not just what uffb reads",
-    },
-    exclude: {
-      type: "string",
-      multiple: true,
-      valueHint: "pattern",
-      description: "No files that match",
-    },
-    cacheDir: {
-      type: "string",
-      valueHint: "folder",
-      description: "The cache; default: HF_HUB_CACHE or HF_HOME/hub",
-    },
-    localDir: {
-      type: "string",
-      valueHint: "folder",
-      description: "Write plain files to this folder, not to the cache",
-    },
-    token: {
-      type: "string",
-      valueHint: "token",
-      description:
-        "Access token; default: HF_TOKEN, or the one that `hf auth login` stored. Others may see a command line",
-    },
-    force: { type: "boolean", description: "Fetch again what is there already" },
-    dryRun: { type: "boolean", description: "List what would be fetched, and fetch nothing" },
-    offline: {
-      type: "boolean",
-      description: "Use no network: find what was downloaded before (also HF_HUB_OFFLINE=1)",
-    },
-    maxWorkers: {
-      type: "number",
-      integer: true,
-      min: 1,
-      max: 64,
-      default: 8,
-      valueHint: "count",
-      description: "Files to fetch at a time",
-    },
+    ...grouped("WHAT", {
+      dataset: { type: "boolean", description: "The repository is a data set, not a model" },
+      revision: { type: "string", valueHint: "name", description: "Branch, tag or commit; default: main" },
+      include: {
+        type: "string",
+        multiple: true,
+        valueHint: "pattern",
+        description: "Only files that match, such as '*.json'; all formats then, not just what uffb reads",
+      },
+      exclude: {
+        type: "string",
+        multiple: true,
+        valueHint: "pattern",
+        description: "No files that match",
+      },
+    }),
+    ...grouped("WHERE TO", {
+      cacheDir: {
+        type: "string",
+        valueHint: "folder",
+        description: "The cache; default: HF_HUB_CACHE or HF_HOME/hub",
+      },
+      localDir: {
+        type: "string",
+        valueHint: "folder",
+        description: "Write plain files to this folder, not to the cache",
+      },
+    }),
+    ...grouped("HOW", {
+      token: {
+        type: "string",
+        valueHint: "token",
+        description:
+          "Access token; default: HF_TOKEN, or the one that `hf auth login` stored. Others may see a command line",
+      },
+      force: { type: "boolean", description: "Fetch again what is there already" },
+      dryRun: { type: "boolean", description: "List what would be fetched, and fetch nothing" },
+      offline: {
+        type: "boolean",
+        description: "Use no network: find what was downloaded before (also HF_HUB_OFFLINE=1)",
+      },
+      maxWorkers: {
+        type: "number",
+        integer: true,
+        min: 1,
+        max: 64,
+        default: 8,
+        valueHint: "count",
+        description: "Files to fetch at a time",
+      },
+    }),
   },
   examples: [
     "uffb download",

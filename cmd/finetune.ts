@@ -11,7 +11,7 @@ import { ownJob } from "../lib/train/own.ts";
 import { FINETUNE, HEAD_ONLY } from "../lib/train/recipe.ts";
 import { outcomeJson, outcomeText } from "../lib/train/report.ts";
 import { version } from "../package.json";
-import { threadsArg } from "./cli/args.ts";
+import { grouped, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
 import { recipeArgs, toRecipe } from "./cli/recipe.ts";
@@ -39,76 +39,86 @@ export default command({
     },
   ],
   args: {
-    model: {
-      type: "string",
-      valueHint: "path",
-      description:
-        "Where to start: a folder with config.json and a checkpoint, or org/name of a downloaded one; default: the built-in model",
-    },
-    output: {
-      type: "string",
-      alias: "o",
-      valueHint: "folder",
-      description: "Folder to write; default: the data's name and -model, in the current folder",
-    },
-    text: { type: "string", valueHint: "column", description: "Column of the text; default: an obvious one" },
-    textPair: { type: "string", valueHint: "column", description: "Column of the second text, of pairs" },
-    label: {
-      type: "string",
-      valueHint: "column",
-      multiple: true,
-      description: "Column of the label. Several columns: each is a label, 0 or 1",
-    },
-    task: {
-      type: "enum",
-      options: KINDS,
-      description:
-        "What labels are; default: scores if they are numbers with fractions or many different ones, lists of labels if they are lists, else classes",
-    },
-    valid: {
-      type: "string",
-      valueHint: "file",
-      description: "Examples to validate on, in a file with the same columns",
-    },
-    split: {
-      type: "number",
-      min: 0,
-      max: 0.9,
-      valueHint: "share",
-      description: `Share of the data to hold out without --valid, the same share of each class; default: ${SPLIT}`,
-    },
-    skipBad: {
-      type: "boolean",
-      description: "Leave out rows that cannot be used, instead of stopping with an error",
-    },
-    metric: {
-      type: "enum",
-      options: ["loss", ...METRIC_NAMES],
-      description:
-        "What the best epoch is chosen by; default: accuracy; F1 for several labels; Pearson for scores",
-    },
-    headOnly: {
-      type: "boolean",
-      description:
-        "Run the encoder once and train only the head: takes seconds, and scores less (default: 30 epochs at 1e-3)",
-    },
-    classWeights: {
-      type: "enum",
-      options: ["none", "balanced"],
-      description: "balanced: rare classes count as much as frequent ones; default: none",
-    },
+    ...grouped("MODEL AND RESULT", {
+      model: {
+        type: "string",
+        valueHint: "path",
+        description:
+          "Where to start: a folder with config.json and a checkpoint, or org/name of a downloaded one; default: the built-in model",
+      },
+      output: {
+        type: "string",
+        alias: "o",
+        valueHint: "folder",
+        description: "Folder to write; default: the data's name and -model, in the current folder",
+      },
+      resume: { type: "boolean", description: "Go on with a run that was stopped" },
+      metric: {
+        type: "enum",
+        options: ["loss", ...METRIC_NAMES],
+        description:
+          "What the best epoch is chosen by; default: accuracy; F1 for several labels; Pearson for scores",
+      },
+      errors: {
+        type: "number",
+        integer: true,
+        min: 0,
+        max: 1_000_000,
+        valueHint: "count",
+        description: `Worst examples to show at the end; default: ${WORST}`,
+      },
+      svg: { type: "string", valueHint: "file", description: "Draw loss and scores" },
+      json: { type: "boolean", description: "Write one JSON object" },
+    }),
+    ...grouped("DATA", {
+      text: {
+        type: "string",
+        valueHint: "column",
+        description: "Column of the text; default: an obvious one",
+      },
+      textPair: { type: "string", valueHint: "column", description: "Column of the second text, of pairs" },
+      label: {
+        type: "string",
+        valueHint: "column",
+        multiple: true,
+        description: "Column of the label. Several columns: each is a label, 0 or 1",
+      },
+      task: {
+        type: "enum",
+        options: KINDS,
+        description:
+          "What labels are; default: scores if they are numbers with fractions or many different ones, lists of labels if they are lists, else classes",
+      },
+      valid: {
+        type: "string",
+        valueHint: "file",
+        description: "Examples to validate on, in a file with the same columns",
+      },
+      split: {
+        type: "number",
+        min: 0,
+        max: 0.9,
+        valueHint: "share",
+        description: `Share of the data to hold out without --valid, the same share of each class; default: ${SPLIT}`,
+      },
+      skipBad: {
+        type: "boolean",
+        description: "Leave out rows that cannot be used, instead of stopping with an error",
+      },
+    }),
+    ...grouped("TRAINING", {
+      headOnly: {
+        type: "boolean",
+        description:
+          "Run the encoder once and train only the head: takes seconds, and scores less (default: 30 epochs at 1e-3)",
+      },
+      classWeights: {
+        type: "enum",
+        options: ["none", "balanced"],
+        description: "balanced: rare classes count as much as frequent ones; default: none",
+      },
+    }),
     ...recipeArgs,
-    resume: { type: "boolean", description: "Go on with a run that was stopped" },
-    errors: {
-      type: "number",
-      integer: true,
-      min: 0,
-      max: 1_000_000,
-      valueHint: "count",
-      description: `Worst examples to show at the end; default: ${WORST}`,
-    },
-    svg: { type: "string", valueHint: "file", description: "Draw loss and scores" },
-    json: { type: "boolean", description: "Write one JSON object" },
     threads: threadsArg,
   },
   examples: [
@@ -120,8 +130,7 @@ export default command({
   ],
   sections: {
     "WHILE IT RUNS": [
-      "Checkpoints and a log of every step lie in OUTPUT.run. Ctrl-C ends the step, writes a checkpoint and stops; --resume goes on with",
-      "the same bits. When the result is there, OUTPUT.run goes away. The result is a folder as Hugging Face writes it, with a model card.",
+      "Checkpoints and a log of every step lie in OUTPUT.run. Ctrl-C ends the step, writes a checkpoint and stops; --resume goes on with the same bits. When the result is there, OUTPUT.run goes away. The result is a folder as Hugging Face writes it, with a model card.",
     ],
   },
   exitCodes: { 130: "interrupted; the run can go on" },

@@ -18,7 +18,7 @@ import { openForTask } from "../lib/train/glue.ts";
 import { GLUE_SANE } from "../lib/train/recipe.ts";
 import { type SeedRun, seedsJson, seedsText } from "../lib/train/seeds.ts";
 import { version } from "../package.json";
-import { deviceArgs, flagName, threadsArg, type Values } from "./cli/args.ts";
+import { deviceArgs, flagName, grouped, threadsArg, type Values } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
 import { recipeArgs, toRecipe } from "./cli/recipe.ts";
@@ -28,87 +28,97 @@ import { print, progressColumns, statusLine, toStderr } from "./cli/terminal.ts"
 import { typed } from "./cli/typed.ts";
 
 const args = {
-  model: {
-    type: "string",
-    valueHint: "path",
-    description:
-      "Checkpoint: a folder, a packed model, or org/name of a downloaded one; {task} in it stands for the task's name. One without a head is fine-tuned first. Default: the built-in model",
-  },
-  data: {
-    type: "string",
-    valueHint: "folder",
-    description:
-      "Folder with GLUE's or SuperGLUE's own folders in it, or that of one task; default: the Hugging Face cache, else a download",
-  },
+  ...grouped("MODEL AND DATA", {
+    model: {
+      type: "string",
+      valueHint: "path",
+      description:
+        "Checkpoint: a folder, a packed model, or org/name of a downloaded one; {task} in it stands for the task's name. One without a head is fine-tuned first. Default: the built-in model",
+    },
+    data: {
+      type: "string",
+      valueHint: "folder",
+      description:
+        "Folder with GLUE's or SuperGLUE's own folders in it, or that of one task; default: the Hugging Face cache, else a download",
+    },
+  }),
+  ...grouped("RESULTS", {
+    json: { type: "boolean", description: "Write one JSON object" },
+    predictions: {
+      type: "string",
+      valueHint: "file",
+      description: "Write each example's prediction as a JSON line; {task} for several tasks",
+    },
+    errors: {
+      type: "number",
+      integer: true,
+      min: 1,
+      max: 1_000_000,
+      valueHint: "count",
+      description: "Show the worst examples of each task",
+    },
+    submission: {
+      type: "string",
+      valueHint: "folder",
+      description: "Predict the test sets, too, and write the GLUE server's files here",
+    },
+    cosine: {
+      type: "boolean",
+      description: "Score the two texts of STS-B by the cosine of their vectors: for embedding models",
+    },
+  }),
+  ...grouped("TRAINING, of a model without head", {
+    seeds: {
+      type: "number",
+      integer: true,
+      min: 1,
+      max: 1000,
+      valueHint: "count",
+      description: "Fine-tune with so many seeds, from --seed on, and show median and spread",
+    },
+    save: {
+      type: "string",
+      valueHint: "folder",
+      description: "Keep the fine-tuned model here; {task} for several tasks, {seed} for several seeds",
+    },
+    resume: { type: "boolean", description: "Go on with a run of --save that was stopped" },
+    ...recipeArgs,
+  }),
   ...deviceArgs,
   threads: threadsArg,
-  instances: {
-    type: "number",
-    integer: true,
-    min: 1,
-    max: 1024,
-    description:
-      "Number of engines that share the model, each with one thread, instead of one engine with all threads",
-  },
-  batchTokens: {
-    type: "number",
-    integer: true,
-    min: 1,
-    max: 1_000_000,
-    description: "Most tokens in a batch. It changes speed; results only on a device, in the last digits",
-  },
-  fixedLength: {
-    type: "boolean",
-    description: "Pad every input to the maximum, to show what dynamic length saves",
-  },
-  ladder: {
-    type: "boolean",
-    description:
-      "Instead of scoring, time fixed length, dynamic length, and one instance a core, in one table",
-  },
-  int8: {
-    type: "string",
-    valueHint: "file",
-    description: "The same checkpoint from uffb convert --dtype int8, for the last rungs of --ladder",
-  },
-  cosine: {
-    type: "boolean",
-    description: "Score the two texts of STS-B by the cosine of their vectors: for embedding models",
-  },
-  ...recipeArgs,
-  seeds: {
-    type: "number",
-    integer: true,
-    min: 1,
-    max: 1000,
-    valueHint: "count",
-    description: "Fine-tune with so many seeds, from --seed on, and show median and spread",
-  },
-  save: {
-    type: "string",
-    valueHint: "folder",
-    description: "Keep the fine-tuned model here; {task} for several tasks, {seed} for several seeds",
-  },
-  resume: { type: "boolean", description: "Go on with a run of --save that was stopped" },
-  json: { type: "boolean", description: "Write one JSON object" },
-  predictions: {
-    type: "string",
-    valueHint: "file",
-    description: "Write each example's prediction as a JSON line; {task} for several tasks",
-  },
-  errors: {
-    type: "number",
-    integer: true,
-    min: 1,
-    max: 1_000_000,
-    valueHint: "count",
-    description: "Show the worst examples of each task",
-  },
-  submission: {
-    type: "string",
-    valueHint: "folder",
-    description: "Predict the test sets, too, and write the GLUE server's files here",
-  },
+  ...grouped("RUNNING", {
+    instances: {
+      type: "number",
+      integer: true,
+      min: 1,
+      max: 1024,
+      description:
+        "Number of engines that share the model, each with one thread, instead of one engine with all threads",
+    },
+    batchTokens: {
+      type: "number",
+      integer: true,
+      min: 1,
+      max: 1_000_000,
+      description: "Most tokens in a batch. It changes speed; results only on a device, in the last digits",
+    },
+  }),
+  ...grouped("TIMING", {
+    ladder: {
+      type: "boolean",
+      description:
+        "Instead of scoring, time fixed length, dynamic length, and one instance a core, in one table",
+    },
+    int8: {
+      type: "string",
+      valueHint: "file",
+      description: "The same checkpoint from uffb convert --dtype int8, for the last rungs of --ladder",
+    },
+    fixedLength: {
+      type: "boolean",
+      description: "Pad every input to the maximum, to show what dynamic length saves",
+    },
+  }),
 } as const;
 
 export default command({

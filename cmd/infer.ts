@@ -15,7 +15,7 @@ import { longest } from "../lib/run/prepare.ts";
 import { embedQueries, readQueries, SimilarSink } from "../lib/run/similar.ts";
 import { type Sink, textSink } from "../lib/run/sink.ts";
 import { readItems } from "../lib/text/input/input.ts";
-import { deviceArgs, threadsArg } from "./cli/args.ts";
+import { deviceArgs, grouped, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { inputArgs, inputPositionals, reportBadItem } from "./cli/input.ts";
 import { interruptSignal } from "./cli/interrupt.ts";
@@ -33,68 +33,79 @@ export default command({
   },
   positionals: inputPositionals,
   args: {
-    model: {
-      type: "string",
-      valueHint: "path",
-      description:
-        "Folder with config.json and a checkpoint, a packed model, or org/name of a downloaded one; default: the built-in model",
-    },
+    ...grouped("MODEL", {
+      model: {
+        type: "string",
+        valueHint: "path",
+        description:
+          "Folder with config.json and a checkpoint, a packed model, or org/name of a downloaded one; default: the built-in model",
+      },
+    }),
     ...inputArgs,
-    json: { type: "boolean", description: "Write one JSON array" },
-    topK: {
-      type: "number",
-      valueHint: "count",
-      integer: true,
-      min: 1,
-      max: 1_000_000,
-      description: `Candidates for each mask, or lines for each query; default: ${TOP}`,
-    },
-    embed: { type: "boolean", description: "Give sentence vectors, with any model" },
-    pooling: {
-      type: "enum",
-      options: POOLINGS,
-      description: "How --embed pools a text's token vectors; default: as the model's settings say, or mean",
-    },
-    format: {
-      type: "enum",
-      options: ["jsonl", "csv", ...ARRAY_FORMATS],
-      description: `What --embed writes: lines (jsonl, csv) or one array with a row for each input (${ARRAY_FORMATS.join(", ")}); --similar can write jsonl, too`,
-    },
-    dtype: {
-      type: "enum",
-      options: ARRAY_DTYPES,
-      description: "Dtype of the array; default: f32",
-    },
-    similar: {
-      type: "string",
-      valueHint: "query",
-      description: "Embed, and print the lines nearest to this text, or to each line of this file",
-    },
-    maskId: {
-      type: "number",
-      valueHint: "id",
-      integer: true,
-      min: 0,
-      max: 2 ** 31 - 1,
-      description: "Token id of the mask, for --ids and a model without tokenizer",
-    },
-    truncate: {
-      type: "boolean",
-      default: true,
-      description: "Cut inputs that are longer than the model takes",
-      negativeDescription: "Treat inputs that are longer than the model takes as errors",
-    },
+    ...grouped("INPUT", {
+      maskId: {
+        type: "number",
+        valueHint: "id",
+        integer: true,
+        min: 0,
+        max: 2 ** 31 - 1,
+        description: "Token id of the mask, for --ids and a model without tokenizer",
+      },
+      truncate: {
+        type: "boolean",
+        default: true,
+        description: "Cut inputs that are longer than the model takes",
+        negativeDescription: "Treat inputs that are longer than the model takes as errors",
+      },
+    }),
+    ...grouped("OUTPUT", {
+      json: { type: "boolean", description: "Write one JSON array" },
+      topK: {
+        type: "number",
+        valueHint: "count",
+        integer: true,
+        min: 1,
+        max: 1_000_000,
+        description: `Candidates for each mask, or lines for each query; default: ${TOP}`,
+      },
+    }),
+    ...grouped("VECTORS", {
+      embed: { type: "boolean", description: "Give sentence vectors, with any model" },
+      pooling: {
+        type: "enum",
+        options: POOLINGS,
+        description:
+          "How --embed pools a text's token vectors; default: as the model's settings say, or mean",
+      },
+      format: {
+        type: "enum",
+        options: ["jsonl", "csv", ...ARRAY_FORMATS],
+        description: `What --embed writes: lines (jsonl, csv) or one array with a row for each input (${ARRAY_FORMATS.join(", ")}); --similar can write jsonl, too`,
+      },
+      dtype: {
+        type: "enum",
+        options: ARRAY_DTYPES,
+        description: "Dtype of the array; default: f32",
+      },
+      similar: {
+        type: "string",
+        valueHint: "query",
+        description: "Embed, and print the lines nearest to this text, or to each line of this file",
+      },
+    }),
     ...deviceArgs,
     threads: threadsArg,
-    batchTokens: {
-      type: "number",
-      valueHint: "tokens",
-      integer: true,
-      min: 1,
-      max: 1_000_000,
-      description:
-        "Most tokens in a batch. It changes speed and memory; results only on a device, in the last digits",
-    },
+    ...grouped("RUNNING", {
+      batchTokens: {
+        type: "number",
+        valueHint: "tokens",
+        integer: true,
+        min: 1,
+        max: 1_000_000,
+        description:
+          "Most tokens in a batch. It changes speed and memory; results only on a device, in the last digits",
+      },
+    }),
   },
   examples: [
     'uffb infer "The film was [MASK] by Steven Spielberg."',
@@ -107,19 +118,25 @@ export default command({
   ],
   sections: {
     "COLUMNS, when piped": [
-      "masks           id or else line, mask, rank, token, probability, filled text (of a pair: two)",
-      "classification  id or else line, label (or labels with ; between), its probability, that of each label in the model's order",
-      "regression      id or else line, score",
-      "--embed         id or else line, the vector's numbers",
-      "--similar       query, rank, cosine, id or else line, text",
+      ["masks", "id or else line, mask, rank, token, probability, filled text (of a pair: two)"],
+      [
+        "classification",
+        "id or else line, label (or labels with ; between), its probability, that of each label in the model's order",
+      ],
+      ["regression", "id or else line, score"],
+      ["--embed", "id or else line, the vector's numbers"],
+      ["--similar", "query, rank, cosine, id or else line, text"],
     ],
     "FIELDS of --json and --jsonl": [
-      "all             line, id, text, text_pair, tokens, truncated (tokens cut off, if any)",
-      "masks           masks: [{position, top: [{token, id, p}]}], filled, filled_pair",
-      "classification  label, p, scores: [{label, p, logit}] in the model's order; labels, where several can be true",
-      "regression      score",
-      "--embed         vector",
-      "--similar       for each query instead: query, closest: [{line, id, cosine, text, text_pair}]",
+      ["all", "line, id, text, text_pair, tokens, truncated (tokens cut off, if any)"],
+      ["masks", "masks: [{position, top: [{token, id, p}]}], filled, filled_pair"],
+      [
+        "classification",
+        "label, p, scores: [{label, p, logit}] in the model's order; labels, where several can be true",
+      ],
+      ["regression", "score"],
+      ["--embed", "vector"],
+      ["--similar", "for each query instead: query, closest: [{line, id, cosine, text, text_pair}]"],
     ],
   },
   exitCodes: { 1: "failure, or an input could not be used" },

@@ -6,7 +6,7 @@ import { summarize } from "../lib/eval/inspect/summary.ts";
 import { pathsSvg } from "../lib/eval/inspect/svg.ts";
 import { openModel } from "../lib/model/model.ts";
 import { readItems } from "../lib/text/input/input.ts";
-import { threadsArg } from "./cli/args.ts";
+import { grouped, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { reportBadItem } from "./cli/input.ts";
 import { interruptSignal } from "./cli/interrupt.ts";
@@ -26,24 +26,29 @@ export default command({
     },
   ],
   args: {
-    tensors: { type: "boolean", description: "List every tensor with its role, dtype, shape and bytes" },
-    text: {
-      type: "string",
-      multiple: true,
-      valueHint: "text",
-      description:
-        'Show how this text falls through the trees, layer by layer; "-": one text a line from stdin',
-    },
-    ids: { type: "boolean", description: "Each text is token ids, separated by spaces or commas" },
-    svg: {
-      type: "string",
-      valueHint: "path",
-      description: "Draw the trees, each branch as wide as the share of tokens that take it",
-    },
-    json: { type: "boolean", description: "Write one JSON object" },
+    ...grouped("OUTPUT", {
+      tensors: { type: "boolean", description: "List every tensor with its role, dtype, shape and bytes" },
+      json: { type: "boolean", description: "Write one JSON object" },
+      svg: {
+        type: "string",
+        valueHint: "path",
+        description: "Draw the trees, each branch as wide as the share of tokens that take it",
+      },
+    }),
+    ...grouped("TEXTS", {
+      text: {
+        type: "string",
+        multiple: true,
+        valueHint: "text",
+        description:
+          'Show how this text falls through the trees, layer by layer; "-": one text a line from stdin',
+      },
+      ids: { type: "boolean", description: "Each text is token ids, separated by spaces or commas" },
+    }),
     threads: threadsArg,
   },
   examples: [
+    'uffb inspect --text "The film was [MASK]." --svg trees.svg',
     "uffb inspect models/UltraFastBERT-1x11-long --tensors",
     "uffb inspect --text - --svg trees.svg < sentences.txt",
   ],

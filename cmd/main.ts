@@ -1,12 +1,13 @@
 #!/usr/bin/env bun
 import { UsageError } from "../lib/base/errors.ts";
 import { asUffbError } from "../lib/base/system.ts";
-import { align } from "../lib/base/table.ts";
+import { type Term, termLines, wrap } from "../lib/base/wrap.ts";
 import { version } from "../package.json";
 import { didYouMean } from "./cli/closest.ts";
-import type { Command } from "./cli/command.ts";
+import { type Command, EXIT_CODES, runLine } from "./cli/command.ts";
+import { part } from "./cli/help.ts";
 import { endOnSignals } from "./cli/interrupt.ts";
-import { BrokenPipe, print } from "./cli/terminal.ts";
+import { BrokenPipe, print, styled, textColumns } from "./cli/terminal.ts";
 
 interface Entry {
   description: string;
@@ -53,32 +54,30 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   },
 };
 
-const usage = () => `uffb ${version}: runs UltraFastBERT and other encoders with fast feedforward layers
+function usage(): string {
+  const columns = textColumns();
+  const terms = (rows: readonly Term[]) => termLines(rows, { columns });
+  const commands = Object.entries(COMMANDS).map(([name, { description }]): Term => [name, description]);
+  const codes = Object.entries(EXIT_CODES).map(([code, meaning]): Term => [code.padStart(3), meaning]);
+  const lines = [
+    ...wrap(`uffb ${version}: runs UltraFastBERT and other encoders with fast feedforward layers`, columns),
+    ...part("USAGE", ["  uffb COMMAND [OPTIONS] [ARGUMENTS]"]),
+    ...part("EXAMPLES", [
+      '  uffb infer "The film was [MASK] by Steven Spielberg."',
+      "  uffb infer --json < sentences.txt | head",
+    ]),
+    ...part("COMMANDS", terms(commands)),
+    ...part("OPTIONS", terms(OPTIONS)),
+    ...part("EXIT CODES", terms(codes)),
+  ];
+  return styled(`${lines.join("\n")}\n`);
+}
 
-USAGE  uffb COMMAND [OPTIONS] [ARGUMENTS]
-
-COMMANDS
-
-${align(Object.entries(COMMANDS).map(([name, { description }]) => [`  ${name}`, description])).join("\n")}
-
-OPTIONS
-
-  --version   Show the version
-  --verbose   Show the stack of an error, too (also UFFB_DEBUG=1)
-  -h, --help  Show this help; uffb COMMAND --help shows a command's
-
-EXAMPLES
-
-  uffb infer "The film was [MASK] by Steven Spielberg."
-  uffb infer --json < sentences.txt | head
-
-EXIT CODES
-
-    0  success
-    1  failure
-    2  wrong usage
-  130  interrupted
-`;
+const OPTIONS: readonly Term[] = [
+  ["--version", "Show the version"],
+  ["--verbose", "Show the stack of an error, too (also UFFB_DEBUG=1)"],
+  ["-h, --help", "Show this help; uffb COMMAND --help shows a command's"],
+];
 
 /** Finds the command and runs it; resolves to the exit code. */
 async function run(line: readonly string[]): Promise<number> {
@@ -106,7 +105,7 @@ async function run(line: readonly string[]): Promise<number> {
     throw new UsageError(`unknown command ${word}${hint || "; uffb --help lists them"}`);
   }
   const { default: command } = await entry.load();
-  return command.run(rest);
+  return runLine(command, rest);
 }
 
 /** Says what went wrong in one line, and returns the exit code. What is not a UffbError is a bug: it says so and shows its stack. */

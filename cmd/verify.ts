@@ -44,9 +44,7 @@ export default command({
   ],
   sections: {
     "A RUN TO REPLAY": [
-      "input_ids, attention_mask [steps, batch, seq], labels, lr [steps]; loss and grad_norm [steps], before clipping, and end.PARAMETER after the",
-      "last step are compared. The metadata give beta1, beta2, eps, weight_decay and clip; weights decay but for those with bias or norm in their",
-      "name. Where a branch was nearly a tie on the way, the weights at the end may differ by 2e-3.",
+      "input_ids, attention_mask [steps, batch, seq], labels, lr [steps]; loss and grad_norm [steps], before clipping, and end.PARAMETER after the last step are compared. The metadata give beta1, beta2, eps, weight_decay and clip; weights decay but for those with bias or norm in their name. Where a branch was nearly a tie on the way, the weights at the end may differ by 2e-3.",
     ],
   },
   exitCodes: { 1: "failure: an error above the tolerance, a path that differs, or nothing to compare" },

@@ -10,97 +10,109 @@ import type { Plan } from "../../lib/bench/plan.ts";
 import { FORMAT_NAMES } from "../../lib/bench/report/formats.ts";
 import { type Model, openModel } from "../../lib/model/model.ts";
 import { PLAIN_SENTENCES } from "../../lib/text/sample.ts";
-import { type Args, deviceArgs, type Values } from "../cli/args.ts";
+import { type Args, deviceArgs, grouped, type Values } from "../cli/args.ts";
 
 const grid = (description: string) => ({ type: "string", valueHint: "list", description }) as const;
 
 export const ARGS = {
-  level: {
-    type: "number",
-    integer: true,
-    min: 1,
-    max: 3,
-    multiple: true,
-    description: "BLAS level to compare at; default: 1, 2 and 3",
-  },
-  preset: {
-    type: "string",
-    valueHint: "name",
-    description:
-      "A shape of the paper, such as 1x11; `all` measures all of them, as layers and as whole models",
-  },
-  model: {
-    type: "string",
-    valueHint: "preset|path",
-    multiple: true,
-    description:
-      "Time whole encoders: a preset with random weights, or a checkpoint. Also the model whose paths --paths real uses",
-  },
-  hidden: grid("Hidden size; lists are 768,1024, ranges 256-4096*2 or 1-9+2; default: 768"),
-  trees: grid("Trees of the layer; 0 for a dense one; default: 1"),
-  depth: grid("Depth of its trees; default: 11"),
-  width: grid("Neurons of a dense layer, for --trees 0; default: 3072"),
-  batch: grid(
-    "Tokens of a layer's batch, or sequences of a model's; default: 1,16,128,1024,16384, of a model 1,8",
-  ),
-  length: grid("Tokens of a sequence, for --model; default: 128"),
-  threads: grid("CPU threads; 0 for all that this process may use; default: 1"),
-  device: { ...deviceArgs.device, description: "Where everything runs; default: cpu" },
-  dtype: {
-    type: "enum",
-    options: ["f32", "f16", "bf16", "int8"],
-    multiple: true,
-    description:
-      "Dtype of weights; default: f32. With --model: f32 or int8, also of a checkpoint, which is converted for the run; default of a checkpoint: its own. For layers with trees deeper than 3: f32 or bf16. On a device, where it is also the dtype of activations: f32, f16 or bf16; default there: all three",
-  },
-  paths: {
-    type: "enum",
-    options: ["uniform", "skewed", "real"],
-    default: "uniform",
-    description:
-      "How tokens fall: evenly, nine in ten to the left at each node, or as text does in a model's middle layer",
-  },
-  text: {
-    type: "string",
-    valueHint: "file",
-    description: "For --paths real: text, one a line; default: some sentences",
-  },
-  asPublished: {
-    type: "boolean",
-    description:
-      "Also run the published benchmark: its arithmetic on our inputs, and as published, with weights and inputs that are never set",
-  },
-  rotated: {
-    type: "boolean",
-    description:
-      "Calls take turns with copies of the weights that exceed the caches. Default for a layer's batch of 1, together with --cold on the CPU",
-  },
-  cold: { type: "boolean", description: "All caches emptied before each call" },
-  warm: { type: "boolean", description: "Weights in the caches; default for larger batches" },
-  blas: {
-    type: "string",
-    valueHint: "name|path",
-    multiple: true,
-    description: "BLAS to compare with; default: every one that is found",
-  },
-  list: { type: "boolean", description: "List the BLAS libraries, or devices, and what this machine can do" },
-  seconds: { type: "number", min: 0.01, max: 3600, description: "Time for a case; default: 15" },
-  quick: {
-    type: "boolean",
-    description: "A small run: 2 seconds a case, batches 1, 128 and 1024; takes less than half a minute",
-  },
-  format: {
-    type: "enum",
-    options: ["table", ...FORMAT_NAMES],
-    description: "Default: table",
-  },
-  export: {
-    type: "string",
-    valueHint: "file",
-    description: "Write the records to a file after each case; its ending names the format",
-  },
-  svg: { type: "string", valueHint: "file", description: "Draw speed-up against batch, and the roofline" },
-  db: { type: "string", valueHint: "file", description: "Append the records to an SQLite database" },
+  ...grouped("WHAT TO TIME", {
+    quick: {
+      type: "boolean",
+      description: "A small run: 2 seconds a case, batches 1, 128 and 1024; takes less than half a minute",
+    },
+    preset: {
+      type: "string",
+      valueHint: "name",
+      description:
+        "A shape of the paper, such as 1x11; `all` measures all of them, as layers and as whole models",
+    },
+    model: {
+      type: "string",
+      valueHint: "preset|path",
+      multiple: true,
+      description:
+        "Time whole encoders: a preset with random weights, or a checkpoint. Also the model whose paths --paths real uses",
+    },
+    hidden: grid("Hidden size; lists are 768,1024, ranges 256-4096*2 or 1-9+2; default: 768"),
+    trees: grid("Trees of the layer; 0 for a dense one; default: 1"),
+    depth: grid("Depth of its trees; default: 11"),
+    width: grid("Neurons of a dense layer, for --trees 0; default: 3072"),
+    batch: grid(
+      "Tokens of a layer's batch, or sequences of a model's; default: 1,16,128,1024,16384, of a model 1,8",
+    ),
+    length: grid("Tokens of a sequence, for --model; default: 128"),
+    dtype: {
+      type: "enum",
+      options: ["f32", "f16", "bf16", "int8"],
+      multiple: true,
+      description:
+        "Dtype of weights; default: f32. For --model: f32 or int8, to which a checkpoint is converted for the run; default: its own. For layers with trees deeper than 3: f32 or bf16. On a device, of activations, too: f32, f16 or bf16; default: all three",
+    },
+  }),
+  ...grouped("AGAINST WHAT", {
+    level: {
+      type: "number",
+      integer: true,
+      min: 1,
+      max: 3,
+      multiple: true,
+      description: "BLAS level to compare at; default: 1, 2 and 3",
+    },
+    blas: {
+      type: "string",
+      valueHint: "name|path",
+      multiple: true,
+      description: "BLAS to compare with; default: every one that is found",
+    },
+    asPublished: {
+      type: "boolean",
+      description:
+        "Also run the published benchmark: its arithmetic on our inputs, and as published, with weights and inputs that are never set",
+    },
+    list: {
+      type: "boolean",
+      description: "List the BLAS libraries, or devices, and what this machine can do",
+    },
+  }),
+  ...grouped("HOW", {
+    seconds: { type: "number", min: 0.01, max: 3600, description: "Time for a case; default: 15" },
+    threads: grid("CPU threads; 0 for all that this process may use; default: 1"),
+    device: { ...deviceArgs.device, description: "Where everything runs; default: cpu" },
+    paths: {
+      type: "enum",
+      options: ["uniform", "skewed", "real"],
+      default: "uniform",
+      description:
+        "How tokens fall: evenly, nine in ten to the left at each node, or as text does in a model's middle layer",
+    },
+    text: {
+      type: "string",
+      valueHint: "file",
+      description: "For --paths real: text, one a line; default: some sentences",
+    },
+    rotated: {
+      type: "boolean",
+      description:
+        "Calls take turns with copies of the weights that exceed the caches. Default for a layer's batch of 1, together with --cold on the CPU",
+    },
+    cold: { type: "boolean", description: "All caches emptied before each call" },
+    warm: { type: "boolean", description: "Weights in the caches; default for larger batches" },
+  }),
+  ...grouped("OUTPUT", {
+    format: {
+      type: "enum",
+      options: ["table", ...FORMAT_NAMES],
+      description: "How to print the records; default: table",
+    },
+    export: {
+      type: "string",
+      valueHint: "file",
+      description: "Write the records to a file after each case; its ending names the format",
+    },
+    svg: { type: "string", valueHint: "file", description: "Draw speed-up against batch, and the roofline" },
+    db: { type: "string", valueHint: "file", description: "Append the records to an SQLite database" },
+    fields: { type: "boolean", description: "List the fields of records, and what they mean" },
+  }),
 } as const satisfies Args;
 
 const isModelDtype = (dtype: string): dtype is Dtype => dtype === "f32" || dtype === "int8";

@@ -2,10 +2,12 @@
 
 interface Common {
   description: string;
+  /** The title that the help shows it under. */
+  group?: string;
   /** One letter: `k` for `-k`. */
   alias?: string;
   required?: boolean;
-  /** The name of the value in the usage text: `--model=<path>`. */
+  /** The name of the value in the help: `--model <path>`. */
   valueHint?: string;
 }
 
@@ -74,8 +76,13 @@ export function flagName(key: string): string {
   return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
+/** The flags, all under one title of the help. Groups stand there in the order of their first flags. */
+export function grouped<const A extends Args>(group: string, args: A): A {
+  return Object.fromEntries(Object.entries(args).map(([key, arg]) => [key, { ...arg, group }])) as Args as A;
+}
+
 /** The flags of commands that can run a model's encoder elsewhere; openDevice reads them. */
-export const deviceArgs = {
+export const deviceArgs = grouped("RUNNING", {
   device: {
     type: "string",
     valueHint: "cpu|cuda|cuda:N",
@@ -86,11 +93,12 @@ export const deviceArgs = {
     options: ["f32", "f16", "bf16"],
     description: "Of weights and activations on a device; f16 and bf16 are less exact; default: f32",
   },
-} as const satisfies Args;
+});
 
 /** The flag of every command that runs a model. */
 export const threadsArg = {
   type: "number",
+  group: "RUNNING",
   integer: true,
   min: 0,
   max: 1024,

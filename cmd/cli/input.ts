@@ -1,9 +1,9 @@
 import { type BadItem, placeOf } from "../../lib/text/input/input.ts";
-import type { Args, Positional } from "./args.ts";
+import { grouped, type Positional } from "./args.ts";
 import { messages } from "./messages.ts";
 
 /** The inputs that `infer` and `tokenize` share. */
-export const inputArgs = {
+export const inputArgs = grouped("INPUT", {
   pair: {
     type: "string",
     valueHint: "text",
@@ -14,7 +14,7 @@ export const inputArgs = {
     description: 'Write JSON lines; lines of stdin are read as such: {"id":…,"text":"…","text_pair":"…"}',
   },
   ids: { type: "boolean", description: "Read token ids, separated by spaces or commas, instead of text" },
-} as const satisfies Args;
+});
 
 export const inputPositionals = [
   {

@@ -1,9 +1,9 @@
 import type { Recipe } from "../../lib/train/recipe.ts";
 import { SHAPES } from "../../lib/train/schedule.ts";
-import type { Args, Values } from "./args.ts";
+import { grouped, type Values } from "./args.ts";
 
 /** The flags that say how a model is trained. What is not given is the recipe's own. */
-export const recipeArgs = {
+export const recipeArgs = grouped("TRAINING", {
   epochs: {
     type: "number",
     integer: true,
@@ -89,7 +89,7 @@ export const recipeArgs = {
     description: "Stop after this many epochs without a better score",
   },
   keep: { type: "enum", options: ["last", "best"], description: "Which epoch's weights the result has" },
-} as const satisfies Args;
+});
 
 const KEYS = Object.keys(recipeArgs) as (keyof typeof recipeArgs)[];
 

@@ -79,3 +79,23 @@ export function statusLine(): StatusLine {
 export function hasColor(descriptor: 1 | 2): boolean {
   return isTerminal(descriptor) && !NO_COLOR && !CI && TERM !== "dumb";
 }
+
+/** The text, without its colours and bold where stdout is not to have them. */
+export function styled(text: string): string {
+  return hasColor(1) ? text : Bun.stripANSI(text);
+}
+
+/** Columns that lines on stdout may take: COLUMNS, or those of the terminal; undefined in a pipe or file, where lines may be of any length. */
+export function outputColumns(): number | undefined {
+  const named = Number(process.env.COLUMNS);
+  if (Number.isInteger(named) && named > 0) return named;
+  return isTerminal(1) ? process.stdout.columns || 80 : undefined;
+}
+
+/** Longer lines of prose are hard to read. */
+const WIDEST_TEXT = 100;
+
+/** Columns to wrap prose at, anywhere. */
+export function textColumns(): number {
+  return Math.min(WIDEST_TEXT, outputColumns() ?? 80);
+}
