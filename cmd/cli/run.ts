@@ -12,17 +12,20 @@ export function showRun(): Required<
 > & { clear(): void } {
   const line = statusLine();
   let choosesBest = false;
+  let [steps, epochs] = [0, 0];
   return {
     clear: () => line.clear(),
     onStart: (start) => {
       choosesBest = start.recipe.keep === "best";
+      steps = start.steps;
+      epochs = start.recipe.epochs;
       for (const text of startLines(start)) messages.info(text);
     },
-    onStep: ({ step, steps, epoch, epochs, loss, tokensPerSecond, secondsLeft }) => {
+    onStep: ({ step, epoch, loss, share, tokensPerSecond, secondsLeft }) => {
       line.show(() => {
         const rate = `${Math.round(tokensPerSecond).toLocaleString("en-US")} tokens/s`;
         const left = `${formatSeconds(secondsLeft)} left`;
-        return `epoch ${epoch} of ${epochs}  ${bar(step / steps, 20)}  step ${step} of ${steps}  loss ${loss.toFixed(4)}  ${rate}  ${left}`;
+        return `epoch ${epoch} of ${epochs}  ${bar(share, 20)}  step ${step} of ${steps}  loss ${loss.toFixed(4)}  ${rate}  ${left}`;
       });
     },
     onEpoch: ({ epoch, train_loss, valid_loss, scores = {}, best }) => {

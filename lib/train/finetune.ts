@@ -10,12 +10,13 @@ import type { Model } from "../model/model.ts";
 import { openTrainable } from "../model/trainable.ts";
 import type { Examples } from "./batches.ts";
 import { encodeTexts, type Texts } from "./encode.ts";
+import { Epochs } from "./epochs.ts";
 import { freeze, initialiseHead } from "./head.ts";
 import { checkOutput, Keeper } from "./keep.ts";
 import { runSteps, type StepReport } from "./loop.ts";
 import { type Outline, outline } from "./outline.ts";
-import { checkRecipe, type Recipe } from "./recipe.ts";
-import type { EpochRecord, LogRecord } from "./records.ts";
+import { adamwOf, checkRecipe, type Recipe } from "./recipe.ts";
+import { type EpochRecord, jsonLines, type LogRecord } from "./records.ts";
 import { classifierBytes, saveClassifier } from "./save.ts";
 import { Scorer } from "./scorer.ts";
 import { trainedModel } from "./trained.ts";
@@ -164,7 +165,7 @@ async function trainModel(job: Job, options: FinetuneOptions, subject: Subject):
       return last;
     });
   const choosesBest = recipe.keep === "best" && validate !== undefined;
-  await runSteps({
+  const course = new Epochs({
     trainer,
     recipe,
     kind,
@@ -175,10 +176,17 @@ async function trainModel(job: Job, options: FinetuneOptions, subject: Subject):
     validate,
     judge: job.judge,
     keepBest: choosesBest ? () => keeper.keepBest() : undefined,
+    onEpoch: (record) => options.onEpoch?.(record),
+  });
+  await runSteps({
+    trainer,
+    adamw: adamwOf(recipe),
+    course,
+    progress,
+    log,
     checkpoint: keeper.onDisk ? () => keeper.checkpoint() : undefined,
     signal,
     onStep: (report) => options.onStep?.(report),
-    onEpoch: (record) => options.onEpoch?.(record),
   });
 
   const chosen = choosesBest ? progress.epochs.findLast(({ best }) => best) : progress.epochs.at(-1);
@@ -197,7 +205,7 @@ async function trainModel(job: Job, options: FinetuneOptions, subject: Subject):
   };
   log.add({ event: "end", step: progress.step, epoch: outcome.epoch, scores: outcome.final?.scores });
   if (output !== undefined) {
-    const others = { ...options.describe?.(outcome), "training.jsonl": lines(log.records) };
+    const others = { ...options.describe?.(outcome), "training.jsonl": jsonLines(log.records) };
     await saveClassifier(output, trainer, model.config, subject.checkpoint, others);
     keeper.remove();
   }
@@ -229,8 +237,4 @@ async function begin(
     keeper[Symbol.dispose]();
     throw error;
   }
-}
-
-function lines(records: readonly LogRecord[]): string {
-  return records.map((record) => `${JSON.stringify(record)}\n`).join("");
 }

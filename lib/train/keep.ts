@@ -129,7 +129,7 @@ export class Keeper implements Disposable {
 }
 
 function newProgress(isa: string): Progress {
-  return { step: 0, loss: 0, epochs: [], logBytes: 0, seconds: 0, stopped: false, isa };
+  return { step: 0, sequences: 0, loss: 0, epochs: [], logBytes: 0, seconds: 0, stopped: false, isa };
 }
 
 /**

@@ -29,6 +29,22 @@ describe("learningRate", () => {
     }
   });
 
+  test("as a triangle goes as in cramming, by the share of the budget", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 1e9 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (whole, at) => {
+          const done = Math.floor(at * (whole - 1));
+          const rate = learningRate({ shape: "triangle", peak: 1e-3, warmup: 0 }, done, whole);
+          const share = done / whole;
+          expect(rate).toBeCloseTo(1e-3 * (share < 0.75 ? 0.25 + share : 4 * (1 - share)), 12);
+          expect(rate).toBeGreaterThan(0);
+        },
+      ),
+    );
+  });
+
   test("rises to the peak, and falls from it", () => {
     fc.assert(
       fc.property(

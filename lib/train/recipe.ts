@@ -1,3 +1,4 @@
+import type { Adamw } from "../../ffi/bindings.ts";
 import { UsageError } from "../base/errors.ts";
 import type { Shape } from "./schedule.ts";
 
@@ -66,6 +67,11 @@ export const FINETUNE: Recipe = { ...GLUE_SANE, keep: "best" };
 
 /** For a head alone, whose steps cost next to nothing. */
 export const HEAD_ONLY: Recipe = { ...FINETUNE, epochs: 30, lr: 1e-3, headOnly: true };
+
+/** The optimiser's settings; the learning rate is the step's. */
+export function adamwOf({ beta1, beta2, eps, weightDecay, clip }: Omit<Adamw, "lr">): Omit<Adamw, "lr"> {
+  return { beta1, beta2, eps, weightDecay, clip };
+}
 
 /** @throws UsageError for settings that contradict each other */
 export function checkRecipe(recipe: Recipe, layers: number): void {

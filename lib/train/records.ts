@@ -5,9 +5,14 @@ export interface StepRecord {
   event: "step";
   /** From 1. */
   step: number;
+  /** Pass over the data, from 1. */
   epoch: number;
-  /** Mean over the batch. */
+  /** In pretraining: what is predicted. */
+  objective?: Objective;
+  /** Mean over what the step predicts. */
   loss: number;
+  /** In pretraining: share of the predicted tokens that the model holds likeliest. */
+  accuracy?: number;
   lr: number;
   /** Of the whole gradient, before clipping. */
   grad_norm: number;
@@ -42,10 +47,33 @@ export interface EpochRecord {
   seconds: number;
 }
 
+/** Tokens that were masked, or each token from those before it. */
+export type Objective = "masked" | "causal";
+
+/** A model in pretraining, scored on text that was held out. */
+export interface ScoreRecord {
+  event: "score";
+  step: number;
+  /** Trained on so far. */
+  tokens: number;
+  objective: Objective;
+  /** Mean over the held-out tokens that are predicted. */
+  loss: number;
+  accuracy: number;
+  /** Of the training tokens since the last score, or since the run went on; absent without trees. */
+  trees?: TreeRecord[];
+  seconds: number;
+}
+
 export interface NoteRecord {
   event: "start" | "resume" | "checkpoint" | "interrupted" | "stopped" | "end";
   step: number;
   [about: string]: unknown;
 }
 
-export type LogRecord = StepRecord | EpochRecord | NoteRecord;
+export type LogRecord = StepRecord | EpochRecord | ScoreRecord | NoteRecord;
+
+/** Records as they stand in a file: one JSON object a line. */
+export function jsonLines(records: readonly LogRecord[]): string {
+  return records.map((record) => `${JSON.stringify(record)}\n`).join("");
+}

@@ -33,6 +33,8 @@ const FORMAT = { format: "uffb-run", version: "1" } as const;
 export interface Progress {
   /** Steps done. */
   step: number;
+  /** Sequences that they were made of, in pretraining. */
+  sequences: number;
   /** Loss of the steps of the epoch that is not over, summed. */
   loss: number;
   /** Epochs that are over. */
@@ -100,7 +102,7 @@ export function openState(path: string): State {
 }
 
 function readProgress(value: JsonObject, path: string): Progress {
-  const { step, loss, epochs, logBytes, seconds, stopped, isa } = value;
+  const { step, sequences = 0, loss, epochs, logBytes, seconds, stopped, isa } = value;
   const where = (key: string) => `${path}: ${key} of its progress`;
   const number = (key: string, found: unknown) => {
     if (typeof found !== "number") fail(where(key), "must be a number");
@@ -108,6 +110,7 @@ function readProgress(value: JsonObject, path: string): Progress {
   };
   return {
     step: asInteger(step, where("step"), 0, Number.MAX_SAFE_INTEGER),
+    sequences: asInteger(sequences, where("sequences"), 0, Number.MAX_SAFE_INTEGER),
     loss: number("loss", loss),
     epochs: asArray(epochs, where("epochs"), 100_000).map(
       (one) => asObject(one, where("epochs")) as unknown as EpochRecord,
