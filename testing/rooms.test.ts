@@ -6,6 +6,7 @@ import { dirname, join, relative } from "node:path";
 /** In the order in which they may import: each from those before it, and from itself. */
 const ROOMS = [
   "lib/base", // files, JSON, text for people
+  "lib/rows", // tables of rows: CSV, TSV, JSON lines, Parquet
   "ffi", // the engine
   "lib/hub", // downloads and their cache
   "lib/files", // safetensors, pickles, packed files
@@ -24,7 +25,8 @@ const ROOMS = [
 const ALONE: Readonly<Record<string, readonly string[]>> = {
   ffi: ["lib/base"],
   "lib/hub": ["lib/base"],
-  "lib/text": ["lib/base"],
+  "lib/rows": ["lib/base"],
+  "lib/text": ["lib/base", "lib/rows"],
 };
 
 const root = join(import.meta.dir, "..");

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { UffbError } from "../base/errors.ts";
+import type { BadRow, Row } from "../rows/rows.ts";
 import { readCsv, readTsv } from "./delimited.ts";
-import type { BadRow, Row } from "./rows.ts";
 
 const required = [["a"], ["b", "B"]];
 const options = { source: "x.tsv", required };
@@ -24,11 +24,11 @@ describe("readTsv", () => {
     ]);
   });
 
-  test("names the line of a short row and of one that is not UTF-8, and goes on", () => {
+  test("names the line of a short row and of one that is not valid UTF-8, and goes on", () => {
     const file = Buffer.concat([bytes("a\tb\nonly\nx\t"), Buffer.from([0xff, 0x0a]), bytes("y\tz\textra\n")]);
     expect(seen(readTsv(file, options))).toEqual([
       [2, "1 of 2 columns"],
-      [3, "not UTF-8"],
+      [3, "not valid UTF-8"],
       [4, "y", "z"],
     ]);
   });
@@ -47,7 +47,7 @@ describe("readTsv", () => {
       "x.tsv:1: no column b or B in the header",
     );
     expect(() => [...readTsv(Buffer.from([0xff, 0x0a]), options)]).toThrow(
-      "x.tsv:1: the header cannot be read: not UTF-8",
+      "x.tsv:1: the header cannot be read: not valid UTF-8",
     );
   });
 
@@ -85,7 +85,8 @@ describe("readCsv", () => {
   test("names the line where a quote opens that never closes", () => {
     expect(seen(readCsv(bytes('a,b\n1,2\n3,"4\n5,6\n'), options))).toEqual([
       [2, "1", "2"],
-      [3, "a quote opens and never closes; nothing after it can be read"],
+      [3, "a quote opens and does not close"],
+      [4, "5", "6"],
     ]);
   });
 

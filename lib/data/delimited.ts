@@ -1,11 +1,6 @@
 import { UffbError } from "../base/errors.ts";
-import { type BadRow, lines, type Row, utf8, withoutMark } from "./rows.ts";
-
-/** A row before its cells have names. */
-export interface Cells {
-  line: number;
-  cells: string[];
-}
+import { type Cells, csvCells, tsvCells } from "../rows/delimited.ts";
+import { type BadRow, isThere, type Row } from "../rows/rows.ts";
 
 export interface TableOptions {
   /** For messages. */
@@ -21,22 +16,22 @@ export interface TableOptions {
  * @throws UffbError when the header lacks a required column.
  */
 export function readTsv(bytes: Uint8Array, options: TableOptions): Generator<Row | BadRow> {
-  return table(tsvCells(withoutMark(bytes)), options);
+  return table(tsvCells(bytes), options);
 }
 
 /**
- * Reads comma-separated values (RFC 4180): a quoted cell may hold commas, doubled quotes and line ends. Blank lines are not rows. A quote
- * that never closes makes one bad row of all that follows it.
+ * Reads comma-separated values (RFC 4180): a quoted cell may hold commas, doubled quotes and line ends. Blank lines are not rows.
  * @throws UffbError when the header lacks a required column.
  */
 export function readCsv(bytes: Uint8Array, options: TableOptions): Generator<Row | BadRow> {
-  return table(csvCells(withoutMark(bytes)), options);
+  return table(csvCells(bytes), options);
 }
 
 function* table(records: Iterable<Cells | BadRow>, options: TableOptions): Generator<Row | BadRow> {
   const { source, required, headerless } = options;
   let columns: Map<string, number> | undefined;
   for (const record of records) {
+    if (!isThere(record)) continue;
     if ("error" in record) {
       if (columns === undefined && headerless === undefined) {
         throw new UffbError(`${source}:${record.line}: the header cannot be read: ${record.error}`);
@@ -91,66 +86,4 @@ function checked(
       return position === undefined ? undefined : cells[position];
     },
   };
-}
-
-/** The rows of readTsv, the header among them. */
-export function* tsvCells(bytes: Uint8Array): Generator<Cells | BadRow> {
-  for (const { line, bytes: row } of lines(bytes)) {
-    if (row.length === 0) continue;
-    const text = utf8(row);
-    yield text === undefined ? { line, error: "not UTF-8" } : { line, cells: text.split("\t") };
-  }
-}
-
-/**
- * The rows of readCsv, the header among them. Works on bytes, one character each, since commas, quotes and line ends are ASCII; a cell
- * becomes text when it is complete.
- */
-export function* csvCells(bytes: Uint8Array): Generator<Cells | BadRow> {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
-  let at = 0;
-  let line = 1;
-  while (at < text.length) {
-    const first = line;
-    const start = at;
-    const cells: string[] = [];
-    for (let more = true; more; ) {
-      const quoted = text[at] === '"' ? quotedCell(text, at) : { cell: "", end: at };
-      if (quoted === undefined) {
-        yield { line: first, error: "a quote opens and never closes; nothing after it can be read" };
-        return;
-      }
-      const end = bareEnd(text, quoted.end);
-      const bare = text.slice(quoted.end, end);
-      more = text[end] === ",";
-      cells.push(quoted.cell + (!more && bare.endsWith("\r") ? bare.slice(0, -1) : bare));
-      line += quoted.cell.split("\n").length - 1;
-      at = end + 1;
-    }
-    line++;
-    if (/^\r?\n?$/.test(text.slice(start, Math.min(at, start + 3)))) continue;
-    const decoded = cells.map((cell) => utf8(Buffer.from(cell, "latin1")));
-    if (decoded.every((cell) => cell !== undefined)) yield { line: first, cells: decoded };
-    else yield { line: first, error: "not UTF-8" };
-  }
-}
-
-/** The cell whose quote opens at `open`, and where it ends; undefined when the quote never closes. */
-function quotedCell(text: string, open: number): { cell: string; end: number } | undefined {
-  let cell = "";
-  for (let from = open + 1; ; ) {
-    const quote = text.indexOf('"', from);
-    if (quote < 0) return undefined;
-    cell += text.slice(from, quote);
-    if (text[quote + 1] !== '"') return { cell, end: quote + 1 };
-    cell += '"';
-    from = quote + 2;
-  }
-}
-
-/** Where a cell ends that has no quotes, or what follows a quoted one: at a comma, a line end or the end of the file. */
-function bareEnd(text: string, from: number): number {
-  let end = from;
-  while (end < text.length && text[end] !== "," && text[end] !== "\n") end++;
-  return end;
 }

@@ -1,4 +1,4 @@
-import type { BadRow, Row } from "./rows.ts";
+import type { BadRow, Row } from "../rows/rows.ts";
 import type { Task } from "./tasks.ts";
 
 /** One example of a task. */

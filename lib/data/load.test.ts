@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { UffbError } from "../base/errors.ts";
+import { readParquet } from "../rows/parquet.ts";
 import { type DataOptions, loadSplit } from "./load.ts";
-import { readParquet } from "./parquet.ts";
 import { findTasks, type Split, TASKS } from "./tasks.ts";
 
 const FIXTURES = fileURLToPath(new URL("../../fixtures/glue", import.meta.url));

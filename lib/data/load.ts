@@ -1,11 +1,12 @@
 import { UffbError } from "../base/errors.ts";
 import { readRegular } from "../base/read.ts";
+import { readJsonl } from "../rows/jsonl.ts";
+import { readParquet } from "../rows/parquet.ts";
+import type { BadRow, Row } from "../rows/rows.ts";
 import { readCsv, readTsv, type TableOptions } from "./delimited.ts";
 import { type Example, toExample } from "./examples.ts";
 import { expectedPlaces, type Found, findInCache, findInFolder, REPOSITORIES } from "./find.ts";
-import { expandMultirc, readJsonl } from "./jsonl.ts";
-import { readParquet } from "./parquet.ts";
-import type { BadRow, Row } from "./rows.ts";
+import { expandMultirc } from "./multirc.ts";
 import type { Split, Task } from "./tasks.ts";
 
 /** A split of a task: every row of its files is in `examples` or in `bad`. */

@@ -1,6 +1,6 @@
 import { UffbError, UsageError } from "../../base/errors.ts";
 import { show } from "../../base/json.ts";
-import type { BadRow, Row } from "../rows.ts";
+import type { BadRow, Row } from "../../rows/rows.ts";
 import { type ColumnFlags, type Columns, chooseColumns } from "./columns.ts";
 import { findLabels, type Kind, type Labels, type Target, toTarget } from "./labels.ts";
 import { holdOut } from "./split.ts";

@@ -1,7 +1,7 @@
 /** What a label means: a class, several, or a score. */
 import { UffbError } from "../../base/errors.ts";
 import { show } from "../../base/json.ts";
-import type { Row } from "../rows.ts";
+import type { Row } from "../../rows/rows.ts";
 
 export const KINDS = ["classification", "multi-label", "regression"] as const;
 export type Kind = (typeof KINDS)[number];

@@ -6,10 +6,11 @@ import fc from "fast-check";
 import { TemporaryFolder } from "../../../testing/folders.ts";
 import { forgeParquet } from "../../../testing/parquet.ts";
 import { UffbError } from "../../base/errors.ts";
+import type { TableFormat } from "../../rows/format.ts";
 import { chooseColumns } from "./columns.ts";
 import { type OwnOptions, readExamples } from "./examples.ts";
 import { holdOut } from "./split.ts";
-import { readTable, type TableFormat } from "./table.ts";
+import { readTable } from "./table.ts";
 
 const OPTIONS: OwnOptions = { split: 0, seed: 1 };
 

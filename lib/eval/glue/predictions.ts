@@ -1,7 +1,7 @@
 import { UffbError } from "../../base/errors.ts";
 import { isObject, tryJson } from "../../base/json.ts";
 import { largest } from "../../base/numbers.ts";
-import { lines, utf8 } from "../../data/rows.ts";
+import { linesOf } from "../../rows/lines.ts";
 
 /** What a model said about one example. */
 export interface Prediction {
@@ -41,9 +41,10 @@ export function predictionLines(predictions: readonly Prediction[]): string {
 export function parsePredictions(bytes: Uint8Array, source: string): Prediction[] {
   const seen = new Set<number>();
   const predictions: Prediction[] = [];
-  for (const { line, bytes: row } of lines(bytes)) {
-    if (row.length === 0) continue;
-    const prediction = parse(utf8(row));
+  for (const row of linesOf(bytes)) {
+    const { line } = row;
+    if ("text" in row && row.text === "") continue;
+    const prediction = "text" in row ? parse(row.text) : undefined;
     if (prediction === undefined) {
       throw new UffbError(
         `${source}:${line}: not {"index", "label", "prediction", "logits"}; write it with glue --predictions`,
@@ -59,8 +60,8 @@ export function parsePredictions(bytes: Uint8Array, source: string): Prediction[
   return predictions;
 }
 
-function parse(text: string | undefined): Prediction | undefined {
-  const read = tryJson(text ?? "");
+function parse(text: string): Prediction | undefined {
+  const read = tryJson(text);
   if (!("value" in read) || !isObject(read.value)) return undefined;
   const { value } = read;
   const { index, label, logits, group } = value;

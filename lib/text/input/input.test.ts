@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { UsageError } from "../../base/errors.ts";
+import { readLines } from "../../rows/lines.ts";
 import {
   type BadItem,
   type InputOptions,
@@ -10,7 +11,6 @@ import {
   readItems,
   type Source,
 } from "./input.ts";
-import { readLines } from "./lines.ts";
 
 function source(chunks: Iterable<Uint8Array>, isTTY = false): Source {
   return {

@@ -1,6 +1,6 @@
 import { UsageError } from "../../base/errors.ts";
 import { withReason } from "../../base/system.ts";
-import { type Line, MAX_LINE, readLines } from "./lines.ts";
+import { type Line, MAX_LINE, readLines } from "../../rows/lines.ts";
 import { type BadItem, badItem, type Item, parseArgument, parseIds, parseJson, parseText } from "./parse.ts";
 
 export { type BadItem, badItem, type Item } from "./parse.ts";

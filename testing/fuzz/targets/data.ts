@@ -2,13 +2,14 @@
 import { join } from "node:path";
 import { UffbError } from "../../../lib/base/errors.ts";
 import { readCsv, readTsv, type TableOptions } from "../../../lib/data/delimited.ts";
-import { expandMultirc, readJsonl } from "../../../lib/data/jsonl.ts";
+import { expandMultirc } from "../../../lib/data/multirc.ts";
 import { readTable } from "../../../lib/data/own/table.ts";
-import { readParquet } from "../../../lib/data/parquet.ts";
-import type { BadRow, Row } from "../../../lib/data/rows.ts";
 import { parsePredictions, predictionLines } from "../../../lib/eval/glue/predictions.ts";
 import { openExpected } from "../../../lib/eval/verify/expected.ts";
 import { openModel } from "../../../lib/model/model.ts";
+import { readJsonl } from "../../../lib/rows/jsonl.ts";
+import { readParquet } from "../../../lib/rows/parquet.ts";
+import type { BadRow, Row } from "../../../lib/rows/rows.ts";
 import { forgeParquet } from "../../parquet.ts";
 import { encode, FIXTURES, files, type Target, withFile } from "./common.ts";
 

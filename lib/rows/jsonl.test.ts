@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { expandMultirc, readJsonl } from "./jsonl.ts";
+import { expandMultirc } from "../data/multirc.ts";
+import { readJsonl } from "./jsonl.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 

@@ -16,6 +16,12 @@ export interface BadRow {
   error: string;
 }
 
+/** The error of a row that is a blank line. */
+export const BLANK = "blank line";
+
+/** Whether a row is there at all: where rows are examples, a blank line is none. */
+export const isThere = (row: object): boolean => !("error" in row && row.error === BLANK);
+
 /** A row from an object, as JSON lines and parquet have them. */
 export function objectRow(line: number, value: Record<string, unknown>): Row {
   return {
@@ -38,31 +44,4 @@ function descend(value: unknown, path: readonly string[]): unknown {
     current = current[key];
   }
   return current;
-}
-
-const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/** Bytes as text, or undefined when they are not UTF-8. */
-export function utf8(bytes: Uint8Array): string | undefined {
-  try {
-    return UTF8.decode(bytes);
-  } catch {
-    return undefined;
-  }
-}
-
-/** The bytes without a byte order mark. */
-export function withoutMark(bytes: Uint8Array): Uint8Array {
-  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
-}
-
-/** The lines of a file without their ends, LF or CRLF; what comes after the last end is a line unless it is empty. */
-export function* lines(bytes: Uint8Array): Generator<{ line: number; bytes: Uint8Array }> {
-  let start = 0;
-  for (let line = 1; start < bytes.length; line++) {
-    const newline = bytes.indexOf(0x0a, start);
-    const end = newline < 0 ? bytes.length : newline;
-    yield { line, bytes: bytes.subarray(start, end > start && bytes[end - 1] === 0x0d ? end - 1 : end) };
-    start = end + 1;
-  }
 }

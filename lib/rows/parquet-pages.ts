@@ -12,7 +12,8 @@ import {
 } from "hyparquet/src/schema.js";
 
 type PageHeader = ReturnType<typeof parquetHeader>;
-type ColumnMeta = NonNullable<FileMetaData["row_groups"][number]["columns"][number]["meta_data"]>;
+type RowGroup = FileMetaData["row_groups"][number];
+type ColumnMeta = NonNullable<RowGroup["columns"][number]["meta_data"]>;
 
 /** Bytes of a file for each row and each cell at the least: those of the data sets read here have 50 bytes a row or more. */
 const ROW_BYTES = 8;
@@ -23,18 +24,38 @@ const MAX_PARTS = 1_000_000;
 /** Snappy's shortest piece stands for 64 bytes in 3. */
 const MAX_RATIO = 32;
 
-/** @throws Error for a file that claims more than its bytes can hold, or is not what its page headers say */
-export function checkPages(bytes: Uint8Array, metadata: FileMetaData): void {
-  checkCounts(bytes.length, metadata);
-  for (const { columns, num_rows: rows } of metadata.row_groups) {
-    for (const { meta_data: meta } of columns) {
-      if (meta === undefined) throw new Error("a column has no metadata");
-      new ColumnWalk(chunkOf(bytes, meta), meta, metadata, Number(rows)).walk();
-    }
+/** A row group's bytes, which begin at byte `start` of the file. */
+export interface GroupBytes {
+  start: number;
+  bytes: Uint8Array;
+}
+
+/** Where a row group's columns lie in a file of `size` bytes. @throws Error when that is outside */
+export function groupRange(size: number, { columns }: RowGroup): { start: number; end: number } {
+  let start = size;
+  let end = 0;
+  for (const { meta_data: meta } of columns) {
+    if (meta === undefined) throw new Error("a column has no metadata");
+    const range = rangeOf(meta);
+    start = Math.min(start, range.start);
+    end = Math.max(end, range.end);
+    if (!(range.start >= 0 && range.start <= range.end && range.end <= size))
+      throw new Error("a column lies outside the file");
+  }
+  return { start, end: Math.max(start, end) };
+}
+
+/** @throws Error for a row group that claims more than its bytes can hold, or is not what its page headers say */
+export function checkPages({ start, bytes }: GroupBytes, group: RowGroup, metadata: FileMetaData): void {
+  for (const { meta_data: meta } of group.columns) {
+    const range = rangeOf(meta!);
+    const chunk = bytes.subarray(range.start - start, range.end - start);
+    new ColumnWalk(chunk, meta!, metadata, Number(group.num_rows)).walk();
   }
 }
 
-function checkCounts(size: number, { num_rows, row_groups, schema }: FileMetaData): void {
+/** @throws Error for a file that claims more rows and columns than its `size` bytes can hold */
+export function checkCounts(size: number, { num_rows, row_groups, schema }: FileMetaData): void {
   let rows = 0n;
   let stored = 0n;
   let cells = 0n;
@@ -55,12 +76,10 @@ function checkCounts(size: number, { num_rows, row_groups, schema }: FileMetaDat
     throw new Error(`it claims ${rows} rows of ${schema.length - 1} columns in ${size} bytes`);
 }
 
-/** A column's pages in one row group. */
-function chunkOf(bytes: Uint8Array, meta: ColumnMeta): Uint8Array {
+/** Where a column's pages of one row group lie in the file. */
+function rangeOf(meta: ColumnMeta): { start: number; end: number } {
   const start = Number(meta.dictionary_page_offset || meta.data_page_offset);
-  const end = start + Number(meta.total_compressed_size);
-  if (!(start >= 0 && start <= end && end <= bytes.length)) throw new Error("a column lies outside the file");
-  return bytes.subarray(start, end);
+  return { start, end: start + Number(meta.total_compressed_size) };
 }
 
 class ColumnWalk {
