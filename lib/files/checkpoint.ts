@@ -1,13 +1,13 @@
 /** A model's files as they come: a folder, a file with config.json beside it, or a packed file that holds everything. */
 
-import { existsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { UffbError } from "../base/errors.ts";
 import { isObject, readObject } from "../base/json.ts";
 import { quoted } from "../base/printable.ts";
 import { decodeUtf8 } from "../base/read.ts";
 import { requireSnapshot } from "../hub/cache.ts";
-import { filesOf, type ModelFiles, readTextFile } from "./folder.ts";
+import { filesOf, isThere, type ModelFiles, readTextFile } from "./folder.ts";
 import { isPacked, type PackedFile, packedFiles } from "./packed.ts";
 import { openPickle } from "./pickle/pickle.ts";
 import { mapFile } from "./safetensors/mapped.ts";
@@ -69,10 +69,9 @@ export function openCheckpoint(path: string): Checkpoint {
   for (const format of FORMATS) {
     const file = join(path, format.file);
     const index = join(path, format.index);
-    if (!existsSync(file) && !existsSync(index)) continue;
-    return plain(path, path, (skip) =>
-      existsSync(file) ? format.open(file, skip) : openShards(index, format, skip),
-    );
+    const isWhole = isThere(file);
+    if (!isWhole && !isThere(index)) continue;
+    return plain(path, path, (skip) => (isWhole ? format.open(file, skip) : openShards(index, format, skip)));
   }
   throw new UffbError(
     `${path}: holds no ${FORMATS.map(({ file }) => file).join(" or ")}; is it a model's folder?`,
@@ -124,7 +123,11 @@ export function openPacked(packed: PackedFile, source: string): Checkpoint {
   return { source, packed, tensors: packed.tensors, skipped: [], file };
 }
 
-/** The tensors of all shards that an index names. Index and shards must agree on what lies where. */
+/**
+ * The tensors of all shards that an index names, whether it names them one by one or not, as `transformers` reads them: an index may be
+ * older than its shards, and a tensor that none holds is missed where it is needed. Of one that several shards hold the index says which
+ * counts.
+ */
 function openShards(index: string, format: Format, onSkip: (key: string) => void): Map<string, StoredTensor> {
   const places = readIndex(index);
   const shards = new Set(places.values());
@@ -135,16 +138,14 @@ function openShards(index: string, format: Format, onSkip: (key: string) => void
     if (!format.shard.test(shard))
       throw new UffbError(`${index}: ${quoted(shard)} is not the name of a file beside it`);
     for (const [name, tensor] of format.open(join(dirname(index), shard), onSkip)) {
+      const other = tensors.get(name);
       const place = places.get(name);
-      if (place !== shard) {
-        const expected = place === undefined ? "nowhere" : `in ${place}`;
-        throw new UffbError(`${index}: tensor ${quoted(name)} is in ${shard}, but should be ${expected}`);
-      }
-      tensors.set(name, tensor);
+      if (other && place === undefined)
+        throw new UffbError(
+          `${index}: tensor ${quoted(name)} is in ${other.file} and ${shard}, and not here`,
+        );
+      if (!other || place === shard) tensors.set(name, tensor);
     }
-  }
-  for (const [name, shard] of places) {
-    if (!tensors.has(name)) throw new UffbError(`${index}: tensor ${quoted(name)} is not in ${shard}`);
   }
   return tensors;
 }

@@ -1,6 +1,7 @@
 /** The text files of a model's folder. */
-import { existsSync } from "node:fs";
+import { lstatSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { UffbError } from "../base/errors.ts";
 import { readRegularText } from "../base/read.ts";
 
 export interface ModelFile {
@@ -23,9 +24,20 @@ const MAX_TEXT = 128 * 2 ** 20;
 export function filesOf(folder: string): ModelFiles {
   return (name) => {
     const path = join(folder, name);
-    if (!existsSync(path)) return undefined;
+    if (!isThere(path)) return undefined;
     return { text: readRegularText(path, { most: MAX_TEXT, inside: placesOf(folder) }), source: path };
   };
+}
+
+/**
+ * Whether there is something of this name. A link whose target is gone is not nothing: the model would be run as if it lacked the file.
+ *
+ * @throws UffbError for such a link
+ */
+export function isThere(path: string): boolean {
+  if (statSync(path, { throwIfNoEntry: false })) return true;
+  if (!lstatSync(path, { throwIfNoEntry: false })) return false;
+  throw new UffbError(`${path}: is a link to a file that is gone; get the file again`);
 }
 
 /** A snapshot in the hub's cache links to the blobs beside it. */

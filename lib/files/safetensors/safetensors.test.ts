@@ -86,7 +86,6 @@ describe("reading", () => {
     ["three offsets", { ...GOOD, a: { ...a, data_offsets: [0, 8, 16] } }, "tensor a has data_offsets"],
     ["text offsets", { ...GOOD, a: { ...a, data_offsets: ["0", "16"] } }, "tensor a has data_offsets"],
     ["an entry that is no object", { ...GOOD, a: 5 }, "tensor a in the header is not an object"],
-    ["an unknown property", { ...GOOD, a: { ...a, strides: [2, 1] } }, "unknown property strides"],
     ["metadata that is no text", { ...GOOD, __metadata__: { n: 1 } }, "__metadata__"],
     ["a list", "[]", "does not start with {"],
     ["a byte order mark", "\ufeff{}", "does not start with {"],
@@ -121,6 +120,14 @@ describe("reading", () => {
     expect(() => parse(`{"__met\\u0061data__":{},${tensors.join()}}`)).toThrow(
       "spells __metadata__ with escapes",
     );
+  });
+
+  test("null is no metadata, and properties beyond the three mean nothing, as to the format's own reader", () => {
+    const { __metadata__: _, a, ...rest } = GOOD;
+    const file = parse({ a: { ...a, strides: [2, 1], note: { x: null } }, __metadata__: null, ...rest });
+    expect(file.metadata).toEqual({});
+    expect([...file.tensors.keys()]).toEqual(["a", ...Object.keys(rest)]);
+    expect([...file.tensors.get("a")!.data]).toEqual([...DATA.subarray(0, 16)]);
   });
 
   test("refuses what is not such a file", () => {
