@@ -143,7 +143,7 @@ export const UFFB_PROBE_OPS_I8 = 3;
 
 /** Activations, UFFB_GELU and so on: a constant for each line of activations.inc. */
 export const ACTIVATIONS = [
-  { value: UFFB_GELU, name: "gelu", torch: "GELU", transformers: "gelu" },
+  { value: UFFB_GELU, name: "gelu", torch: "GELU", transformers: "gelu gelu_python" },
   {
     value: UFFB_GELU_TANH,
     name: "gelu_tanh",

@@ -11,6 +11,7 @@ const WHY = {
   twice: "a copy of another tensor",
   head: "belongs to a head that is not in use",
   buffer: "computed from the config",
+  foreign: "no part of the model",
   unknown: "unknown, left out",
 } as const;
 

@@ -54,6 +54,8 @@ test("reads a classifier", () => {
   });
   expect(labels).toEqual(["bad", "good"]);
   expect(parse({}).labels).toEqual(["LABEL_0", "LABEL_1"]);
+  expect(parse({}, { id2label: { "0": 5, "01": true } }).labels).toEqual(["5", "true"]);
+  expect(parse({}, { id2label: { "0": null, "1": "b" } }).labels).toEqual(["LABEL_0", "b"]);
 });
 
 test("reads variants", () => {
@@ -128,7 +130,7 @@ describe("refuses, naming key and value,", () => {
     ["model_type", "t5"],
     ["problem_type", "regression"],
     ["id2label", { x: "y" }],
-    ["id2label", { "0": 3 }],
+    ["id2label", { "0": ["a"] }],
     ["architectures", "BertModel"],
   ])("top-level %s = %p", (key, value) => {
     expect(() => parse({}, { [key]: value })).toThrow(`x/config.json: ${key} is ${JSON.stringify(value)}`);

@@ -27,6 +27,8 @@ export interface Config {
   names: Readonly<Record<string, string>>;
   switches: ReadonlySet<Switch>;
   mayTie: boolean;
+  /** What the user should know of settings that are not followed. */
+  warnings: readonly string[];
 }
 
 /** @throws UffbError when the checkpoint has no config.json or it is not one we can use */
@@ -63,7 +65,13 @@ export function parseConfig(json: string, source: string): Config {
     task: classifies ? classifierTask(labels, several) : isEncoder(config, family) ? "embedding" : "mlm",
     labels: classifies ? nameLabels(names, labels) : [],
     names,
+    warnings: family.encoder && config.has("auto_map") ? [ownCode(source, family)] : [],
   };
+}
+
+/** As `transformers` does, unless it is told to trust the code in the folder. */
+function ownCode(source: string, { modelType }: Family): string {
+  return `${source}: auto_map names code of the model's own, which is not run; it is taken for a plain ${modelType}`;
 }
 
 /** The architecture's class tells; of a family without classes for its heads, the number of labels. */
@@ -85,7 +93,7 @@ export function classifierTask(labels: number, several: boolean): ModelTask {
   return labels === 1 ? "regression" : "classification";
 }
 
-/** The names of classes 0 to count-1: those of `id2label`, or LABEL_0 and so on. */
+/** The names of classes 0 to count-1: those of `id2label`, or LABEL_0 and so on for those that it gives none (or null). */
 export function nameLabels(names: Readonly<Record<string, string>>, count: number): string[] {
   return Array.from({ length: count }, (_, i) => names[i] ?? `LABEL_${i}`);
 }
@@ -99,12 +107,13 @@ function readNames(config: Section): Record<string, string> {
     throw config.bad("id2label", "it must be an object of names");
   }
   for (const [id, name] of Object.entries(value as object)) {
-    if (!/^(0|[1-9]\d{0,7})$/.test(id) || typeof name !== "string") {
+    if (!/^\d{1,8}$/.test(id) || (typeof name === "object" && name !== null))
       throw config.bad("id2label", "it must map class numbers to names");
-    }
+    if (name === null) continue;
+    const text = String(name);
     // Each is printed for every text.
-    if (name.length > MAX_NAME) throw config.bad("id2label", `a name has more than ${MAX_NAME} characters`);
-    names[id] = name;
+    if (text.length > MAX_NAME) throw config.bad("id2label", `a name has more than ${MAX_NAME} characters`);
+    names[Number(id)] = text;
   }
   return names;
 }

@@ -8,7 +8,7 @@ import { allFinite } from "../files/finite.ts";
 import { unchanged } from "../files/safetensors/mapped.ts";
 import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
 import { type Config, loadConfig } from "./config.ts";
-import { type Binding, bindTensors } from "./roles.ts";
+import { type Binding, bindTensors, type Unused } from "./roles.ts";
 import { readSentenceSettings, type SentenceSettings } from "./sentence.ts";
 import { loadTokenizer } from "./tokenizer.ts";
 
@@ -46,7 +46,7 @@ export async function openModel(path?: string): Promise<Model> {
   const checkpoint =
     path === undefined ? (await import("../files/builtin.ts")).openBuiltin() : openCheckpoint(path);
   const { source } = checkpoint;
-  const { config, native, bindings } = bindTensors(loadConfig(checkpoint), checkpoint);
+  const { config, native, bindings, unused } = bindTensors(loadConfig(checkpoint), checkpoint);
   try {
     for (const binding of bindings) setTensor(native, binding, source);
     native.ready();
@@ -60,7 +60,11 @@ export async function openModel(path?: string): Promise<Model> {
     config,
     native,
     source,
-    warnings: notFiniteWarnings(source, findNotFinite(checkpoint, bindings)),
+    warnings: [
+      ...config.warnings,
+      ...foreignWarnings(source, unused),
+      ...notFiniteWarnings(source, findNotFinite(checkpoint, bindings)),
+    ],
     ...tokenizerOf(checkpoint),
     sentence: () => readSentenceSettings(checkpoint, config.arch.hidden),
     [Symbol.dispose]: () => native[Symbol.dispose](),
@@ -94,6 +98,13 @@ function setTensor(native: NativeModel, { wanted, name, tensor, dtype, layout }:
     if (!(error instanceof InvalidError)) throw error;
     throw new UffbError(`${source}: tensor ${quoted(name)}: ${error.message}`, { cause: error });
   }
+}
+
+function foreignWarnings(source: string, unused: readonly Unused[]): string[] {
+  const names = unused.filter(({ why }) => why === "foreign").map(({ name }) => quoted(name));
+  if (names.length === 0) return [];
+  const more = names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : "";
+  return [`${source}: left out what is no part of the model: ${names.slice(0, MAX_NAMED).join(", ")}${more}`];
 }
 
 /** Tensors that are named in warnings before the rest is counted. */

@@ -49,9 +49,9 @@ export interface Unused {
   name: string;
   /**
    * tied: a copy of the word embedding. twice: another tensor under a second name. buffer: computed from the config. head: of a head that
-   * is not in use. unknown: left out because that was allowed.
+   * is not in use. foreign: none of the model's, and none that its own code would read. unknown: left out because that was allowed.
    */
-  why: "tied" | "twice" | "buffer" | "head" | "unknown";
+  why: "tied" | "twice" | "buffer" | "head" | "foreign" | "unknown";
 }
 
 export interface BindOptions {
@@ -117,11 +117,12 @@ export function bindTensors(
         pairs.push({ wanted, role, entry });
       } else if (!role.optional) missing.push(...stored.filter((name) => !found.has(name)));
     }
-    const { ignored, heads = [] } = packed ? { ignored: [] } : config.family;
+    const { ignored, prefix = "", heads = [] } = packed ? { ignored: [] } : config.family;
     for (const [plain, { name }] of found) {
       if (used.has(plain)) continue;
       const is = (rules: readonly RegExp[]) => rules.some((rule) => rule.test(plain));
-      unused.push({ name, why: is(ignored) ? "buffer" : is(heads) ? "head" : "unknown" });
+      const other = plain.startsWith(prefix) ? "unknown" : "foreign";
+      unused.push({ name, why: is(ignored) ? "buffer" : is(heads) ? "head" : other });
     }
     const unexpected = unused.filter(({ why }) => why === "unknown").map(({ name }) => name);
     if (missing.length > 0 || (unexpected.length > 0 && !ignoreUnknown)) {

@@ -59,5 +59,6 @@ export const bert: Family = {
     { engine: "head.class.bias", stored: "classifier.bias" },
   ],
   ignored: [/^bert\.embeddings\.(position_ids|token_type_ids)$/],
+  prefix: "bert.",
   heads: [/^bert\.pooler\.dense\./, /^cls\.(predictions|seq_relationship)\./],
 };

@@ -55,5 +55,6 @@ export const distilbert: Family = {
     { engine: "head.class.bias", stored: "classifier.bias" },
   ],
   ignored: [/^distilbert\.embeddings\.position_ids$/],
+  prefix: "distilbert.",
   heads: [/^vocab_(transform|layer_norm|projector)\./],
 };

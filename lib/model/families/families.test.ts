@@ -283,6 +283,45 @@ test("other activations", async () => {
   expect(tensors.map(({ passed }) => passed)).toEqual([true, false, false, false, false]);
 });
 
+describe("reads as the model's own code does", () => {
+  const run = async (change: (tensors: Tensors, config: Json) => undefined) => {
+    using folder = new TemporaryFolder();
+    using model = await openModel(changed(folder, "bert-cls", change));
+    const { tensors } = await verify(model, expectedOf("bert-cls"));
+    expect(tensors.map(({ passed }) => passed)).not.toContain(false);
+    return model;
+  };
+
+  test.each<[key: string, value: unknown]>([
+    ["auto_map", { AutoConfig: "configuration_x.XConfig" }],
+    ["hidden_act", "gelu_python"],
+    ["architectures", ["BertForSequenceClassification", "BertModelX"]],
+    ["id2label", { "0": "a", "1": null, "2": 7 }],
+    ["my_own_key", { x: 1 }],
+  ])("%s = %p", async (key, value) => {
+    const { warnings } = await run((_, config) => {
+      config[key] = value;
+      return undefined;
+    });
+    if (key === "auto_map") expect(warnings[0]).toContain("auto_map names code of the model's own");
+    else expect(warnings).toEqual([]);
+  });
+
+  test("tensors that are no part of the model, which it names", async () => {
+    const { warnings } = await run((tensors) => {
+      tensors.set("loss_fct.weight", f32([3], 1).tensor);
+      return undefined;
+    });
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toEndWith("left out what is no part of the model: loss_fct.weight");
+    const inside = run((tensors) => {
+      tensors.set("bert.adapter.weight", f32([3], 1).tensor);
+      return undefined;
+    });
+    await expect(inside).rejects.toThrow("has the unexpected tensor bert.adapter.weight");
+  });
+});
+
 describe("refuses, naming key and value,", () => {
   test.each<[model: string, key: string, value: unknown, why?: string]>([
     ["bert-mlm", "position_embedding_type", "relative_key_query", 'only "absolute"'],
@@ -290,7 +329,6 @@ describe("refuses, naming key and value,", () => {
     ["bert-mlm", "add_cross_attention", true],
     ["bert-mlm", "is_encoder_decoder", true],
     ["bert-mlm", "pruned_heads", { "0": [1] }],
-    ["bert-mlm", "auto_map", { AutoModel: "modeling.Mine" }, "code of its own"],
     ["bert-mlm", "quantization_config", { bits: 4 }],
     ["bert-mlm", "hidden_act", "silu", "supported: gelu, "],
     ["bert-mlm", "hidden_act", "constructor"],

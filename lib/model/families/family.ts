@@ -15,6 +15,11 @@ export interface Family {
   rename?(name: string): string;
   /** Tensors that carry nothing the engine needs: buffers that follow from the config. */
   ignored: readonly RegExp[];
+  /**
+   * What the names of the encoder's tensors begin with, where the model's own code leaves out what it does not know elsewhere: a trainer's
+   * class weights, another library's head.
+   */
+  prefix?: string;
   /** Tensors of heads, which a checkpoint may hold beside the one in use. */
   heads?: readonly RegExp[];
   /** The architecture with a classification head, and where its config.json tells the number of labels, other than by their names. */

@@ -43,5 +43,6 @@ export const roberta: Family = {
     { engine: "head.class.bias", stored: "classifier.out_proj.bias" },
   ],
   ignored: [/^roberta\.embeddings\.(position_ids|token_type_ids)$/],
+  prefix: "roberta.",
   heads: [/^roberta\.pooler\.dense\./, /^lm_head\./],
 };

@@ -42,9 +42,8 @@ export function readTransformer(config: Section, keys: Keys, own: Own): Settings
   config.only("position_embedding_type", "absolute");
   if (!isEmpty(config.get("pruned_heads")))
     throw config.bad("pruned_heads", "layers of different sizes are not supported");
-  for (const key of ["auto_map", "quantization_config"]) {
-    if (config.has(key)) throw config.bad(key, "such a model has code of its own, which is not supported");
-  }
+  if (config.has("quantization_config"))
+    throw config.bad("quantization_config", "such a model has code of its own, which is not supported");
   const hidden = config.size(keys.hidden, 1, 65_536);
   const heads = config.size(keys.heads, 1, hidden);
   if (hidden % heads !== 0) throw config.bad(keys.heads, `it does not divide ${keys.hidden}, ${hidden}`);
@@ -85,7 +84,8 @@ export function readTransformer(config: Section, keys: Keys, own: Own): Settings
 function checkArchitectures(config: Section, supported: readonly string[]): void {
   const value = config.get("architectures");
   if (value === undefined) return;
-  if (!Array.isArray(value) || !value.every((name) => supported.includes(name)))
+  // The library does not look at others.
+  if (!Array.isArray(value) || !value.some((name) => supported.includes(name)))
     throw config.bad("architectures", `supported: ${supported.join(", ")}`);
 }
 
