@@ -6,6 +6,7 @@ import { type TensorSource, writeSafetensors } from "../files/safetensors/write.
 import type { Config } from "../model/config.ts";
 import { takePart } from "../model/interleave.ts";
 import { storedForms } from "../model/roles.ts";
+import { withTokenizer } from "../model/vocabulary-files.ts";
 import { Scratch } from "./rewrite.ts";
 import { type Weight, weightData } from "./weights.ts";
 
@@ -23,7 +24,7 @@ export function writeFolder(
 ): Promise<number> {
   const { family, arch } = config;
   mkdirSync(path);
-  for (const [name, text] of modelTexts(file)) {
+  for (const [name, text] of modelTexts(withTokenizer(file))) {
     mkdirSync(dirname(join(path, name)), { recursive: true });
     writeFileSync(join(path, name), text);
   }

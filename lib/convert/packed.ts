@@ -1,6 +1,7 @@
 import type { ModelFiles } from "../files/folder.ts";
 import { modelTexts, PACKED_METADATA, packedForm } from "../files/packed.ts";
 import { type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
+import { withTokenizer } from "../model/vocabulary-files.ts";
 import { Scratch } from "./rewrite.ts";
 import { quantised, type Weight, weightData } from "./weights.ts";
 
@@ -22,7 +23,7 @@ export function writePacked(path: string, weights: readonly Weight[], file: Mode
     const integers = quantised(weight, shape, scratch);
     return integers ?? [{ name, dtype, shape, data: () => weightData(weight, layout, scratch) }];
   });
-  for (const [name, text] of modelTexts(file)) {
+  for (const [name, text] of modelTexts(withTokenizer(file))) {
     const data = new TextEncoder().encode(text);
     tensors.push({ name, dtype: "U8", shape: [data.length], data: () => [data] });
   }

@@ -4,6 +4,7 @@ import { UffbError } from "../base/errors.ts";
 import { readObject } from "../base/json.ts";
 import { filesOf, type ModelFiles, readTextFile } from "../files/folder.ts";
 import { Tokenizer } from "../text/tokenizer/tokenizer.ts";
+import { withTokenizer } from "./vocabulary-files.ts";
 
 const TOKENIZER = "tokenizer.json";
 
@@ -11,12 +12,12 @@ const TOKENIZER = "tokenizer.json";
 const BESIDE = ["tokenizer_config.json", "special_tokens_map.json"];
 
 /**
- * The tokenizer among a model's files, if there is one.
+ * The tokenizer among a model's files, if there is one: its tokenizer.json, or one made of its vocabulary's files.
  *
  * @throws UffbError when it is damaged or not supported
  */
 export function loadTokenizer(file: ModelFiles): Tokenizer | undefined {
-  const found = file(TOKENIZER);
+  const found = withTokenizer(file)(TOKENIZER);
   if (found === undefined) return undefined;
   const beside = BESIDE.flatMap((name) => {
     const other = file(name);

@@ -25,6 +25,12 @@ const READERS: Record<string, (config: JsonObject, added: readonly AddedToken[],
       decoder.added_tokens = added.map(({ id, content }) => new LibraryToken({ id, content }));
       return (tokens) => decoder.decode(tokens);
     },
+    Metaspace: (config, _, where) => {
+      const mark = asString(config.replacement ?? "▁", `${where}.replacement`, 2);
+      const keepsFirst = config.prepend_scheme === "never" || config.add_prefix_space === false;
+      return ([first = "", ...rest]) =>
+        first.replaceAll(mark, keepsFirst ? " " : "") + rest.join("").replaceAll(mark, " ");
+    },
     BPEDecoder: (config, _, where) => {
       const suffix = asString(config.suffix ?? "</w>", `${where}.suffix`, 16);
       const decoder = new BPEDecoder({ type: "BPEDecoder", suffix });

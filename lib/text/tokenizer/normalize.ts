@@ -1,6 +1,7 @@
 import { UffbError } from "../../base/errors.ts";
 import { asArray, asFlag, asObject, asString, type JsonObject, pick } from "../../base/json.ts";
 import { readPattern } from "./pattern/pattern.ts";
+import { readCharsMap } from "./precompiled.ts";
 
 /** Gives a text of at most `most` UTF-16 units, or undefined where it would be longer. */
 type Step = (text: string, most: number) => string | undefined;
@@ -44,6 +45,9 @@ const READERS: Record<string, Reader> = {
     const content = asString(config.content, `${where}.content`, MAX_CONTENT);
     return [(text, most) => pattern.replace(text, content, most)];
   },
+  Precompiled: (config, where) => [
+    readCharsMap(config.precompiled_charsmap, `${where}.precompiled_charsmap`),
+  ],
   BertNormalizer: (config, where) => {
     const lower = asFlag(config.lowercase, `${where}.lowercase`, true);
     const steps: Step[] = [];

@@ -1,9 +1,10 @@
 import { ByteLevelPreTokenizer } from "@huggingface/tokenizers";
 import { UffbError } from "../../base/errors.ts";
-import { asArray, asFlag, asObject, fail, type JsonObject, pick, show } from "../../base/json.ts";
+import { asArray, asFlag, asObject, asString, fail, type JsonObject, pick, show } from "../../base/json.ts";
 import { readPattern } from "./pattern/pattern.ts";
 
-type Step = (text: string) => string[];
+/** Cuts a text into words, none of them empty; `atStart` tells whether it begins where the original text begins. */
+type Step = (text: string, atStart: () => boolean) => string[];
 type Reader = (config: JsonObject, where: string, depth: number) => Step[];
 
 const MAX_DEPTH = 8;
@@ -39,6 +40,7 @@ const READERS: Record<string, Reader> = {
     return [matches(`[^\\p{N}]+|\\p{N}${each ? "" : "+"}`)];
   },
   Split: readSplit,
+  Metaspace: readMetaspace,
   ByteLevel: (config, where) => {
     const prefix = asFlag(config.add_prefix_space, `${where}.add_prefix_space`, true);
     const regex = asFlag(config.use_regex, `${where}.use_regex`, true);
@@ -55,14 +57,24 @@ const READERS: Record<string, Reader> = {
   },
 };
 
-/** Reads `pre_tokenizer` (null: none) into a function from normalised text to words, none of them empty. */
+/** Reads `pre_tokenizer` (null: none) into a function from normalised text to words. */
 export function readPreTokenizer(value: unknown, where: string): Step {
   const steps = value === undefined || value === null ? [] : readSteps(value, where, 0);
   if (steps.length > MAX_STEPS)
     throw new UffbError(`${where} has ${steps.length} steps; at most ${MAX_STEPS} are accepted`);
   const [first = (text: string) => [text], ...rest] = steps;
-  return rest.length === 0 ? first : (text) => rest.reduce((words, step) => words.flatMap(step), first(text));
+  if (rest.length === 0) return first;
+  return (text, atStart) => {
+    let words = first(text, atStart);
+    const [start = ""] = words;
+    // Unless a step has left something out before it.
+    const firstAtStart = () => text.startsWith(start) && atStart();
+    for (const step of rest) words = words.flatMap((word, i) => step(word, i === 0 ? firstAtStart : never));
+    return words;
+  };
 }
+
+const never = () => false;
 
 function readSteps(value: unknown, where: string, depth: number): Step[] {
   if (depth > MAX_DEPTH) throw new UffbError(`${where} is nested too deeply`);
@@ -70,7 +82,7 @@ function readSteps(value: unknown, where: string, depth: number): Step[] {
   return pick(READERS, config, where)(config, where, depth);
 }
 
-function matches(pattern: string): Step {
+function matches(pattern: string): (text: string) => string[] {
   const words = new RegExp(pattern, "gu");
   return (text) => text.match(words) ?? [];
 }
@@ -103,6 +115,30 @@ function readSplit(config: JsonObject, where: string): Step[] {
       }
       if (keepRest && end < text.length) words.push(text.slice(end));
       return words;
+    },
+  ];
+}
+
+/** SentencePiece's spaces: each becomes a visible character that belongs to the word behind it, and the text gets one in front. */
+function readMetaspace(config: JsonObject, where: string): Step[] {
+  const mark = asString(config.replacement ?? "▁", `${where}.replacement`, 2);
+  if ([...mark].length !== 1) fail(`${where}.replacement`, `must be one character, not ${show(mark)}`);
+  const scheme = config.prepend_scheme ?? "always";
+  if (scheme !== "always" && scheme !== "first" && scheme !== "never")
+    fail(`${where}.prepend_scheme`, `${show(scheme)} is not supported; "always", "first" and "never" are`);
+  // Files from before there was a scheme.
+  const prefix = asFlag(config.add_prefix_space, `${where}.add_prefix_space`, scheme !== "never");
+  const always = prefix && scheme === "always";
+  const once = prefix && scheme === "first";
+  const escaped = `\\u{${mark.codePointAt(0)!.toString(16)}}`;
+  const split = asFlag(config.split, `${where}.split`, true)
+    ? matches(`${escaped}?[^${escaped}]+|${escaped}`)
+    : (text: string) => [text];
+  return [
+    (text, atStart) => {
+      const marked = text.replaceAll(" ", () => mark);
+      const prefixed = !marked.startsWith(mark) && (always || (once && atStart()));
+      return split(prefixed ? mark + marked : marked);
     },
   ];
 }

@@ -44,7 +44,7 @@ export class Tokenizer {
   readonly #vocabulary: Vocabulary;
   readonly #words: Words;
   readonly #normalize: (text: string) => string;
-  readonly #preTokenize: (text: string) => string[];
+  readonly #preTokenize: (text: string, atStart: () => boolean) => string[];
   readonly #templates: Templates;
   readonly #special: Set<number>;
   /** Tokens sought in the original text: as they are spelt, and with the user's "[MASK]". */
@@ -136,14 +136,21 @@ export class Tokenizer {
   /** The ids of one text, without template. */
   #tokens(text: string, splitter: AddedTokenSplitter): number[] {
     const ids: number[] = [];
+    let done = 0;
     for (const piece of splitter.split(text.toWellFormed())) {
       if (typeof piece === "number") ids.push(piece);
       else {
-        for (const part of this.#normalized.split(this.#normalize(piece))) {
+        const parts = this.#normalized.split(this.#normalize(piece));
+        for (const [i, part] of parts.entries()) {
+          // Not where normalisation takes the first character away.
+          const atStart = () =>
+            done === 0 && i === 0 && this.#normalize(String.fromCodePoint(piece.codePointAt(0)!)) !== "";
           if (typeof part === "number") ids.push(part);
-          else if (part !== "") for (const word of this.#preTokenize(part)) this.#words.encode(word, ids);
+          else if (part !== "")
+            for (const word of this.#preTokenize(part, atStart)) this.#words.encode(word, ids);
         }
       }
+      done++;
     }
     return ids;
   }

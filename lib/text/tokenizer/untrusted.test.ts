@@ -46,8 +46,8 @@ describe("a damaged tokenizer.json is named in one line", () => {
     ["no model", (f) => delete f.model, "t.json: model must be an object"],
     [
       "unknown model",
-      (f) => (f.model.type = "Unigram"),
-      't.json: model.type "Unigram" is not supported; supported are WordPiece, BPE',
+      (f) => (f.model.type = "WordLevel"),
+      't.json: model.type "WordLevel" is not supported; supported are WordPiece, BPE, Unigram',
     ],
     ["inherited name as model", (f) => (f.model.type = "constructor"), '"constructor" is not supported'],
     ["vocab a list", (f) => (f.model.vocab = ["a"]), "t.json: model.vocab must be an object"],
@@ -83,13 +83,13 @@ describe("a damaged tokenizer.json is named in one line", () => {
     ["added tokens no list", (f) => (f.added_tokens = {}), "t.json: added_tokens must be a list"],
     [
       "unknown normalizer",
-      (f) => (f.normalizer = { type: "Precompiled" }),
-      't.json: normalizer.type "Precompiled" is not supported',
+      (f) => (f.normalizer = { type: "Nmt" }),
+      't.json: normalizer.type "Nmt" is not supported',
     ],
     [
       "unknown pre-tokenizer",
-      (f) => (f.pre_tokenizer = { type: "Metaspace" }),
-      't.json: pre_tokenizer.type "Metaspace"',
+      (f) => (f.pre_tokenizer = { type: "CharDelimiterSplit" }),
+      't.json: pre_tokenizer.type "CharDelimiterSplit"',
     ],
     ["unknown post-processor", (f) => (f.post_processor = { type: "X" }), 't.json: post_processor.type "X"'],
     [

@@ -1,7 +1,8 @@
-import { asInteger, asObject, asString, fail, show } from "../../base/json.ts";
+import { asArray, asInteger, asObject, asString, fail, show } from "../../base/json.ts";
 
 /** Ten times the largest vocabulary in use. */
-const MAX_ID = 9_999_999;
+export const MAX_VOCABULARY = 10_000_000;
+const MAX_ID = MAX_VOCABULARY - 1;
 /** Longest spelling of a token, in UTF-16 units; the longest in use has a few hundred. */
 export const MAX_TOKEN = 1024;
 
@@ -23,6 +24,18 @@ export class Vocabulary {
       vocabulary.ids.set(token, vocabulary.#enter(token, entries[token], where));
       if (token.length > vocabulary.longest) vocabulary.longest = token.length;
     }
+    return vocabulary;
+  }
+
+  /** The same of a list of [token, score], whose places are the ids. Of a token that is there twice the last counts, as in Rust `tokenizers`. */
+  static readList(value: unknown, where: string): Vocabulary {
+    const vocabulary = new Vocabulary();
+    asArray(value, where, MAX_VOCABULARY).forEach((entry, id) => {
+      const token = asString(Array.isArray(entry) ? entry[0] : entry, `${where}[${id}]`, MAX_TOKEN);
+      vocabulary.ids.set(token, id);
+      vocabulary.tokens[id] = token;
+      if (token.length > vocabulary.longest) vocabulary.longest = token.length;
+    });
     return vocabulary;
   }
 

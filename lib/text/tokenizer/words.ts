@@ -10,10 +10,20 @@ import {
   pick,
   show,
 } from "../../base/json.ts";
+import { readUnigram } from "./unigram.ts";
 import { MAX_TOKEN, Vocabulary } from "./vocabulary.ts";
 
-/** From one word to the ids of its pieces. */
-type Model = (word: string) => number[];
+interface Model {
+  /** From one word to the ids of its pieces. */
+  encode(word: string): number[];
+  /** The unknown token's spelling, if the model has one. */
+  unknown: string | undefined;
+}
+
+interface Reader {
+  vocabulary(value: unknown, where: string): Vocabulary;
+  model(config: JsonObject, vocabulary: Vocabulary, where: string): Model;
+}
 
 /** Longest word that WordPiece may be asked to cut up; BERT's is 100. */
 const MAX_WORD = 256;
@@ -25,16 +35,15 @@ const MAX_MERGES = 2_000_000;
 const CACHE_WORDS = 2048;
 const CACHE_LENGTH = 32;
 
-const READERS: Record<string, (config: JsonObject, vocabulary: Vocabulary, where: string) => Model> = {
-  WordPiece: readWordPiece,
-  BPE: readBpe,
+const READERS: Record<string, Reader> = {
+  WordPiece: { vocabulary: Vocabulary.read, model: readWordPiece },
+  BPE: { vocabulary: Vocabulary.read, model: readBpe },
+  Unigram: { vocabulary: Vocabulary.readList, model: readUnigram },
 };
 
 /** The model of a tokenizer.json, with its vocabulary. */
 export class Words {
   readonly vocabulary: Vocabulary;
-  /** The unknown token's spelling, if the model has one. */
-  readonly unknown: string | undefined;
   readonly #model: Model;
   /** A cache in two generations: when the first is full it replaces the second, so that words not used lately are forgotten. */
   #young = new Map<string, number | number[]>();
@@ -43,11 +52,19 @@ export class Words {
   constructor(value: unknown, where: string) {
     const config = { ...asObject(value, where) };
     // Files from before the type was stored.
-    config.type ??= config.merges === undefined ? "WordPiece" : "BPE";
+    config.type ??= Array.isArray(config.vocab)
+      ? "Unigram"
+      : config.merges === undefined
+        ? "WordPiece"
+        : "BPE";
     const read = pick(READERS, config, where);
-    this.vocabulary = Vocabulary.read(config.vocab, `${where}.vocab`);
-    this.unknown = optionalString(config.unk_token, `${where}.unk_token`);
-    this.#model = read(config, this.vocabulary, where);
+    this.vocabulary = read.vocabulary(config.vocab, `${where}.vocab`);
+    this.#model = read.model(config, this.vocabulary, where);
+  }
+
+  /** The unknown token's spelling, if the model has one. */
+  get unknown(): string | undefined {
+    return this.#model.unknown;
   }
 
   /** Appends the ids of a word's pieces to `out`. */
@@ -60,7 +77,7 @@ export class Words {
   #find(word: string): number | number[] {
     let ids = this.#old.get(word);
     if (ids === undefined) {
-      const pieces = this.#model(word);
+      const pieces = this.#model.encode(word);
       ids = pieces.length === 1 ? pieces[0]! : pieces;
     }
     if (word.length > CACHE_LENGTH) return ids;
@@ -98,7 +115,7 @@ function readWordPiece(config: JsonObject, vocabulary: Vocabulary, where: string
   const starts = longestPiece(ids, vocabulary.longest);
   const rests = longestPiece(continuations, vocabulary.longest);
 
-  return (word) => {
+  const encode = (word: string) => {
     // Two UTF-16 units a character at most.
     if (word.length > 2 * maxChars || (word.length > maxChars && [...word].length > maxChars))
       return [unknown];
@@ -111,6 +128,7 @@ function readWordPiece(config: JsonObject, vocabulary: Vocabulary, where: string
     }
     return pieces;
   };
+  return { encode, unknown: spelling };
 }
 
 interface Piece {
@@ -200,7 +218,7 @@ function readBpe(config: JsonObject, vocabulary: Vocabulary, where: string): Mod
     ignore_merges: asFlag(config.ignore_merges, `${where}.ignore_merges`, false),
     fuse_unk: unknown !== undefined && asFlag(config.fuse_unk, `${where}.fuse_unk`, false),
   } as unknown as ConstructorParameters<typeof BPE>[0]);
-  return (word) => {
+  const encode = (word: string) => {
     const pieces: number[] = [];
     for (const token of bpe([word])) {
       const id = vocabulary.ids.get(token) ?? unknownId;
@@ -208,6 +226,7 @@ function readBpe(config: JsonObject, vocabulary: Vocabulary, where: string): Mod
     }
     return pieces;
   };
+  return { encode, unknown };
 }
 
 function optionalString(value: unknown, where: string): string | undefined {
