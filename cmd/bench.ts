@@ -14,7 +14,7 @@ import { toSvg } from "../lib/bench/report/chart.ts";
 import { append, compareRuns, openDatabase } from "../lib/bench/report/database.ts";
 import { exportTo, replacing } from "../lib/bench/report/export.ts";
 import { FORMATS } from "../lib/bench/report/formats.ts";
-import { toTable } from "../lib/bench/report/table.ts";
+import { LAYER_SPARE, MODEL_SPARE, toTable } from "../lib/bench/report/table.ts";
 import { seconds as showSeconds } from "../lib/bench/report/units.ts";
 import { run } from "../lib/bench/run.ts";
 import { version } from "../package.json";
@@ -22,7 +22,7 @@ import { toDevicePlan } from "./bench/device.ts";
 import { ARGS, toPlan } from "./bench/plan.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
-import { print, statusLine, textColumns } from "./cli/terminal.ts";
+import { outputColumns, print, statusLine, textColumns } from "./cli/terminal.ts";
 
 /** Set when the binary is compiled from a checkout; see build.ts. */
 declare const UFFB_COMMIT: string | undefined;
@@ -47,6 +47,11 @@ export default command({
     "uffb bench --device cuda --dtype bf16 --batch 1,16,128,1024,16384",
     "uffb bench --quick --db results.db && uffb bench report results.db",
   ],
+  sections: {
+    "NARROW TERMINALS": [
+      `Columns that do not fit are left out: of layers ${LAYER_SPARE.join(", ")}; of models ${MODEL_SPARE.join(", ")}; the first first.`,
+    ],
+  },
   exitCodes: { 1: "failure, or report found something slower" },
 
   async run({ args, positionals: [word, database] }) {
@@ -75,7 +80,7 @@ export default command({
     }
     line.clear();
     const format = args.format ?? "table";
-    print(format === "table" ? toTable(records) : FORMATS[format](records));
+    print(format === "table" ? toTable(records, outputColumns()) : FORMATS[format](records));
     warnAfter(records, plan);
     return 0;
   },

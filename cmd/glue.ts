@@ -9,7 +9,7 @@ import { glue, glueLadders, type TaskOptions } from "../lib/eval/glue/glue.ts";
 import { parsePredictions } from "../lib/eval/glue/predictions.ts";
 import { comparisonText } from "../lib/eval/glue/report/compare.ts";
 import { ladderJson, ladderText } from "../lib/eval/glue/report/ladder.ts";
-import { toJson, toText } from "../lib/eval/glue/report/tasks.ts";
+import { SPARE_METRICS, toJson, toText } from "../lib/eval/glue/report/tasks.ts";
 import { Progress } from "../lib/hub/progress.ts";
 import type { Model } from "../lib/model/model.ts";
 import { openDevice } from "../lib/run/device.ts";
@@ -24,7 +24,7 @@ import { messages } from "./cli/messages.ts";
 import { recipeArgs, toRecipe } from "./cli/recipe.ts";
 import { showRun } from "./cli/run.ts";
 import { GracefulStop } from "./cli/stop.ts";
-import { print, progressColumns, statusLine, toStderr } from "./cli/terminal.ts";
+import { outputColumns, print, progressColumns, statusLine, toStderr } from "./cli/terminal.ts";
 import { typed } from "./cli/typed.ts";
 
 const args = {
@@ -147,6 +147,11 @@ export default command({
     "uffb glue stsb --model all-MiniLM-L6-v2 --cosine",
     "uffb glue all --model 'checkpoints/{task}' --submission upload",
   ],
+  sections: {
+    "NARROW TERMINALS": [
+      `Columns that do not fit are left out: ${SPARE_METRICS.join(", ")}; the first first.`,
+    ],
+  },
 
   async run({ args, positionals }) {
     if (positionals[0] === "compare") {
@@ -181,7 +186,7 @@ export default command({
         );
         const reports = await glueLadders(tasks, options);
         clear();
-        print(json ? ladderJson(reports) : ladderText(reports));
+        print(json ? ladderJson(reports) : ladderText(reports, outputColumns()));
       } else {
         const device = openDevice(args.device, args.deviceDtype);
         const runs: SeedRun[] = [];
@@ -193,8 +198,8 @@ export default command({
         }
         clear();
         const { reports } = runs[0]!;
-        if (seeds > 1) print(json ? seedsJson(runs) : seedsText(runs));
-        else print(json ? toJson(reports) : toText(reports));
+        if (seeds > 1) print(json ? seedsJson(runs) : seedsText(runs, outputColumns()));
+        else print(json ? toJson(reports) : toText(reports, outputColumns()));
       }
     } finally {
       clear();
@@ -320,5 +325,9 @@ async function compareFiles(files: readonly string[], json: boolean): Promise<vo
     throw new UsageError("compare takes two files of predictions");
   const read = async (path: string) => parsePredictions(await readNamed(path, MAX_PREDICTIONS), path);
   const comparison = compare(await read(a), await read(b), [a, b]);
-  print(json ? `${JSON.stringify({ a, b, ...comparison }, null, 2)}\n` : comparisonText(comparison, [a, b]));
+  print(
+    json
+      ? `${JSON.stringify({ a, b, ...comparison }, null, 2)}\n`
+      : comparisonText(comparison, [a, b], outputColumns()),
+  );
 }

@@ -69,3 +69,17 @@ describe("wrong usage and failures", () => {
     expect(readdirSync(folder.path)).toEqual([]);
   });
 });
+
+test.each([80, 140])("nothing is wider than a terminal of %d columns", (columns) => {
+  using folder = new TemporaryFolder();
+  const { COLUMNS: _, ...env } = process.env;
+  const wide = Bun.spawnSync(
+    [process.execPath, MAIN, "inspect", "--tensors", "--text", "The film was good."],
+    {
+      cwd: folder.path,
+      env: { ...env, COLUMNS: String(columns) },
+    },
+  ).stdout.toString();
+  expect(wide).toContain("token \\ layer");
+  expect(wide.split("\n").filter((line) => Bun.stringWidth(line) > columns)).toEqual([]);
+});

@@ -1,7 +1,13 @@
 import { UsageError } from "../lib/base/errors.ts";
 import { writeWhole } from "../lib/base/write.ts";
 import { measurePaths, type PathUsage } from "../lib/eval/inspect/paths.ts";
-import { inspectJson, pathsText, summaryText, tensorsText } from "../lib/eval/inspect/report.ts";
+import {
+  inspectJson,
+  pathsText,
+  SPARE_TENSORS,
+  summaryText,
+  tensorsText,
+} from "../lib/eval/inspect/report.ts";
 import { summarize } from "../lib/eval/inspect/summary.ts";
 import { pathsSvg } from "../lib/eval/inspect/svg.ts";
 import { openModel } from "../lib/model/model.ts";
@@ -11,7 +17,7 @@ import { command } from "./cli/command.ts";
 import { reportBadItem } from "./cli/input.ts";
 import { interruptSignal } from "./cli/interrupt.ts";
 import { messages } from "./cli/messages.ts";
-import { print } from "./cli/terminal.ts";
+import { outputColumns, print } from "./cli/terminal.ts";
 
 export default command({
   meta: {
@@ -52,6 +58,11 @@ export default command({
     "uffb inspect models/UltraFastBERT-1x11-long --tensors",
     "uffb inspect --text - --svg trees.svg < sentences.txt",
   ],
+  sections: {
+    "NARROW TERMINALS": [
+      `Columns of --tensors that do not fit are left out: ${SPARE_TENSORS.join(", ")}; the first first.`,
+    ],
+  },
   exitCodes: { 1: "failure, or a text could not be used" },
 
   async run({ args, positionals: [path] }) {
@@ -85,9 +96,10 @@ export default command({
     }
     if (args.json) print(inspectJson(summary, paths, args.tensors));
     else {
-      print(summaryText(summary));
-      if (args.tensors) print(`\n${tensorsText(summary)}`);
-      if (paths) print(`\n${pathsText(paths)}`);
+      const columns = outputColumns();
+      print(summaryText(summary, columns));
+      if (args.tensors) print(`\n${tensorsText(summary, columns)}`);
+      if (paths) print(`\n${pathsText(paths, columns)}`);
     }
     return bad > 0 ? 1 : 0;
   },

@@ -2,6 +2,7 @@
 
 /** The lines of a paragraph, each at most `columns` wide unless a single word is wider. */
 export function wrap(text: string, columns: number): string[] {
+  if (columns === Number.POSITIVE_INFINITY) return [text];
   return Bun.wrapAnsi(text, Math.max(1, columns), { hard: false }).split("\n");
 }
 
@@ -14,7 +15,7 @@ const INDENT = 2;
 export type Term = readonly [term: string, meaning: string];
 
 export interface TermLayout {
-  /** Width of the whole. */
+  /** Width of the whole; Infinity where lines may be of any length. */
   columns: number;
   /** Spaces before each term; default: 2. */
   indent?: number;

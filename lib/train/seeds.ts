@@ -57,7 +57,7 @@ function scores(all: readonly Spread[]): Map<string, number> {
   return new Map(all.toReversed().map(({ task, median }) => [task, median]));
 }
 
-export function seedsText(runs: readonly SeedRun[]): string {
+export function seedsText(runs: readonly SeedRun[], columns?: number): string {
   const all = spreads(runs);
   const rows = all.map(({ title, metric, values, median, deviation, min, max }, i) => [
     all[i - 1]?.title === title ? "" : title,
@@ -67,8 +67,11 @@ export function seedsText(runs: readonly SeedRun[]): string {
   ]);
   const name = `${modelName(runs.flatMap(({ reports }) => reports))}, median`;
   const parts = [
-    table(["task", "metric", "median", "deviation", "least", "most", "seeds"], rows),
-    paperTable(name, scores(all)),
+    table(["task", "metric", "median", "deviation", "least", "most", "seeds"], rows, {
+      columns,
+      spare: ["deviation", "seeds"],
+    }),
+    paperTable(name, scores(all), columns),
   ];
   return parts.filter((part) => part !== "").join("\n");
 }

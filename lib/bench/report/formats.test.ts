@@ -130,3 +130,19 @@ test("what is no database of records is refused, and left as it is", () => {
   expect(() => openDatabase(other)).toThrow("lacks kind, case_shape");
   expect(() => compareRuns(join(folder, "absent.db"))).toThrow("does not exist");
 });
+
+test.each([80, 140])("tables fit a terminal of %d columns", (columns) => {
+  const layers = [
+    record({ contender: "fff level 1", level: 1, blas: "openblas", isa: null, speedup_same_level: 78.1 }),
+    record({ contender: "fff level 3", tokens: 5739, blas: "openblas", isa: null }),
+    record({ contender: "dense level 3", shape: "dense 4095", trees: 0, batch: 1, cache: "rotated" }),
+  ];
+  const model = { kind: "model", layers: 16, batch: 8, length: 128, padded: true, threads: 16 } as const;
+  const dense = { ...model, shape: "dense 3072", contender: "dense 3072 int8", isa: "avx512vnni" };
+  const models = [record(dense), record({ ...dense, padded: false })];
+  for (const records of [layers, models, [...layers, ...models]]) {
+    const lines = toTable(records, columns).split("\n");
+    expect(lines.filter((line) => Bun.stringWidth(line) > columns)).toEqual([]);
+    expect(lines[0]).toMatch(/vs dense/);
+  }
+});

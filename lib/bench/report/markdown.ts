@@ -21,7 +21,7 @@ export function toMarkdown(records: readonly BenchRecord[]): string {
   return cases.length > 1 ? [...matrices(records), ...cases].join("\n") : shown.join("\n");
 }
 
-function write({ head, rows }: Table, texts = TEXTS): string {
+function write({ head, rows }: Pick<Table, "head" | "rows">, texts = TEXTS): string {
   const line = (cells: readonly string[]) =>
     `| ${cells.map((text) => text.replaceAll("|", "\\|")).join(" | ")} |`;
   const rule = `|${head.map((_, i) => (i < texts ? "---" : "---:")).join("|")}|`;
@@ -54,7 +54,7 @@ function matrices(records: readonly BenchRecord[]): string[] {
       cells.length;
     const isDense = ({ cells }: { cells: BenchRecord[] }) => Number(cells[0]!.trees === 0);
     rows.sort((a, b) => isDense(a) - isDense(b) || rank(a) - rank(b));
-    const table: Table = {
+    const table = {
       head: ["contender", ...columns.keys()],
       rows: rows.map(({ name, cells }) => [
         name,

@@ -1,12 +1,14 @@
 /** Records as a table for people. */
 import { percent } from "../../base/numbers.ts";
-import { align } from "../../base/table.ts";
+import { fitTable } from "../../base/table.ts";
 import type { BenchRecord } from "../measure/record.ts";
 import { seconds, significant } from "./units.ts";
 
 export interface Table {
   head: readonly string[];
   rows: string[][];
+  /** Columns that a narrow terminal leaves out, the first first. */
+  spare: readonly string[];
 }
 
 const LAYER_HEAD = [
@@ -14,14 +16,16 @@ const LAYER_HEAD = [
   "contender",
   "batch",
   "time/token",
-  "same level",
-  "fastest dense",
+  "vs level",
+  "vs dense",
   "of limit",
   "GFLOP/s",
   "GB/s",
   "of bound",
   "error",
 ] as const;
+/** Columns that a narrow terminal leaves out, the first first. */
+export const LAYER_SPARE = ["error", "GB/s", "of bound", "GFLOP/s", "of limit", "vs level"];
 const MODEL_HEAD = [
   "model",
   "contender",
@@ -34,6 +38,7 @@ const MODEL_HEAD = [
   "of limit",
   "of bound",
 ];
+export const MODEL_SPARE = ["of bound", "p99", "of limit", "p90"];
 const OVERVIEW_HEAD = [
   "shape",
   "neurons",
@@ -44,6 +49,7 @@ const OVERVIEW_HEAD = [
   "tokens/s",
   "vs dense model",
 ];
+const OVERVIEW_SPARE = ["tokens/s", "a token", "neurons"];
 
 export const times = (value: number | null) => (value === null ? "" : `${significant(value)}x`);
 const share = (value: number | null) => (value === null ? "" : percent(value, 0));
@@ -55,8 +61,8 @@ export function tables(records: readonly BenchRecord[]): Table[] {
   const models = records.filter(({ kind }) => kind === "model");
   if (layers.length > 0 && models.length > 0) return [overview(layers, models)];
   return [
-    ...(layers.length > 0 ? [{ head: LAYER_HEAD, rows: layers.map(layerRow) }] : []),
-    ...(models.length > 0 ? [{ head: MODEL_HEAD, rows: models.map(modelRow) }] : []),
+    ...(layers.length > 0 ? [{ head: LAYER_HEAD, rows: layers.map(layerRow), spare: LAYER_SPARE }] : []),
+    ...(models.length > 0 ? [{ head: MODEL_HEAD, rows: models.map(modelRow), spare: MODEL_SPARE }] : []),
   ];
 }
 
@@ -145,14 +151,18 @@ function overview(layers: readonly BenchRecord[], models: readonly BenchRecord[]
       times(model?.speedup_fastest_dense ?? null),
     ];
   });
-  return { head: OVERVIEW_HEAD, rows };
+  return { head: OVERVIEW_HEAD, rows, spare: OVERVIEW_SPARE };
 }
 
 /** Text columns of a table; the others are numbers. */
 export const TEXTS = 3;
 
-export function toTable(records: readonly BenchRecord[]): string {
+/** Within the columns of a terminal, if there is one. */
+export function toTable(records: readonly BenchRecord[], columns?: number): string {
   return tables(records)
-    .map(({ head, rows }) => `${align([head, ...rows], (column) => column >= TEXTS).join("\n")}\n`)
+    .map(({ head, rows, spare }) => {
+      const fit = { columns, spare, cut: "contender", right: (column: number) => column >= TEXTS };
+      return `${fitTable(head, rows, fit).join("\n")}\n`;
+    })
     .join("\n");
 }

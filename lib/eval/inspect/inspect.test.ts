@@ -94,6 +94,10 @@ describe.each(["fff-1x5", "fff-3x2", "cls-2"])("%s", (name) => {
     const { layers, trees, depth } = model.config.arch;
     expect(usage).toMatchObject({ texts: batch, cut: 0, depth });
     expect(usage.layers.length).toBe(layers);
+    const walks = usage.walks.map(({ line, id }) => [line, id]);
+    expect(walks).toEqual(
+      lengths.flatMap((n, s) => Array.from({ length: n }, (_, t) => [s + 1, ids[s * width + t]!])),
+    );
     for (const { layer, visits } of usage.layers) {
       const paths = numbers(expected.get(`path.${layer}`)!.data);
       const want = visits.map((tree) => new Float64Array(tree.length));
@@ -103,6 +107,12 @@ describe.each(["fff-1x5", "fff-3x2", "cls-2"])("%s", (name) => {
         if (token % width < lengths[Math.floor(token / width)]!) want[tree]![node]!++;
       });
       expect(visits).toEqual(want);
+      const leaf = (token: number, tree: number) =>
+        paths[(token * trees + tree) * (depth + 1) + depth]! - (2 ** depth - 1);
+      const tokens = lengths.flatMap((n, s) => Array.from({ length: n }, (_, t) => s * width + t));
+      expect(usage.walks.map(({ leaves }) => leaves[layer]!)).toEqual(
+        tokens.map((token) => Array.from({ length: trees }, (_, tree) => leaf(token, tree))),
+      );
     }
   });
 });
@@ -219,7 +229,14 @@ describe("summary", () => {
 describe("reports", () => {
   const counter = new Counter(1, 2);
   counter.add(PATHS, OFFSETS);
-  const usage = { texts: 2, tokens: 4, cut: 0, depth: 2, layers: [counter.usage(0)] };
+  const walks = ["a", "b", "c", "<d>"].map((token, id) => ({
+    line: id < 3 ? 1 : 2,
+    id,
+    token,
+    leaves: [[[0, 0, 1, 3][id]!]],
+  }));
+  const base = { texts: 2, tokens: 4, cut: 0, depth: 2, firstText: "a b c" };
+  const usage = { ...base, layers: [counter.usage(0)], walks };
 
   test("a bar a leaf, none where no token came", () => {
     expect(leafBars(usage.layers[0]!, 2)).toBe("█▆ ▆");
@@ -230,8 +247,27 @@ describe("reports", () => {
 
   test("a line for each layer", () => {
     expect(pathsText(usage)).toMatch(
-      /^How 4 tokens of 2 texts .*\n.*\n {4}0 {2}█▆ ▆ +1\.50 +1 of 4 +2\.50, 2\.00 of 3\n/,
+      /^How 4 tokens of 2 texts .*\n.*\n {4}0 {2}█▆ ▆ +1\.50 +1 of 4 +2\.50 +2\.00\n/,
     );
+  });
+
+  test("a line for each token with its leaves, in as many tables as the terminal asks for", () => {
+    const text = pathsText(usage);
+    expect(text).toContain(
+      "token \\ layer  0\na              0\nb              0\nc              1\n<d>            3\n",
+    );
+    const layers = Array.from({ length: 12 }, (_, layer) => counter.usage(layer));
+    const many = {
+      ...usage,
+      layers,
+      walks: walks.map((walk) => ({ ...walk, leaves: layers.map(() => [2, 13]) })),
+    };
+    const narrow = pathsText(many, 60);
+    expect(narrow.split("\n").filter((line) => line.startsWith("token"))).toEqual([
+      "token \\ layer     0     1     2     3     4     5     6",
+      "token \\ layer     7     8     9    10    11",
+    ]);
+    expect(Math.max(...narrow.split("\n").map((line) => Bun.stringWidth(line)))).toBeLessThanOrEqual(60);
   });
 
   test("JSON has no NaN, and tensors only when asked", async () => {
@@ -245,6 +281,7 @@ describe("reports", () => {
       dead_leaves: 1,
       leaf_visits: [[2, 1, 0, 1]],
     });
+    expect(json.paths.walks[3]).toEqual({ line: 2, id: 3, token: "<d>", leaves: [[3]] });
     expect(JSON.parse(inspectJson(summary, undefined, true)).tensors.length).toBe(summary.tensors.length);
     expect(tensorsText(summary).trimEnd().split("\n").length).toBe(summary.tensors.length + 1);
   });

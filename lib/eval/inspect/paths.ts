@@ -26,7 +26,25 @@ export interface PathUsage {
   cut: number;
   depth: number;
   layers: LayerUsage[];
+  /** The first usable text; "" of token ids. */
+  firstText: string;
+  /** The leaves of the first tokens, MAX_WALKS at most. */
+  walks: Walk[];
 }
+
+/** Where a token falls. */
+export interface Walk {
+  /** The number of its text: the line of stdin, or the argument. */
+  line: number;
+  id: number;
+  /** As the tokenizer spells it; without one, its id. */
+  token: string;
+  /** The leaf that it reaches, from 0 at the left, in [layers][trees]. */
+  leaves: number[][];
+}
+
+/** Tokens whose own leaves are kept: those of a few sentences, so that memory does not grow with the stream. */
+const MAX_WALKS = 512;
 
 /** A layer's trees together; a mean over the trees where there are several. */
 export interface LayerUsage {
@@ -68,7 +86,9 @@ export async function measurePaths(
   const perToken = 4 * layers * width;
   const budget = Math.max(1, Math.min(BATCH_TOKENS, Math.floor(TAP_BYTES / perToken)));
   const counters = Array.from({ length: layers }, () => new Counter(trees, depth));
-  const usage = { texts: 0, tokens: 0, cut: 0 };
+  const usage = { texts: 0, tokens: 0, cut: 0, firstText: "" };
+  const walks: Walk[] = [];
+  const tokenizer = model.optionalTokenizer();
   using context = new NativeContext(model.native, { threads });
   using cancellation = new Cancellation(context, signal);
   const prepared = prepare(model, items, { fill: false, truncate: true, maskId: undefined });
@@ -97,13 +117,24 @@ export async function measurePaths(
           BigInt64Array.of(0n, BigInt(end - start)),
         );
       });
+      for (const [t, id] of ids.subarray(0, MAX_WALKS - walks.length).entries()) {
+        const leaves = paths.map((nodes) => leavesOf(nodes, (start + t) * width, trees, depth));
+        walks.push({ line: item.line, id, token: tokenizer?.token(id) ?? String(id), leaves });
+      }
+      if (usage.texts === 0) usage.firstText = item.text;
       usage.texts++;
       usage.tokens += ids.length;
       if (dropped > 0) usage.cut++;
     });
   }
   if (usage.tokens === 0) throw new UffbError("no text could be used");
-  return { ...usage, depth, layers: counters.map((counter, layer) => counter.usage(layer)) };
+  return { ...usage, depth, layers: counters.map((counter, layer) => counter.usage(layer)), walks };
+}
+
+/** The leaf of each tree that a token reaches, of its paths, which begin at `at`. */
+function leavesOf(nodes: Int32Array, at: number, trees: number, depth: number): number[] {
+  const first = 2 ** depth - 1;
+  return Array.from({ length: trees }, (_, tree) => nodes[at + tree * (depth + 1) + depth]! - first);
 }
 
 /** How the tokens of one layer spread over its leaves. @param visits [trees][2^(depth+1) - 1], as in LayerUsage */

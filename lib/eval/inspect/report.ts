@@ -2,10 +2,11 @@
 
 import type { Pooling } from "../../../ffi/context.ts";
 import { count, formatBytes, largest, percent, plural } from "../../base/numbers.ts";
-import { quoted } from "../../base/printable.ts";
-import { align } from "../../base/table.ts";
+import { printable, quoted } from "../../base/printable.ts";
+import { fitTable } from "../../base/table.ts";
+import { termLines, wrap } from "../../base/wrap.ts";
 import type { SentenceSettings } from "../../model/sentence.ts";
-import type { LayerUsage, PathUsage } from "./paths.ts";
+import type { LayerUsage, PathUsage, Walk } from "./paths.ts";
 import type { Feedforward, Summary } from "./summary.ts";
 
 const TASKS: Readonly<Record<string, string>> = {
@@ -32,7 +33,8 @@ function sentenceText({ pooling, normalise, maxLength, prompt }: SentenceSetting
   return `${POOLED[pooling]} final state, at most ${most} tokens of a text${scaled}${after}`;
 }
 
-export function summaryText(summary: Summary): string {
+/** A line or more for each fact, within the columns of a terminal, if there is one. */
+export function summaryText(summary: Summary, columns = Number.POSITIVE_INFINITY): string {
   const { layers, hidden, heads, vocab, maxLength, sentence, tied, labels, parameters, tokenizer } = summary;
   const dtypes = [...new Set(summary.tensors.map(({ dtype }) => dtype))].join(", ");
   const kind = `${summary.family}, ${TASKS[summary.task] ?? summary.task}`;
@@ -57,7 +59,7 @@ export function summaryText(summary: Summary): string {
       tokenizer ? `${count(tokenizer.vocabSize)} entries; ${specialsText(tokenizer.specials)}` : "none",
     ],
   ];
-  return ended(align(rows));
+  return ended(termLines(rows, { columns, indent: 0 }));
 }
 
 function feedforwardText({ kind, neurons, used, trees, depth, leaves }: Feedforward): string {
@@ -83,7 +85,10 @@ function specialsText(specials: object): string {
   );
 }
 
-export function tensorsText({ tensors }: Summary): string {
+/** Columns that a narrow terminal leaves out, the first first. */
+export const SPARE_TENSORS = ["role", "bytes", "dtype"];
+
+export function tensorsText({ tensors }: Summary, columns?: number): string {
   const rows = tensors.map(({ name, role, dtype, shape, bytes }) => [
     quoted(name),
     role === name ? "" : role,
@@ -91,55 +96,98 @@ export function tensorsText({ tensors }: Summary): string {
     `[${shape.join(", ")}]`,
     count(bytes),
   ]);
-  rows.unshift(["tensor", "role", "dtype", "shape", "bytes"]);
-  return ended(align(rows, (column) => column === 4));
+  const head = ["tensor", "role", "dtype", "shape", "bytes"];
+  return ended(fitTable(head, rows, { columns, spare: SPARE_TENSORS, right: (column) => column === 4 }));
 }
 
-/** Columns of the chart, at most. */
-const COLUMNS = 64;
+/** Most columns of the chart of leaves, and those of a terminal that is too narrow for as many. */
+const CHART = 64;
+const NARROW_CHART = 32;
+/** Columns that the other numbers beside the chart take. */
+const BESIDE_CHART = 48;
 const BARS = " ▁▂▃▄▅▆▇█";
 
 /** One bar a leaf, or a group of neighbouring ones; the square root of its share, so that rare leaves are seen. */
-export function leafBars({ visits }: LayerUsage, depth: number): string {
+export function leafBars({ visits }: LayerUsage, depth: number, most = CHART): string {
   const leaves = visits.flatMap((tree) => [...tree.subarray(2 ** depth - 1)]);
-  const width = Math.min(COLUMNS, leaves.length);
+  const width = Math.min(most, leaves.length);
   const groups = new Array<number>(width).fill(0);
   leaves.forEach((n, i) => {
     groups[Math.floor((i * width) / leaves.length)]! += n;
   });
-  const most = largest(groups);
-  return groups.map((n) => BARS[Math.ceil(8 * Math.sqrt(n / most))]).join("");
+  const highest = largest(groups);
+  return groups.map((n) => BARS[Math.ceil(8 * Math.sqrt(n / highest))]).join("");
 }
 
-export function pathsText({ texts, tokens, depth, layers }: PathUsage): string {
-  const head = [
-    "layer",
-    "leaves",
-    "entropy",
-    "unused leaves",
-    "path shared with the next token, a random one",
-  ];
-  const rows = layers.map((usage) => {
-    const { layer, entropy, deadLeaves, leaves, sharedNext, sharedRandom } = usage;
-    const next = Number.isNaN(sharedNext) ? "-" : sharedNext.toFixed(2);
-    return [
-      String(layer),
-      leafBars(usage, depth),
-      entropy.toFixed(2),
-      `${count(deadLeaves)} of ${count(leaves)}`,
-      `${next}, ${sharedRandom.toFixed(2)} of ${depth + 1}`,
-    ];
-  });
+/** How tokens spread over each layer's leaves, and the leaves of each token where there are not too many. */
+export function pathsText(usage: PathUsage, columns = Number.POSITIVE_INFINITY): string {
+  const { texts, tokens, depth, layers } = usage;
+  const chart = columns < CHART + BESIDE_CHART ? NARROW_CHART : CHART;
+  const rows = layers.map((layer) => [
+    String(layer.layer),
+    leafBars(layer, depth, chart),
+    layer.entropy.toFixed(2),
+    `${count(layer.deadLeaves)} of ${count(layer.leaves)}`,
+    Number.isNaN(layer.sharedNext) ? "–" : layer.sharedNext.toFixed(2),
+    layer.sharedRandom.toFixed(2),
+  ]);
+  const notes =
+    `Leaves from left to right; a bar is the square root of its share of tokens. Entropy: of a token's leaf in bits, ${depth} at most. ` +
+    `Unused: leaves that no token reached. Next, random: how many of the ${depth + 1} nodes of its path a token shares with the next one of its text, and with a random one.`;
   return ended([
-    `How ${plural(tokens, "token")} of ${plural(texts, "text")} fall through the trees:`,
-    ...align([head, ...rows], (column) => [0, 2, 3].includes(column)),
-    `Entropy is that of a token's leaf in bits, ${depth} at most; bars show square roots.`,
+    ...wrap(`How ${plural(tokens, "token")} of ${plural(texts, "text")} fall through the trees:`, columns),
+    ...fitTable(["layer", "leaves", "entropy", "unused", "next", "random"], rows, {
+      columns,
+      right: (column) => column !== 1,
+    }),
+    ...wrap(notes, columns),
+    ...(tokens <= MOST_SHOWN ? walksText(usage, columns) : []),
   ]);
 }
 
+/** Tokens whose leaves are printed one by one. */
+const MOST_SHOWN = 64;
+
+/** The title of the column of tokens, beside those of layers. */
+const TOKEN = "token \\ layer";
+
+/** A row for each token, a column for each layer, in as many tables as the width asks for. */
+function walksText({ walks, layers, depth }: PathUsage, columns: number): string[] {
+  const several = layers[0]!.visits.length > 1;
+  const cell = ({ leaves }: Walk, layer: number) => leaves[layer]!.join("/");
+  const name = ({ token }: Walk) => printable(token);
+  const widest = largest([TOKEN, ...walks.map(name)].map((text) => Bun.stringWidth(text)));
+  const each =
+    2 + largest(layers.flatMap((_, layer) => walks.map((walk) => cell(walk, layer).length)).concat(2));
+  const fit = Math.max(1, Math.floor((Math.min(columns, WIDEST_TABLE) - widest) / each));
+  const tables = Array.from({ length: Math.ceil(layers.length / fit) }, (_, part) => {
+    const some = layers.slice(part * fit, (part + 1) * fit).map(({ layer }) => layer);
+    return [
+      "",
+      ...fitTable(
+        [TOKEN, ...some.map(String)],
+        walks.map((walk) => [name(walk), ...some.map((layer) => cell(walk, layer))]),
+        { right: (column) => column > 0 },
+      ),
+    ];
+  });
+  const trees = several ? ", tree by tree" : "";
+  return [
+    "",
+    ...wrap(
+      `The leaf that each token reaches, of 0 at the left to ${count(2 ** depth - 1)}${trees}:`,
+      columns,
+    ),
+    ...tables.flat().slice(1),
+  ];
+}
+
+/** Wider tables of leaves are split although a line could be longer. */
+const WIDEST_TABLE = 160;
+
 /**
  * One JSON object: the summary (its tensors only if asked for), and under `paths` what `pathsText` shows, with the number of tokens that
- * ended in every leaf: `leaf_visits`, [trees][2^depth] in each layer.
+ * ended in every leaf: `leaf_visits`, [trees][2^depth] in each layer. `walks` has the leaves of the first tokens, one by one.
  */
 export function inspectJson(summary: Summary, paths: PathUsage | undefined, withTensors: boolean): string {
   const { tensors, tokenizer, ...rest } = summary;

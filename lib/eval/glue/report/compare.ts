@@ -7,6 +7,7 @@ import { points, signed, table } from "./table.ts";
 export function comparisonText(
   { examples, metrics, mcnemar }: Comparison,
   [a, b]: readonly [string, string],
+  columns?: number,
 ): string {
   const rows = metrics.map(({ metric, ...m }) => [
     METRICS[metric].title,
@@ -16,7 +17,7 @@ export function comparisonText(
     Number.isNaN(m.interval[0]) ? "–" : `${signed(m.interval[0])} to ${signed(m.interval[1])}`,
     probability(m.p),
   ]);
-  const shown = table(["metric", "A", "B", "B - A", "95% interval", "p"], rows);
+  const shown = table(["metric", "A", "B", "B - A", "95% interval", "p"], rows, { columns });
   const lines = [
     `A: ${a}`,
     `B: ${b}`,

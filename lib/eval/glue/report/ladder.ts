@@ -4,11 +4,17 @@ import type { LadderReport } from "../glue.ts";
 import { engine, points, table } from "./table.ts";
 
 /** What `uffb glue --ladder` prints for people: a table a task. */
-export function ladderText(reports: readonly LadderReport[]): string {
-  return reports.map(ladderTable).join("\n");
+export function ladderText(reports: readonly LadderReport[], columns?: number): string {
+  return reports.map((report) => ladderTable(report, columns)).join("\n");
 }
 
-function ladderTable({ task, ladder: { rungs, examples } }: LadderReport): string {
+/** Columns that a narrow terminal leaves out, the first first. */
+const SPARE = ["ISA", "logit error", "tokens/s", "engine"];
+
+function ladderTable(
+  { task, ladder: { rungs, examples } }: LadderReport,
+  columns: number | undefined,
+): string {
   const slowest = rungs[0]!.run.seconds;
   const rows = rungs.map(({ name, run, score, logitError }) => [
     name,
@@ -22,7 +28,8 @@ function ladderTable({ task, ladder: { rungs, examples } }: LadderReport): strin
   ]);
   const metric = METRICS[task.metrics[0]!].title;
   const title = `${task.title}, ${count(examples)} examples`;
-  return table([title, "engine", "examples/s", "tokens/s", "speed-up", metric, "logit error", "ISA"], rows);
+  const head = [title, "engine", "examples/s", "tokens/s", "speed-up", metric, "logit error", "ISA"];
+  return table(head, rows, { columns, spare: SPARE });
 }
 
 /** What `uffb glue --ladder --json` prints: the same numbers; padding does not count as tokens. */

@@ -48,7 +48,7 @@ describe("report", () => {
       "MRPC · F1 · 87.50 · 77.50 to 97.50 · 3 · 6 · 200 · 2 threads · dynamic · avx2",
       " · accuracy · – · 77.50 to 97.50",
       "",
-      " · MRPC · average",
+      "model · MRPC · average",
       "ckpt · 87.5 · –",
       "UltraFastBERT-1x11-long · 87.5 · 83.0",
       "",
@@ -56,6 +56,27 @@ describe("report", () => {
       " · 3 · equivalent · not_equivalent · 6.002 · text 3\\u001b[2J | b c",
       "",
     ]);
+  });
+
+  test.each([80, 140])("fits a terminal of %d columns", (columns) => {
+    const tasks = ["mnli-m", "mnli-mm", "qqp", "qnli", "sst2", "stsb", "mrpc", "rte", "cola", "multirc"];
+    const reports = tasks.map((name) => {
+      const one = evaluation(name, SIX);
+      const model = "pbelcak/UltraFastBERT-1x11-long";
+      return { evaluation: { ...one, model }, worst: worstExamples(one, 1) };
+    });
+    const lines = toText(reports, columns).split("\n");
+    expect(lines.filter((line) => Bun.stringWidth(line) > columns)).toEqual([]);
+    expect(lines[0]).toMatch(/^task +metric +score +95% interval/);
+    const rungs = [0.5, 1].map((seconds) => ({
+      name: "dynamic length, 2 instances of one thread",
+      run: { ...reports[0]!.evaluation.run, seconds },
+      score: 0.9,
+      logitError: 1e-5,
+    }));
+    const ladder = { rungs, examples: 400, fixedLength: 128, warnings: [] };
+    const text = ladderText([{ task: findTasks(["mrpc"])[0]!, model: "m", ladder }], columns);
+    expect(text.split("\n").filter((line) => Bun.stringWidth(line) > columns)).toEqual([]);
   });
 
   test("names the device that the encoder ran on, and its dtype", () => {

@@ -1,9 +1,9 @@
-import { align, numericColumns } from "../../../base/table.ts";
+import { type Fit, fitTable } from "../../../base/table.ts";
 import type { Run } from "../run.ts";
 
 /** A table with a title over each column; numbers stand at the right. */
-export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  return align([header, ...rows], numericColumns(rows))
+export function table(header: readonly string[], rows: readonly (readonly string[])[], fit?: Fit): string {
+  return fitTable(header, rows, fit)
     .map((line) => `${line}\n`)
     .join("");
 }

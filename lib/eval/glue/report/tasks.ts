@@ -69,17 +69,23 @@ function scoresOf(reports: readonly TaskReport[]): Map<string, number> {
   );
 }
 
-/** Each task's metrics and speed, then its scores in the paper's table, then the worst examples that were asked for. */
-export function toText(reports: readonly TaskReport[]): string {
+/**
+ * Each task's metrics and speed, then its scores in the paper's table, then the worst examples that were asked for; within the columns of
+ * a terminal, if there is one.
+ */
+export function toText(reports: readonly TaskReport[], columns?: number): string {
   const parts = [
-    metricTable(reports),
-    paperTable(modelName(reports), scoresOf(reports)),
-    ...reports.flatMap(({ evaluation, worst }) => worstTable(evaluation, worst)),
+    metricTable(reports, columns),
+    paperTable(modelName(reports), scoresOf(reports), columns),
+    ...reports.flatMap(({ evaluation, worst }) => worstTable(evaluation, worst, columns)),
   ];
   return parts.filter((part) => part !== "").join("\n");
 }
 
-function metricTable(reports: readonly TaskReport[]): string {
+/** Columns that a narrow terminal leaves out, the first first. */
+export const SPARE_METRICS = ["length", "ISA", "tokens/s", "engine", "examples/s", "95% interval"];
+
+function metricTable(reports: readonly TaskReport[], columns: number | undefined): string {
   const rows = reports.flatMap(({ evaluation }) => {
     const { dataset, run, metrics, predictions } = evaluation;
     const speed = [
@@ -110,18 +116,17 @@ function metricTable(reports: readonly TaskReport[]): string {
       "ISA",
     ],
     rows,
+    { columns, spare: SPARE_METRICS },
   );
 }
 
 /** The row of these scores among the published ones; empty when no task of the table was run. */
-export function paperTable(model: string, scores: ReadonlyMap<string, number>): string {
-  const columns = TASKS.filter(
-    ({ name }) => scores.has(name) && (AVERAGED.includes(name) || name === "cola"),
-  );
-  if (columns.length === 0) return "";
+export function paperTable(model: string, scores: ReadonlyMap<string, number>, columns?: number): string {
+  const tasks = TASKS.filter(({ name }) => scores.has(name) && (AVERAGED.includes(name) || name === "cola"));
+  if (tasks.length === 0) return "";
   const row = (name: string, score: (task: string) => number | undefined, mean: number | undefined) => [
     name,
-    ...[...columns.map((task) => score(task.name)), mean].map((value) =>
+    ...[...tasks.map((task) => score(task.name)), mean].map((value) =>
       value === undefined || Number.isNaN(value) ? "–" : value.toFixed(1),
     ),
   ];
@@ -132,7 +137,8 @@ export function paperTable(model: string, scores: ReadonlyMap<string, number>): 
       row(published.model, (task) => published.scores[task], published.average),
     ),
   ];
-  return table(["", ...columns.map(({ title }) => title), "average"], rows);
+  const head = ["model", ...tasks.map(({ title }) => title), "average"];
+  return table(head, rows, { columns, cut: "model" });
 }
 
 /** What the models of some reports are called together. */
@@ -141,7 +147,11 @@ export function modelName(reports: readonly TaskReport[]): string {
   return models.size === 1 ? [...models][0]! : "this run";
 }
 
-function worstTable({ dataset }: Evaluation, worst: readonly WorstExample[]): string[] {
+function worstTable(
+  { dataset }: Evaluation,
+  worst: readonly WorstExample[],
+  columns: number | undefined,
+): string[] {
   if (worst.length === 0) return [];
   const rows = worst.map(({ index, label, prediction, loss, texts }) => [
     String(index),
@@ -150,5 +160,5 @@ function worstTable({ dataset }: Evaluation, worst: readonly WorstExample[]): st
     loss.toFixed(3),
     texts.map((text) => printable(text.trim())).join(" | "),
   ]);
-  return [table([dataset.task.title, "label", "prediction", "loss", "text"], rows)];
+  return [table([dataset.task.title, "label", "prediction", "loss", "text"], rows, { columns, cut: "text" })];
 }
