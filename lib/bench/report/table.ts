@@ -9,6 +9,8 @@ export interface Table {
   rows: string[][];
   /** Columns that a narrow terminal leaves out, the first first. */
   spare: readonly string[];
+  /** The column that is then cut. */
+  cut: string;
 }
 
 const LAYER_HEAD = [
@@ -39,16 +41,7 @@ const MODEL_HEAD = [
   "of bound",
 ];
 export const MODEL_SPARE = ["of bound", "p99", "of limit", "p90"];
-const OVERVIEW_HEAD = [
-  "shape",
-  "neurons",
-  "a token",
-  "layer",
-  "vs dense layer",
-  "model",
-  "tokens/s",
-  "vs dense model",
-];
+const OVERVIEW_HEAD = ["shape", "neurons", "a token", "layer", "vs dense", "model", "tokens/s", "vs dense"];
 const OVERVIEW_SPARE = ["tokens/s", "a token", "neurons"];
 
 export const times = (value: number | null) => (value === null ? "" : `${significant(value)}x`);
@@ -61,8 +54,12 @@ export function tables(records: readonly BenchRecord[]): Table[] {
   const models = records.filter(({ kind }) => kind === "model");
   if (layers.length > 0 && models.length > 0) return [overview(layers, models)];
   return [
-    ...(layers.length > 0 ? [{ head: LAYER_HEAD, rows: layers.map(layerRow), spare: LAYER_SPARE }] : []),
-    ...(models.length > 0 ? [{ head: MODEL_HEAD, rows: models.map(modelRow), spare: MODEL_SPARE }] : []),
+    ...(layers.length > 0
+      ? [{ head: LAYER_HEAD, rows: layers.map(layerRow), spare: LAYER_SPARE, cut: "contender" }]
+      : []),
+    ...(models.length > 0
+      ? [{ head: MODEL_HEAD, rows: models.map(modelRow), spare: MODEL_SPARE, cut: "contender" }]
+      : []),
   ];
 }
 
@@ -151,7 +148,7 @@ function overview(layers: readonly BenchRecord[], models: readonly BenchRecord[]
       times(model?.speedup_fastest_dense ?? null),
     ];
   });
-  return { head: OVERVIEW_HEAD, rows, spare: OVERVIEW_SPARE };
+  return { head: OVERVIEW_HEAD, rows, spare: OVERVIEW_SPARE, cut: "model" };
 }
 
 /** Text columns of a table; the others are numbers. */
@@ -160,8 +157,8 @@ export const TEXTS = 3;
 /** Within the columns of a terminal, if there is one. */
 export function toTable(records: readonly BenchRecord[], columns?: number): string {
   return tables(records)
-    .map(({ head, rows, spare }) => {
-      const fit = { columns, spare, cut: "contender", right: (column: number) => column >= TEXTS };
+    .map(({ head, rows, spare, cut }) => {
+      const fit = { columns, spare, cut, right: (column: number) => column >= TEXTS };
       return `${fitTable(head, rows, fit).join("\n")}\n`;
     })
     .join("\n");
