@@ -41,6 +41,24 @@ export async function openTokenizer(path?: string): Promise<Tokenizer> {
   );
 }
 
+/**
+ * The same with the text of its files, by name, as a model is to have them beside it.
+ *
+ * @throws UffbError
+ */
+export async function openTokenizerFiles(
+  path?: string,
+): Promise<{ source: string; tokenizer: Tokenizer; texts: Record<string, string> }> {
+  const { source, file } = await filesAt(path);
+  const texts = Object.fromEntries(
+    [TOKENIZER, ...BESIDE].flatMap((name) => {
+      const found = file(name);
+      return found === undefined ? [] : [[name, found.text]];
+    }),
+  );
+  return { source, tokenizer: await openTokenizer(path), texts };
+}
+
 async function filesAt(path: string | undefined): Promise<{ source: string; file: ModelFiles }> {
   const status = path === undefined ? undefined : statSync(path, { throwIfNoEntry: false });
   if (path !== undefined && status?.isDirectory()) return { source: path, file: filesOf(path) };

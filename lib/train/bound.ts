@@ -18,6 +18,11 @@ export function forwardFlops(arch: Readonly<Arch>, lengths: readonly number[], l
   return layers * lengths.reduce((sum, length) => sum + length * (perToken + 4 * length * hidden), 0);
 }
 
+/** The same of the decoder, for so many predicted tokens: logits of the whole vocabulary each. */
+export function headFlops({ hidden, vocab }: Readonly<Arch>, predicted: number): number {
+  return 2 * hidden * vocab * predicted;
+}
+
 /**
  * The least time of a step in seconds, were all of it multiplication of matrices at the CPU's peak rate: one forward pass, and for the
  * layers that are trained twice as much again.

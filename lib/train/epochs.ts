@@ -47,6 +47,10 @@ export class Epochs implements Course {
       this.#classWeights = balancedWeights(examples.targets, kind, trainer.arch.labels);
   }
 
+  get steps(): number {
+    return this.plan.steps;
+  }
+
   share(): number {
     return this.#options.progress.step / this.plan.steps;
   }
@@ -59,7 +63,7 @@ export class Epochs implements Course {
     const epoch = Math.floor(step / perEpoch) + 1;
     return {
       lr: learningRate({ shape: recipe.schedule, peak: recipe.lr, warmup: recipe.warmup }, step, steps),
-      where: `step ${step + 1} of ${steps} (epoch ${epoch}, batch ${(step % perEpoch) + 1})`,
+      within: `epoch ${epoch}, batch ${(step % perEpoch) + 1}`,
       parts: [this.#part(step)],
       about: { epoch },
     };

@@ -17,7 +17,7 @@ import { runSteps, type StepReport } from "./loop.ts";
 import { type Outline, outline } from "./outline.ts";
 import { adamwOf, checkRecipe, type Recipe } from "./recipe.ts";
 import { type EpochRecord, jsonLines, type LogRecord } from "./records.ts";
-import { classifierBytes, saveClassifier } from "./save.ts";
+import { saveClassifier, savedBytes } from "./save.ts";
 import { Scorer } from "./scorer.ts";
 import { trainedModel } from "./trained.ts";
 import type { Judge, Validation } from "./validate.ts";
@@ -226,7 +226,7 @@ async function begin(
   const settings = { model: source, labels: job.labels, kind: job.kind, ...recipe, data: job.data };
   const keeper = new Keeper(trainer, output, settings, { resume, warn: onWarning });
   try {
-    await keeper.checkSpace(classifierBytes(trainer));
+    await keeper.checkSpace(savedBytes(trainer));
     const { step } = keeper.progress;
     const engine = { isa: trainer.isa, threads: trainer.threads };
     keeper.log.add({ event: resume ? "resume" : "start", step, ...settings, ...engine });

@@ -2,7 +2,7 @@ import type { NativeTrainer, Parameter } from "../../ffi/train.ts";
 import { Random } from "../base/random.ts";
 
 /** Standard deviation of new weights, as in BERT and cramming. */
-const DEVIATION = 0.02;
+export const DEVIATION = 0.02;
 
 /** Gives the new parameters of a head their first weights: biases 0, the others N(0, 0.02), from the seed and their names alone. */
 export function initialiseHead(trainer: NativeTrainer, fresh: readonly Parameter[], seed: number): void {

@@ -24,8 +24,8 @@ export interface Part {
 /** One update. */
 export interface Step {
   lr: number;
-  /** Where the run is, for messages: "step 3 of 10". */
-  where: string;
+  /** Where the step is, for messages: "epoch 1, batch 3". */
+  within: string;
   /** The batches, made one at a time. Their options say how the gradients add up. */
   parts: Iterable<Part>;
   /** What the log says of it besides. */
@@ -34,11 +34,13 @@ export interface Step {
 
 /** What is trained on what, and how it goes on. */
 export interface Course {
+  /** In all; undefined where that depends on how fast they are. */
+  readonly steps: number | undefined;
   /** The step that comes next, by where the run is; undefined when it is over. */
   next(seconds: number): Step | undefined;
   /** Share of the run that is done, 0 to 1. */
   share(seconds: number): number;
-  /** After a step: the end of an epoch, say, or a score. `loss` is the step's. */
+  /** After a step: the end of an epoch, say, or a score. */
   after(record: StepRecord, clock: Clock): Promise<void>;
   /** What to do about a loss or gradient that is not a number. */
   remedy: string;
@@ -53,7 +55,7 @@ export interface LoopOptions {
   log: RunLog;
   /** Writes a checkpoint. */
   checkpoint?: (() => Promise<void>) | undefined;
-  /** A run that is asked to stop ends its step, writes a checkpoint, and throws CancelledError. */
+  /** A run that is asked to stop ends its step or gives it up between two batches, writes a checkpoint, and throws CancelledError. */
   signal?: AbortSignal | undefined;
   onStep(report: StepReport): void;
 }
@@ -83,6 +85,13 @@ export async function runSteps(options: LoopOptions): Promise<void> {
     saved = performance.now();
     interval = Math.max(CHECKPOINT_MS, CHECKPOINT_SHARE * (saved - before));
   };
+  const named = (step: number) => `step ${step}${course.steps === undefined ? "" : ` of ${course.steps}`}`;
+  const stop = async (): Promise<never> => {
+    await save();
+    log.add({ event: "interrupted", step: progress.step });
+    const way = checkpoint ? "; the same command with --resume goes on" : "";
+    throw new CancelledError(`stopped after ${named(progress.step)}${way}`);
+  };
   let saved = performance.now();
   let interval = CHECKPOINT_MS;
   trainer.clearVisits();
@@ -90,7 +99,8 @@ export async function runSteps(options: LoopOptions): Promise<void> {
     const step = course.next(clock.seconds());
     if (step === undefined) break;
     const before = performance.now();
-    const done = await runStep(options, step);
+    const done = await runStep(options, step, `${named(progress.step + 1)} (${step.within})`);
+    if (done === undefined) return stop();
     progress.step++;
     const record: StepRecord = {
       event: "step",
@@ -105,12 +115,7 @@ export async function runSteps(options: LoopOptions): Promise<void> {
     await course.after(record, clock);
     const share = course.share(clock.seconds());
     options.onStep({ ...record, share, ...clock.rates(share) });
-    if (signal?.aborted) {
-      await save();
-      log.add({ event: "interrupted", step: progress.step });
-      const way = checkpoint ? "; the same command with --resume goes on" : "";
-      throw new CancelledError(`stopped after ${step.where.replace(/ \(.*/, "")}${way}`);
-    }
+    if (signal?.aborted) return stop();
     if (performance.now() - saved > interval) await save();
   }
   progress.seconds = clock.seconds();
@@ -118,11 +123,19 @@ export async function runSteps(options: LoopOptions): Promise<void> {
 
 type Done = Pick<StepRecord, "loss" | "grad_norm" | "tokens" | "accuracy">;
 
-async function runStep({ trainer, adamw, course }: LoopOptions, step: Step): Promise<Done> {
-  const { lr, where, parts } = step;
+/** One update, or undefined when it was given up: a step of many batches can take minutes, and is made again when the run goes on. */
+async function runStep(
+  { trainer, adamw, course, signal }: LoopOptions,
+  { lr, parts }: Step,
+  where: string,
+): Promise<Done | undefined> {
   const sum = { loss: 0, weight: 0, tokens: 0, correct: 0 };
   let last: Part | undefined;
   for (const part of parts) {
+    if (signal?.aborted && last !== undefined) {
+      trainer.zeroGradients();
+      return undefined;
+    }
     const { batch, targets, options, final } = part;
     const count = targets.positions?.length ?? batch.offsets.length - 1;
     const losses = new Float32Array(count);

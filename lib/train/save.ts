@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { UFFB_F32, UFFB_WEIGHT } from "../../ffi/bindings.ts";
 import { matrixBytes } from "../../ffi/matrix.ts";
-import type { NativeTrainer } from "../../ffi/train.ts";
+import type { NativeTrainer, Parameter } from "../../ffi/train.ts";
 import { isObject, type JsonObject, readObject } from "../base/json.ts";
 import { makeWhole } from "../base/write.ts";
 import type { Checkpoint } from "../files/checkpoint.ts";
@@ -35,14 +35,27 @@ export function saveClassifier(
   start: Checkpoint,
   others: Readonly<Record<string, string>>,
 ): Promise<void> {
+  const files: Record<string, string> = { "config.json": classifierConfig(config, start), ...others };
+  for (const name of KEPT) {
+    const text = start.file(name)?.text;
+    if (text !== undefined) files[name] = text;
+  }
+  return saveModel(path, trainer, config, files);
+}
+
+/**
+ * Writes a trained model: model.safetensors (f32, by the names of the model's own code, a tied decoder included) and `files` by name. The
+ * folder appears when it is complete. @throws UffbError when it is there already or cannot be written
+ */
+export function saveModel(
+  path: string,
+  trainer: NativeTrainer,
+  config: Config,
+  files: Readonly<Record<string, string>>,
+): Promise<void> {
   return makeWhole(path, async (temporary) => {
     mkdirSync(temporary);
-    const files = new Map([["config.json", classifierConfig(config, start)], ...Object.entries(others)]);
-    for (const name of KEPT) {
-      const text = start.file(name)?.text;
-      if (text !== undefined) files.set(name, text);
-    }
-    for (const [name, text] of files) writeFileSync(join(temporary, name), text);
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(temporary, name), text);
     await writeSafetensors(join(temporary, "model.safetensors"), { format: "pt" }, tensors(trainer, config));
   });
 }
@@ -83,27 +96,27 @@ function setAt(object: JsonObject, [key, ...rest]: readonly string[], value: unk
 const LARGE = 8 << 20;
 
 function tensors(trainer: NativeTrainer, config: Config): TensorSource[] {
-  const weights = trainer
-    .parameters()
-    .filter(({ present }) => present)
-    .flatMap((parameter) =>
-      storedForms(config, parameter).map(({ layout, share, ...tensor }): TensorSource => {
-        function* whole() {
-          const { buffer, byteOffset, byteLength } = trainer.get(parameter.name, UFFB_WEIGHT, layout);
-          yield new Uint8Array(buffer, byteOffset, byteLength);
-          if (byteLength > LARGE) Bun.gc(true);
-        }
-        const { rows, cols } = parameter;
-        const data = () => (share ? takePart(whole(), share, { rows, cols, dtype: "F32" }) : whole());
-        return { ...tensor, dtype: "F32", data };
-      }),
-    );
+  const stored = (parameter: Parameter, engineName: string): TensorSource[] =>
+    storedForms(config, { ...parameter, name: engineName }).map(({ layout, share, ...tensor }) => {
+      function* whole() {
+        const { buffer, byteOffset, byteLength } = trainer.get(parameter.name, UFFB_WEIGHT, layout);
+        yield new Uint8Array(buffer, byteOffset, byteLength);
+        if (byteLength > LARGE) Bun.gc(true);
+      }
+      const { rows, cols } = parameter;
+      const data = () => (share ? takePart(whole(), share, { rows, cols, dtype: "F32" }) : whole());
+      return { ...tensor, dtype: "F32", data };
+    });
+  const own = trainer.parameters().filter(({ present }) => present);
+  const weights = own.flatMap((parameter) => stored(parameter, parameter.name));
+  const word = own.find(({ name }) => name === "embed.word");
+  if (config.arch.tied && word) weights.push(...stored(word, "head.mlm.decoder.weight"));
   const buffers = config.family.buffers?.(config.arch) ?? [];
   return [...weights, ...buffers.map(({ data, ...buffer }) => ({ ...buffer, data: () => [data] }))];
 }
 
-/** Bytes that the folder takes, but for its small files. */
-export function classifierBytes(trainer: NativeTrainer): number {
+/** Bytes that the folder takes, but for its small files and a tied decoder. */
+export function savedBytes(trainer: NativeTrainer): number {
   return trainer
     .parameters()
     .filter(({ present }) => present)

@@ -1,0 +1,147 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { CancelledError } from "../../../ffi/status.ts";
+import { parseFeedforward } from "../../model/crammed-config.ts";
+import { openModel } from "../../model/model.ts";
+import { openTokenizerFiles } from "../../model/tokenizer.ts";
+import type { StepRecord } from "../records.ts";
+import { type PretrainJob, type PretrainOptions, pretrain } from "./pretrain.ts";
+import { CRAMMING, type PretrainRecipe } from "./recipe.ts";
+import { tokensOf } from "./tokens.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "uffb-pretrain-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const WORDS = "the a red blue big small cat dog bird sees hears finds and then again".split(" ");
+const text = Array.from({ length: 400 }, (_, i) =>
+  Array.from({ length: 12 }, (_, k) => WORDS[(i * 7 + k * k + (i % 5)) % WORDS.length]).join(" "),
+).join(".\n");
+writeFileSync(join(folder, "corpus.txt"), text);
+
+const vocabulary = await openTokenizerFiles(
+  new URL("../../../fixtures/tokenizer-8k", import.meta.url).pathname,
+);
+
+async function jobOf(shape: string): Promise<PretrainJob> {
+  const tokens = await tokensOf(
+    [join(folder, "corpus.txt")],
+    vocabulary.tokenizer,
+    vocabulary.texts["tokenizer.json"]!,
+    join(folder, "tokens"),
+    { mostTokens: 1 },
+  );
+  return {
+    shape: {
+      feedforward: parseFeedforward(shape),
+      layers: 2,
+      hidden: 32,
+      heads: 2,
+      vocab: 8192,
+      maxLength: 32,
+    },
+    vocabulary,
+    tokens,
+  };
+}
+
+const QUICK: PretrainRecipe = {
+  ...CRAMMING,
+  budget: { unit: "steps", amount: 12 },
+  batch: 16,
+  microbatch: 4,
+  length: 32,
+  heldOut: 0.05,
+  scores: 3,
+};
+
+async function run(shape: string, options: Partial<PretrainOptions> = {}) {
+  const losses: number[] = [];
+  const outcome = await pretrain(await jobOf(shape), {
+    recipe: QUICK,
+    threads: 1,
+    ...options,
+    onStep: (report) => {
+      losses.push(report.loss);
+      options.onStep?.(report);
+    },
+  });
+  return { ...outcome, losses };
+}
+
+const weights = (name: string) => readFileSync(join(folder, name, "model.safetensors"));
+
+describe("a run", () => {
+  test.each(["1x3", "2x2", "dense:24", "glu:24", "none"])(
+    "of %s learns, and leaves a folder that can be opened",
+    async (shape) => {
+      const output = join(folder, `out-${shape.replace(":", "-")}`);
+      const recipe = { ...QUICK, budget: { unit: "steps", amount: 40 } as const, lr: 5e-3 };
+      const { losses, score, scores, records, tokens } = await run(shape, { output, recipe });
+      expect(losses.length).toBe(40);
+      expect(losses[0]!).toBeCloseTo(Math.log(8192), 0);
+      expect(score!.loss).toBeLessThan(5);
+      expect(scores.map(({ step }) => step)).toEqual([14, 27, 40]);
+      const steps = records.filter((record): record is StepRecord => record.event === "step");
+      expect(steps.reduce((sum, step) => sum + step.tokens, 0)).toBe(tokens);
+      expect(steps.map((step) => step.tokens / 32).slice(0, 8)).toEqual([4, 4, 4, 4, 4, 4, 4, 4]);
+      expect(steps.at(-1)!.tokens).toBe(16 * 32);
+      expect(readdirSync(output).sort()).toEqual([
+        "config.json",
+        "model.safetensors",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "training.jsonl",
+      ]);
+      using model = await openModel(output);
+      expect([model.config.task, model.config.arch.tied]).toEqual(["mlm", 1]);
+      expect(existsSync(`${output}.run`)).toBe(false);
+    },
+  );
+
+  test("gives the same bits on any number of threads, and after it was stopped within a step", async () => {
+    await run("1x3", { output: join(folder, "whole") });
+    const output = join(folder, "stopped");
+    const controller = new AbortController();
+    const onStep = ({ step }: { step: number }) => step === 8 && setTimeout(() => controller.abort(), 0);
+    const first = run("1x3", { output, threads: 2, signal: controller.signal, onStep });
+    await expect(first).rejects.toThrow(/^stopped after step (8|9|10) of 12; .*--resume goes on/);
+    await expect(run("1x3", { output })).rejects.toThrow("add --resume to go on");
+    await expect(run("2x3", { output, resume: true })).rejects.toThrow("its shape was");
+    await run("1x3", { output, resume: true });
+    expect(weights("stopped").equals(weights("whole"))).toBe(true);
+  });
+
+  test("begins with next tokens where it is asked to", async () => {
+    const { records } = await run("1x3", { recipe: { ...QUICK, causal: 0.5 } });
+    const steps = records.filter((record): record is StepRecord => record.event === "step");
+    expect(steps.map(({ objective }) => objective)).toEqual([
+      ...Array(6).fill("causal"),
+      ...Array(6).fill("masked"),
+    ]);
+  });
+
+  test("ends when its tokens are used up, or its time", async () => {
+    const byTokens = await run("none", { recipe: { ...QUICK, budget: { unit: "tokens", amount: 3000 } } });
+    expect(byTokens.tokens).toBeGreaterThanOrEqual(3000);
+    expect(byTokens.tokens).toBeLessThan(3000 + 16 * 32);
+    expect(byTokens.start.steps).toBe(byTokens.losses.length);
+    const byTime = await run("none", { recipe: { ...QUICK, budget: { unit: "hours", amount: 1e-4 } } });
+    expect(byTime.seconds).toBeGreaterThanOrEqual(0.36);
+    expect(byTime.score!.step).toBe(byTime.losses.length);
+  });
+
+  test("stops for a loss that is not a number", async () => {
+    await expect(run("1x3", { recipe: { ...QUICK, lr: 1e30, clip: 0 } })).rejects.toThrow(
+      /^step \d+ of 12 \(sequences \d+ to \d+\): the (loss|gradient) of sequences .* is not a number; lower --lr/,
+    );
+  });
+
+  test("a run that ends at once says so", async () => {
+    const controller = new AbortController();
+    controller.abort();
+    await expect(run("1x3", { signal: controller.signal })).rejects.toThrow(CancelledError);
+  });
+});
