@@ -1,15 +1,62 @@
 /** Packed streams, known by their first bytes. */
-import { pipeline, Readable, type Transform } from "node:stream";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { pipeline, Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { UffbError } from "../base/errors.ts";
 
 interface Packing {
   name: string;
   magic: readonly number[];
-  unpacker(): Transform;
+  /** @throws Error while it is read, when it is damaged */
+  unpack(packed: Readable): AsyncIterable<Uint8Array>;
 }
 
-const PACKINGS: readonly Packing[] = [{ name: "gzip", magic: [0x1f, 0x8b], unpacker: () => createGunzip() }];
+const PACKINGS: readonly Packing[] = [
+  { name: "gzip", magic: [0x1f, 0x8b], unpack: gunzip },
+  { name: "xz", magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], unpack: unxz },
+];
+
+async function* gunzip(packed: Readable): AsyncGenerator<Uint8Array> {
+  const transform = createGunzip();
+  pipeline(packed, transform, () => {}); // its failure is thrown by the loop
+  try {
+    yield* transform;
+  } finally {
+    transform.destroy();
+  }
+}
+
+/** Most memory that unpacking xz may take, whatever dictionary a file claims to need; `xz -9` makes files that need 65 MiB. */
+const XZ_MEMORY = "1GiB";
+
+/** By the system's program: Bun has no xz, and npm's packages for it need a compiler or have not been released for years. */
+async function* unxz(packed: Readable): AsyncGenerator<Uint8Array> {
+  const child = spawn("xz", ["-dc", `--memlimit-decompress=${XZ_MEMORY}`]);
+  await once(child, "spawn").catch((error) => {
+    throw new Error("the program xz is missing; install it (Debian: xz-utils), or unpack the file yourself", {
+      cause: error,
+    });
+  });
+  const ended = once(child, "close");
+  let complaint = "";
+  child.stderr.on("data", (text) => {
+    complaint += text;
+  });
+  let unread: Error | undefined;
+  // xz that ends early closes its input, which is no failure of its own.
+  pipeline(packed, child.stdin, (error) => {
+    if (error && !["EPIPE", "ERR_STREAM_PREMATURE_CLOSE"].includes(error.code ?? "")) unread = error;
+  });
+  try {
+    yield* child.stdout;
+    const [code] = await ended;
+    if (unread) throw unread;
+    if (code !== 0) throw new Error(complaint.trim().split(": ").at(-1) || `xz ended with ${code}`);
+  } finally {
+    child.kill();
+  }
+}
 
 /** Bytes that one packed byte may become: texts become five to ten times smaller, a bomb a thousand. */
 const MAX_RATIO = 100;
@@ -41,7 +88,7 @@ export function unpack(
 }
 
 async function* unpacked(
-  { name, unpacker }: Packing,
+  { name, unpack: open }: Packing,
   stream: AsyncIterable<Uint8Array>,
   source: string,
   bounded: boolean,
@@ -54,10 +101,8 @@ async function* unpacked(
       yield chunk;
     }
   }
-  const transform = unpacker();
-  pipeline(Readable.from(counted(), { objectMode: false }), transform, () => {}); // its failure is thrown below
   try {
-    for await (const chunk of transform as AsyncIterable<Uint8Array>) {
+    for await (const chunk of open(Readable.from(counted(), { objectMode: false }))) {
       size += chunk.length;
       if (bounded && size > FEW_BYTES + MAX_RATIO * stored)
         throw new UffbError(
@@ -70,7 +115,5 @@ async function* unpacked(
     throw new UffbError(`${source}: cannot be unpacked as ${name}: ${(error as Error).message}`, {
       cause: error,
     });
-  } finally {
-    transform.destroy();
   }
 }

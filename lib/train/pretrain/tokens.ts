@@ -11,8 +11,7 @@ import { UffbError } from "../../base/errors.ts";
 import { isObject, tryJson } from "../../base/json.ts";
 import { readRegularText } from "../../base/read.ts";
 import { makeWhole, writeWhole } from "../../base/write.ts";
-import { type CorpusOptions, readDocuments } from "../../data/corpus/corpus.ts";
-import { hashFile } from "../../data/corpus/unpack.ts";
+import { type CorpusOptions, hashCorpus, readDocuments } from "../../data/corpus.ts";
 import { mapFile } from "../../files/safetensors/mapped.ts";
 import type { Tokenizer } from "../../text/tokenizer/tokenizer.ts";
 
@@ -79,7 +78,7 @@ export async function tokensOf(
   options: TokensOptions,
 ): Promise<Tokens> {
   const hashes: string[] = [];
-  for (const path of paths) hashes.push(await hashFile(path));
+  for (const path of paths) hashes.push(await hashCorpus(path));
   const { documents = "lines", field = "text", skipBad = false, mostTokens } = options;
   const settings = { VERSION, hashes, vocabulary, documents, field, skipBad, mostTokens };
   const key = createHash("sha256").update(JSON.stringify(settings)).digest("hex");
