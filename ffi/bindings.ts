@@ -95,7 +95,7 @@ export const UFFB_TAP_PATH_LOGITS = 4;
 export const UFFB_TAP_FFN_INPUT = 5;
 
 // Raised whenever a signature, a struct or a value below changes; the loader refuses another version.
-export const UFFB_TRAIN_ABI_VERSION = 1;
+export const UFFB_TRAIN_ABI_VERSION = 2;
 
 // What uffb_trainer_get and uffb_trainer_set move. All have the shape of the parameter.
 export const UFFB_WEIGHT = 0;
@@ -106,7 +106,13 @@ export const UFFB_FIRST_MOMENT = 2;
 /** AdamW's exp_avg_sq */
 export const UFFB_SECOND_MOMENT = 3;
 
-// Losses. A target is one prediction: a position of the MLM head, or a sequence of the classification head.
+// Heads that training alone knows, beside UFFB_HEAD_MLM and UFFB_HEAD_CLASS.
+/** no prediction: guides alone (uffb_trainer_guide) */
+export const UFFB_HEAD_NONE = 0;
+/** the pooled final states of a sequence, as sentence vectors */
+export const UFFB_HEAD_VECTOR = 4;
+
+// Losses. A target is one prediction: a position of the MLM head, or a sequence of the other heads.
 /** targets i32 [targets]: a class or token id each; a negative one counts for nothing */
 export const UFFB_CROSS_ENTROPY = 0;
 /** targets f32 [targets, labels], each 0 to 1; of the logistic function of each logit */
@@ -115,6 +121,8 @@ export const UFFB_BINARY_CROSS_ENTROPY = 1;
 export const UFFB_SQUARED_ERROR = 2;
 /** targets f32 [targets, classes]: a distribution each, a teacher's say */
 export const UFFB_SOFT_CROSS_ENTROPY = 3;
+/** targets f32 [targets, hidden]: 1 - the cosine of each with the vector head's */
+export const UFFB_COSINE = 4;
 
 // How weights and inputs are filled.
 /** random, every branch equally likely */
@@ -260,15 +268,17 @@ export interface TrainMemory {
  * weighted losses. With several steps an update, give 1 / (the sum of the weights of all of them); 0 stands
  * for 1 / (the sum of this one's), the mean. Dropout rates are 0 to below 1; a mask depends on seed, counter,
  * place in the model and place in the batch alone, so that no two steps of a run should have the same
- * counter.
+ * counter. Of the vector head, `similarity` times the mean, over the other sequences of the batch, of the
+ * squared difference between the cosine with that one and the cosine of their targets is added to the loss of
+ * each target.
  */
 export interface TrainStep {
   sequences: number;
-  /** MLM: how many positions are predicted; classification: the number of sequences */
+  /** MLM: how many positions are predicted; no head: 0; else the number of sequences */
   targets: number;
-  /** UFFB_HEAD_MLM or UFFB_HEAD_CLASS */
+  /** UFFB_HEAD_... */
   head: number;
-  /** UFFB_CROSS_ENTROPY ... ; MLM takes the two cross-entropies */
+  /** MLM takes the two cross-entropies, vectors take UFFB_COSINE, and classes all others */
   loss: number;
   /** of the gradients */
   scale: number;
@@ -290,6 +300,11 @@ export interface TrainStep {
   causal: number;
   /** 0: the loss alone, and no gradient */
   backward: number;
+  /** of the vector head: UFFB_POOL_... */
+  pooling: number;
+  reserved: number;
+  /** of the vector head: what similarities within the batch count for */
+  similarity: number;
 }
 
 /** What a step came to. */
@@ -302,6 +317,8 @@ export interface TrainResult {
   correct: number;
   /** targets whose loss is not a number or infinite; `losses` tells which */
   notFinite: number;
+  /** the sum of what guides ask for, which `loss` has not */
+  guided: number;
 }
 
 /**
@@ -438,12 +455,16 @@ export const STRUCTS = {
     counter: "uint64_t",
     causal: "int32_t",
     backward: "int32_t",
+    pooling: "int32_t",
+    reserved: "int32_t",
+    similarity: "double",
   },
   uffb_train_result: {
     loss: "double",
     weight: "double",
     correct: "int64_t",
     notFinite: "int64_t",
+    guided: "double",
   },
   uffb_adamw: {
     lr: "double",
@@ -556,6 +577,8 @@ export const PROTOTYPES = {
   uffb_trainer_ready: "int32_t uffb_trainer_ready(uffb_trainer *trainer, int32_t threads, const char *isa)",
   uffb_trainer_step:
     "int32_t uffb_trainer_step(uffb_trainer *trainer, const uffb_train_step *step, const int64_t *offsets, const int32_t *ids, const int32_t *types, const float *final, const int64_t *positions, const void *targets, const float *weights, const float *class_weights, const uffb_taps *taps, _Out_ uffb_train_result *result, float *losses, float *logits)",
+  uffb_trainer_guide:
+    "int32_t uffb_trainer_guide(uffb_trainer *trainer, int32_t kind, int64_t layer, double weight, const float *states, int64_t tokens)",
   uffb_trainer_update:
     "int32_t uffb_trainer_update(uffb_trainer *trainer, const uffb_adamw *adamw, _Out_ uffb_update_result *result)",
   uffb_trainer_zero_gradients: "int32_t uffb_trainer_zero_gradients(uffb_trainer *trainer)",
@@ -860,6 +883,20 @@ export interface Functions {
     result: Partial<TrainResult>,
     losses: Float32Array | null,
     logits: Float32Array | null,
+  ): number;
+  /**
+   * Asks the next step to pull states towards others, a teacher's say: adds `weight` times the mean of
+   * squared differences to what is minimised, whatever the step's scale. kind: UFFB_TAP_EMBEDDING,
+   * UFFB_TAP_LAYER (with its layer) or UFFB_TAP_FINAL; states [tokens, hidden], which are copied, of all
+   * tokens of the batch. One for each place. After the step, however it ends, there are none.
+   */
+  uffb_trainer_guide(
+    trainer: Handle | null,
+    kind: number,
+    layer: number,
+    weight: number,
+    states: Float32Array | null,
+    tokens: number,
   ): number;
   /** One step of AdamW with the gradients as they are, which then are zero. */
   uffb_trainer_update(trainer: Handle | null, adamw: Adamw, result: Partial<UpdateResult>): number;

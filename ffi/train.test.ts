@@ -6,11 +6,16 @@ import { REFERENCE } from "../testing/folders.ts";
 import { type Example, numbers, openTraining, type Training, unpad } from "../testing/train.ts";
 import {
   type Adamw,
+  UFFB_COSINE,
   UFFB_F32,
   UFFB_FIRST_MOMENT,
   UFFB_HEAD_MLM,
+  UFFB_HEAD_NONE,
+  UFFB_HEAD_VECTOR,
+  UFFB_POOL_MEAN,
   UFFB_ROWS,
   UFFB_SECOND_MOMENT,
+  UFFB_TAP_LAYER,
   UFFB_WEIGHT,
 } from "./bindings.ts";
 import { NativeContext } from "./context.ts";
@@ -301,6 +306,27 @@ describe("a model in training", () => {
     await head.trainer.step(single, targets, options, { final });
     for (const name of ["head.class.weight", "head.class.bias", "head.pool.dense.weight"])
       expect(head.trainer.gradient(name)).toEqual(whole.trainer.gradient(name));
+  });
+
+  test("learns vectors and states of a teacher", async () => {
+    using training = openTraining(recorded.path);
+    const { trainer } = training;
+    const { batch, targets } = recorded.example(0);
+    const vectors = new Float32Array(targets.targets.length * trainer.arch.hidden).map((_, i) => Math.sin(i));
+    const states = new Float32Array(batch.ids.length * trainer.arch.hidden).fill(0.5);
+    const losses: number[] = [];
+    for (let step = 0; step < 5; step++) {
+      trainer.guide(UFFB_TAP_LAYER, 1, 0.1, states);
+      const options = { head: UFFB_HEAD_VECTOR, loss: UFFB_COSINE, pooling: UFFB_POOL_MEAN, similarity: 1 };
+      const { loss, weight, guided } = await trainer.step(batch, { targets: vectors }, options);
+      losses.push(loss / weight + guided);
+      await trainer.update({ ...recorded.adamw(0), lr: 1e-3 });
+    }
+    expect(losses.toSorted((a, b) => b - a)).toEqual(losses);
+    const none = { targets: new Int32Array() };
+    expect(await trainer.step(batch, none, { head: UFFB_HEAD_NONE })).toMatchObject({ loss: 0, guided: 0 });
+    expect(() => trainer.guide(UFFB_TAP_LAYER, 2, 1, states)).toThrow("layer 2 of 2");
+    expect(() => trainer.guide(UFFB_TAP_LAYER, 0, 1, states.subarray(1))).toThrow("no rows of 48");
   });
 
   test("makes no update where the gradient is no number, and names the examples", async () => {

@@ -10,6 +10,8 @@ import {
   UFFB_F32,
   UFFB_GRADIENT,
   UFFB_HEAD_MLM,
+  UFFB_HEAD_NONE,
+  UFFB_HEAD_VECTOR,
   UFFB_ROWS,
   UFFB_WEIGHT,
   type UpdateResult,
@@ -32,8 +34,10 @@ export type Parameter = Omit<ParameterInfo, "required" | "present" | "constant" 
 };
 
 /** How a step counts; see uffb_train_step. What is left out is 0: a mean over this step's targets, without dropout. */
-export type StepOptions = Partial<Omit<TrainStep, "sequences" | "targets" | "backward" | "causal">> & {
-  /** UFFB_HEAD_MLM or UFFB_HEAD_CLASS */
+export type StepOptions = Partial<
+  Omit<TrainStep, "sequences" | "targets" | "backward" | "causal" | "reserved">
+> & {
+  /** UFFB_HEAD_NONE, UFFB_HEAD_MLM, UFFB_HEAD_CLASS or UFFB_HEAD_VECTOR */
   head: number;
   causal?: boolean;
   /** False for the loss alone, without gradients. */
@@ -44,7 +48,10 @@ export type StepOptions = Partial<Omit<TrainStep, "sequences" | "targets" | "bac
 export interface Targets {
   /** Token rows of the batch that the MLM head predicts, each at most once; absent for classification. */
   positions?: BigInt64Array | undefined;
-  /** Classes or token ids [targets] for UFFB_CROSS_ENTROPY (a negative one counts for nothing), else [targets, classes] */
+  /**
+   * Classes or token ids [targets] for UFFB_CROSS_ENTROPY (a negative one counts for nothing), vectors [targets, hidden] for
+   * UFFB_HEAD_VECTOR, none for UFFB_HEAD_NONE, else [targets, classes]
+   */
   targets: Int32Array | Float32Array;
   /** [targets], or absent for 1 */
   weights?: Float32Array | undefined;
@@ -200,9 +207,10 @@ export class NativeTrainer extends Resource {
     const { offsets, ids, types } = batch;
     if (out.final === undefined) checkBatch(batch);
     const sequences = offsets.length - 1;
-    const mlm = options.head === UFFB_HEAD_MLM;
-    const count = mlm ? (targets.positions?.length ?? 0) : sequences;
-    this.#checkTargets(targets, options.loss ?? UFFB_CROSS_ENTROPY, count, mlm, Number(offsets.at(-1)), out);
+    const { head, loss = UFFB_CROSS_ENTROPY } = options;
+    const count =
+      head === UFFB_HEAD_NONE ? 0 : head === UFFB_HEAD_MLM ? (targets.positions?.length ?? 0) : sequences;
+    this.#checkTargets(targets, loss, count, head, Number(offsets.at(-1)), out);
     const step: TrainStep = {
       loss: UFFB_CROSS_ENTROPY,
       scale: 0,
@@ -213,6 +221,9 @@ export class NativeTrainer extends Resource {
       headDropout: 0,
       seed: 0,
       counter: 0,
+      pooling: 0,
+      reserved: 0,
+      similarity: 0,
       ...options,
       sequences,
       targets: count,
@@ -242,6 +253,23 @@ export class NativeTrainer extends Resource {
       release?.();
     }
     return result as TrainResult;
+  }
+
+  /**
+   * Asks the next step to pull states towards others: its `guided` gets `weight` times the mean of squared differences.
+   *
+   * @param kind UFFB_TAP_EMBEDDING, UFFB_TAP_LAYER or UFFB_TAP_FINAL
+   * @param states [tokens, hidden] of the batch; copied
+   * @throws InvalidError when there is no such place, or it has a guide already
+   */
+  guide(kind: number, layer: number, weight: number, states: Float32Array): void {
+    const { handle, arch } = this;
+    this.#assertIdle();
+    if (states.length % arch.hidden !== 0) {
+      throw new InvalidError(`states of ${states.length} elements are no rows of ${arch.hidden}`);
+    }
+    const tokens = states.length / arch.hidden;
+    checked((library) => library.uffb_trainer_guide(handle, kind, layer, weight, states, tokens));
   }
 
   /**
@@ -324,13 +352,14 @@ export class NativeTrainer extends Resource {
     { targets, weights, classWeights }: Targets,
     loss: number,
     count: number,
-    mlm: boolean,
+    head: number,
     tokens: number,
     { losses, logits, final }: StepOutputs,
   ): void {
-    const classes = mlm ? this.arch.vocab : this.arch.labels;
+    const { vocab, hidden, labels } = this.arch;
+    const classes = head === UFFB_HEAD_MLM ? vocab : head === UFFB_HEAD_VECTOR ? hidden : labels;
     const whole = loss === UFFB_CROSS_ENTROPY;
-    if (whole !== targets instanceof Int32Array) {
+    if (head !== UFFB_HEAD_NONE && whole !== targets instanceof Int32Array) {
       throw new InvalidError(`loss ${loss} wants targets as ${whole ? "an Int32Array" : "a Float32Array"}`);
     }
     const sizes: [string, { length: number } | undefined, number][] = [

@@ -33,7 +33,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a signature, a struct or a value below changes; the loader refuses another version. */
-#define UFFB_TRAIN_ABI_VERSION 1
+#define UFFB_TRAIN_ABI_VERSION 2
 
 /* What uffb_trainer_get and uffb_trainer_set move. All have the shape of the parameter. */
 #define UFFB_WEIGHT 0
@@ -41,11 +41,16 @@ extern "C" {
 #define UFFB_FIRST_MOMENT 2  /* AdamW's exp_avg */
 #define UFFB_SECOND_MOMENT 3 /* AdamW's exp_avg_sq */
 
-/* Losses. A target is one prediction: a position of the MLM head, or a sequence of the classification head. */
+/* Heads that training alone knows, beside UFFB_HEAD_MLM and UFFB_HEAD_CLASS. */
+#define UFFB_HEAD_NONE 0   /* no prediction: guides alone (uffb_trainer_guide) */
+#define UFFB_HEAD_VECTOR 4 /* the pooled final states of a sequence, as sentence vectors */
+
+/* Losses. A target is one prediction: a position of the MLM head, or a sequence of the other heads. */
 #define UFFB_CROSS_ENTROPY 0        /* targets i32 [targets]: a class or token id each; a negative one counts for nothing */
 #define UFFB_BINARY_CROSS_ENTROPY 1 /* targets f32 [targets, labels], each 0 to 1; of the logistic function of each logit */
 #define UFFB_SQUARED_ERROR 2        /* targets f32 [targets, labels] */
 #define UFFB_SOFT_CROSS_ENTROPY 3   /* targets f32 [targets, classes]: a distribution each, a teacher's say */
+#define UFFB_COSINE 4               /* targets f32 [targets, hidden]: 1 - the cosine of each with the vector head's */
 
 typedef struct uffb_trainer uffb_trainer;
 
@@ -76,12 +81,14 @@ typedef struct uffb_train_memory {
 /* One step: a batch, its targets and how they count. Its gradients are those of `scale` times the sum of weighted losses. With
  * several steps an update, give 1 / (the sum of the weights of all of them); 0 stands for 1 / (the sum of this one's), the
  * mean. Dropout rates are 0 to below 1; a mask depends on seed, counter, place in the model and place in the batch alone, so
- * that no two steps of a run should have the same counter. */
+ * that no two steps of a run should have the same counter. Of the vector head, `similarity` times the mean, over the other
+ * sequences of the batch, of the squared difference between the cosine with that one and the cosine of their targets is added
+ * to the loss of each target. */
 typedef struct uffb_train_step {
     int64_t sequences;
-    int64_t targets;          /* MLM: how many positions are predicted; classification: the number of sequences */
-    int32_t head;             /* UFFB_HEAD_MLM or UFFB_HEAD_CLASS */
-    int32_t loss;             /* UFFB_CROSS_ENTROPY ... ; MLM takes the two cross-entropies */
+    int64_t targets;          /* MLM: how many positions are predicted; no head: 0; else the number of sequences */
+    int32_t head;             /* UFFB_HEAD_... */
+    int32_t loss;             /* MLM takes the two cross-entropies, vectors take UFFB_COSINE, and classes all others */
     double scale;             /* of the gradients */
     double label_smoothing;   /* 0 to 1: this share of each class's target is spread evenly over all classes */
     double embedding_dropout; /* of the embedding, after its norm */
@@ -92,6 +99,9 @@ typedef struct uffb_train_step {
     uint64_t counter;         /* of dropout: which step of the run this is */
     int32_t causal;           /* 1: a token attends to itself and those before it */
     int32_t backward;         /* 0: the loss alone, and no gradient */
+    int32_t pooling;          /* of the vector head: UFFB_POOL_... */
+    int32_t reserved;
+    double similarity; /* of the vector head: what similarities within the batch count for */
 } uffb_train_step;
 
 /* What a step came to. */
@@ -100,6 +110,7 @@ typedef struct uffb_train_result {
     double weight;      /* the sum of weights: loss / weight is the mean */
     int64_t correct;    /* cross-entropy: targets whose largest logit is their class */
     int64_t not_finite; /* targets whose loss is not a number or infinite; `losses` tells which */
+    double guided;      /* the sum of what guides ask for, which `loss` has not */
 } uffb_train_result;
 
 /* AdamW as PyTorch's: decoupled decay, bias correction, eps outside the root. Clipping is that of clip_grad_norm_: the gradient
@@ -177,6 +188,13 @@ UFFB_API int32_t uffb_trainer_step(uffb_trainer *trainer, const uffb_train_step 
                                    const int32_t *ids, const int32_t *types, const float *final, const int64_t *positions,
                                    const void *targets, const float *weights, const float *class_weights, const uffb_taps *taps,
                                    uffb_train_result *result, float *losses, float *logits);
+
+/* Asks the next step to pull states towards others, a teacher's say: adds `weight` times the mean of squared differences to
+ * what is minimised, whatever the step's scale. kind: UFFB_TAP_EMBEDDING, UFFB_TAP_LAYER (with its layer) or UFFB_TAP_FINAL;
+ * states [tokens, hidden], which are copied, of all tokens of the batch. One for each place. After the step, however it ends,
+ * there are none. */
+UFFB_API int32_t uffb_trainer_guide(uffb_trainer *trainer, int32_t kind, int64_t layer, double weight, const float *states,
+                                    int64_t tokens);
 
 /* One step of AdamW with the gradients as they are, which then are zero. */
 UFFB_API int32_t uffb_trainer_update(uffb_trainer *trainer, const uffb_adamw *adamw, uffb_update_result *result);

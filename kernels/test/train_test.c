@@ -49,8 +49,13 @@ static void give(uffb_trainer *t, const uffb_parameter_info *p, const float *val
 example *example_new(const uffb_arch *arch, const batch *b, int32_t head, int32_t loss) {
     example *e = calloc(1, sizeof *e);
     const int mlm = head == UFFB_HEAD_MLM;
-    const int64_t classes = mlm ? arch->vocab : arch->labels, most = mlm ? b->tokens : b->sequences;
+    const int64_t classes = mlm                        ? arch->vocab
+                            : head == UFFB_HEAD_VECTOR ? arch->hidden
+                                                       : arch->labels,
+                  most = mlm ? b->tokens : b->sequences;
     e->batch = b;
+    e->layers = arch->layers;
+    e->hidden = arch->hidden;
     e->positions = calloc((size_t)most, sizeof *e->positions);
     e->labels = calloc((size_t)most, sizeof *e->labels);
     e->shares = calloc((size_t)(most * classes), sizeof *e->shares);
@@ -80,7 +85,17 @@ void example_free(example *e) {
     free(e->shares);
     free(e->weights);
     free(e->class_weights);
+    free(e->guides);
     free(e);
+}
+
+static void guide(uffb_trainer *t, const example *e) {
+    const int64_t size = e->batch->tokens * e->hidden;
+    for (int64_t i = 0; i < e->layers + 2; i++) {
+        const int32_t kind = i < e->layers ? UFFB_TAP_LAYER : i == e->layers ? UFFB_TAP_EMBEDDING : UFFB_TAP_FINAL;
+        check(uffb_trainer_guide(t, kind, i, 0.5 + (double)i, e->guides + i * size, e->batch->tokens) == UFFB_OK, "%s",
+              uffb_error());
+    }
 }
 
 uffb_train_result run_step(uffb_trainer *t, const example *e, int backward, const uffb_taps *taps, float *losses,
@@ -88,6 +103,7 @@ uffb_train_result run_step(uffb_trainer *t, const example *e, int backward, cons
     uffb_train_result result = {0};
     uffb_train_step step = e->step;
     step.backward = backward;
+    if (e->guides) guide(t, e);
     const void *targets = step.loss == UFFB_CROSS_ENTROPY ? (const void *)e->labels : e->shares;
     const int32_t status = uffb_trainer_step(
         t, &step, e->batch->offsets, e->batch->ids, e->batch->types, NULL, step.head == UFFB_HEAD_MLM ? e->positions : NULL,
@@ -108,7 +124,8 @@ static double loss_along(uffb_trainer *t, const example *e, const uffb_parameter
     for (int64_t i = 0; i < size; i++) moved[i] = (float)((double)weight[i] + length * (double)direction[i]);
     give(t, p, moved);
     free(moved);
-    return run_step(t, e, 0, taps, NULL, NULL).loss * scale;
+    const uffb_train_result result = run_step(t, e, 0, taps, NULL, NULL);
+    return result.loss * scale + result.guided;
 }
 
 static void check_slope(uffb_trainer *t, const example *e, const uffb_parameter_info *p, double scale, uffb_taps *taps,
@@ -140,7 +157,7 @@ static void check_slope(uffb_trainer *t, const example *e, const uffb_parameter_
     free(gradient);
 }
 
-static void test_slopes(const random_model *m, const example *e) {
+void test_slopes(const random_model *m, const example *e) {
     uffb_trainer *t = trainer_new(m, 2, NULL);
     const int64_t path = m->arch.feedforward == UFFB_FFN_FFF ? m->arch.trees * (m->arch.depth + 1) * e->batch->tokens : 0;
     int32_t *paths = calloc((size_t)(path * m->arch.layers + 1), sizeof *paths);
@@ -152,7 +169,8 @@ static void test_slopes(const random_model *m, const example *e) {
     for (int64_t i = 0; i < uffb_trainer_parameter_count(t); i++) {
         uffb_parameter_info p;
         uffb_trainer_parameter_info(t, i, &p);
-        if (p.present && p.trainable) check_slope(t, e, &p, 1 / result.weight, taps, paths, path * m->arch.layers);
+        if (p.present && p.trainable)
+            check_slope(t, e, &p, result.weight > 0 ? 1 / result.weight : 0, taps, paths, path * m->arch.layers);
     }
     uffb_taps_free(taps);
     uffb_trainer_free(t);
@@ -162,7 +180,7 @@ static void test_slopes(const random_model *m, const example *e) {
 /* --- the same everywhere -------------------------------------------------------------------------------------------------- */
 
 /* Logits and losses of a step without dropout are those of the encoder's heads, and a run is the same bits on any threads. */
-static void test_threads_agree(const random_model *m, const example *e, const char *isa) {
+void test_threads_agree(const random_model *m, const example *e, const char *isa) {
     const uffb_adamw adamw = {1e-3, 0.9, 0.98, 1e-6, 0.01, 0.5};
     uffb_trainer *one = trainer_new(m, 1, isa), *three = trainer_new(m, 3, isa);
     for (int i = 0; i < 2; i++) {
@@ -278,6 +296,7 @@ int main(void) {
     for (int64_t i = 0; i < count; i++) {
         if (!strcmp(configs[i].name, "bert")) test_losses(&configs[i]);
     }
+    test_distil();
     test_update();
     test_train_misuse();
     printf("      %lld slopes; %lld steps flipped a branch and were shortened\n", (long long)slopes, (long long)flips);

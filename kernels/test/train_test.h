@@ -11,11 +11,13 @@ float *values_of(uffb_trainer *t, const uffb_parameter_info *p, int32_t kind);
 
 typedef struct example {
     const batch *batch;
+    int64_t layers, hidden; /* of the model */
     uffb_train_step step;
     int64_t *positions;
     int32_t *labels;
     float *shares, *weights, *class_weights;
-    int weighted; /* whether the weights are used */
+    int weighted;  /* whether the weights are used */
+    float *guides; /* NULL, or [layers + 2, tokens, hidden]: states for each place that there is */
 } example;
 
 example *example_new(const uffb_arch *arch, const batch *b, int32_t head, int32_t loss);
@@ -23,6 +25,12 @@ void example_free(example *e);
 uffb_train_result run_step(uffb_trainer *t, const example *e, int backward, const uffb_taps *taps, float *losses,
                            float *logits);
 
+/* Holds the gradient of every parameter against the loss. */
+void test_slopes(const random_model *m, const example *e);
+/* Two steps on one thread and on three: the same bits. */
+void test_threads_agree(const random_model *m, const example *e, const char *isa);
+
+void test_distil(void);
 void test_update(void);
 void test_train_misuse(void);
 

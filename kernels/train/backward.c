@@ -61,13 +61,17 @@ static int32_t attention_half(uffb_trainer *t, const uffb_train_call *call, int6
 
 int32_t uffb_train_backward(uffb_trainer *t, const uffb_train_call *call) {
     int32_t status = UFFB_OK;
+    uffb_guide_back(t, call, UFFB_TAP_FINAL, 0);
     if (t->arch.final_norm) status = uffb_norm_gradient(t, &t->final_norm, call->tokens, t->last, t->stream, t->stream, 0);
     for (int64_t l = t->arch.layers - 1; !status && l >= 0 && l >= t->lowest; l--) {
         status = uffb_trainer_cancelled(t);
+        uffb_guide_back(t, call, UFFB_TAP_LAYER, l);
         if (!status) status = feed_forward_half(t, call, l);
         if (!status) status = attention_half(t, call, l);
     }
-    return !status && t->lowest < 0 ? uffb_embed_back(t, call) : status;
+    if (status || t->lowest >= 0) return status;
+    uffb_guide_back(t, call, UFFB_TAP_EMBEDDING, 0);
+    return uffb_embed_back(t, call);
 }
 
 /* --- embedding ------------------------------------------------------------------------------------------------------------ */

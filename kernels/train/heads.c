@@ -12,7 +12,7 @@ static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 int64_t uffb_head_size(const uffb_arch *a, int64_t sequences, int64_t targets) {
     const int64_t pooled = a->pool_width ? a->pool_width : a->hidden, rows = smaller(targets, MLM_ROWS);
-    int64_t size = 1;
+    int64_t size = 4 * sequences * a->hidden; /* of the vector head */
     if (a->heads_present & UFFB_HEAD_MLM) size += rows * (4 * a->hidden + a->vocab);
     if (a->heads_present & UFFB_HEAD_CLASS) size += sequences * (2 * a->hidden + 3 * pooled + a->labels);
     return size;
@@ -116,6 +116,15 @@ static void pool_back(int32_t pooling, int64_t n, int64_t h, const float *x, con
     }
 }
 
+void uffb_pool_back(uffb_trainer *t, const uffb_train_call *call, int32_t pooling, const float *pooled, const float *dpooled) {
+    const int64_t h = t->arch.hidden;
+    for (int64_t s = 0; s < call->step->sequences; s++) {
+        const int64_t first = call->offsets[s];
+        pool_back(pooling, call->offsets[s + 1] - first, h, t->final + first * h, pooled + s * h, dpooled + s * h,
+                  t->stream + first * h);
+    }
+}
+
 int32_t uffb_train_class(uffb_trainer *t, const uffb_train_call *call, const uffb_train_targets *targets) {
     const uffb_arch *a = &t->arch;
     const int64_t n = call->step->sequences, h = a->hidden, width = t->classes.linear->cols;
@@ -150,10 +159,6 @@ int32_t uffb_train_class(uffb_trainer *t, const uffb_train_call *call, const uff
         if (status) return status;
         down = dpooled;
     }
-    for (int64_t s = 0; s < n; s++) {
-        const int64_t first = call->offsets[s];
-        pool_back(a->pooling, call->offsets[s + 1] - first, h, t->final + first * h, pooled + s * h, down + s * h,
-                  t->stream + first * h);
-    }
+    uffb_pool_back(t, call, a->pooling, pooled, down);
     return UFFB_OK;
 }

@@ -16,6 +16,8 @@ static int32_t check_rates(const uffb_train_step *s) {
     for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
         if (!(rates[i] >= 0 && rates[i] < 1)) return invalid("a dropout rate must be 0 to below 1");
     }
+    if (!(s->similarity >= 0 && s->similarity <= 1e30))
+        return invalid("the weight of similarities must be a number, 0 or more");
     if (!(s->label_smoothing >= 0 && s->label_smoothing <= 1)) return invalid("label smoothing must be 0 to 1");
     return isfinite(s->scale) ? UFFB_OK : invalid("the scale must be a number");
 }
@@ -49,14 +51,17 @@ static int32_t check_positions(const uffb_train_step *s, const int64_t *position
 }
 
 static int32_t check_head(const uffb_trainer *t, const uffb_train_step *s, const int64_t *positions, int64_t tokens) {
-    const int mlm = s->head == UFFB_HEAD_MLM;
-    if (!mlm && s->head != UFFB_HEAD_CLASS) return invalid("the head must be UFFB_HEAD_MLM or UFFB_HEAD_CLASS");
-    if (!(t->arch.heads_present & s->head)) return invalid("the model has no such head");
-    if (s->loss < UFFB_CROSS_ENTROPY || s->loss > UFFB_SOFT_CROSS_ENTROPY) return invalid("no such loss");
+    const int mlm = s->head == UFFB_HEAD_MLM, vector = s->head == UFFB_HEAD_VECTOR;
+    if (s->targets < 0) return invalid("a negative number of targets");
+    if (s->head == UFFB_HEAD_NONE) return s->targets ? invalid("targets, but no head") : UFFB_OK;
+    if (!mlm && !vector && s->head != UFFB_HEAD_CLASS)
+        return invalid("the head must be UFFB_HEAD_NONE, UFFB_HEAD_MLM, UFFB_HEAD_CLASS or UFFB_HEAD_VECTOR");
+    if (!vector && !(t->arch.heads_present & s->head)) return invalid("the model has no such head");
+    if (s->loss < UFFB_CROSS_ENTROPY || s->loss > UFFB_COSINE) return invalid("no such loss");
+    if (vector != (s->loss == UFFB_COSINE)) return invalid("the vector head takes UFFB_COSINE, and no other does");
     if (mlm && (s->loss == UFFB_BINARY_CROSS_ENTROPY || s->loss == UFFB_SQUARED_ERROR))
         return invalid("the MLM head takes cross-entropies alone");
-    if (s->targets < 0) return invalid("a negative number of targets");
-    if (!mlm && s->targets != s->sequences) return invalid("classification has one target a sequence");
+    if (!mlm && s->targets != s->sequences) return invalid("there is one target a sequence");
     return mlm ? check_positions(s, positions, tokens) : UFFB_OK;
 }
 
@@ -73,6 +78,8 @@ static int32_t check_step(const uffb_trainer *t, const uffb_train_step *s, const
     if (!status && s->targets && !targets) status = invalid("no targets");
     if (!status) status = check_labels(s, targets, s->head == UFFB_HEAD_MLM ? t->arch.vocab : t->arch.labels);
     if (!status) status = uffb_taps_check(taps, &t->arch, offsets[s->sequences]);
+    if (!status) status = uffb_guides_check(t, offsets[s->sequences]);
+    if (!status && final && t->guides) status = invalid("guides want the encoder to run");
     return status;
 }
 
@@ -111,8 +118,8 @@ static int32_t reserve(uffb_trainer *t, const uffb_train_step *s, const int64_t 
     return UFFB_OK;
 }
 
-static void report(const uffb_trainer *t, const uffb_train_step *s, uffb_train_result *result, float *losses) {
-    uffb_train_result sum = {0};
+static void report(const uffb_trainer *t, const uffb_train_step *s, double guided, uffb_train_result *result, float *losses) {
+    uffb_train_result sum = {.guided = guided};
     for (int64_t i = 0; i < s->targets; i++) {
         const uffb_outcome *o = &t->outcome[i];
         sum.loss += o->loss;
@@ -124,19 +131,27 @@ static void report(const uffb_trainer *t, const uffb_train_step *s, uffb_train_r
     if (result) *result = sum;
 }
 
+static int32_t run_head(uffb_trainer *t, const uffb_train_call *call, const uffb_train_targets *of) {
+    switch (call->step->head) {
+    case UFFB_HEAD_MLM: return uffb_train_mlm(t, call, of);
+    case UFFB_HEAD_CLASS: return uffb_train_class(t, call, of);
+    case UFFB_HEAD_VECTOR: return uffb_train_vector(t, call, of);
+    default: memset(t->stream, 0, (size_t)(call->tokens * t->arch.hidden) * sizeof *t->stream); return UFFB_OK;
+    }
+}
+
 /* Whether anything below the head is trained. */
 static int reaches_down(const uffb_trainer *t) {
     return t->lowest < t->arch.layers || uffb_trains(t->final_norm.weight) || uffb_trains(t->final_norm.bias);
 }
 
-int32_t uffb_trainer_step(uffb_trainer *t, const uffb_train_step *step, const int64_t *offsets, const int32_t *ids,
-                          const int32_t *types, const float *final, const int64_t *positions, const void *targets,
-                          const float *weights, const float *class_weights, const uffb_taps *taps, uffb_train_result *result,
-                          float *losses, float *logits) {
-    if (!t) return uffb_fail(UFFB_INVALID, "uffb_trainer_step: no trainer");
+static int32_t run_step(uffb_trainer *t, const uffb_train_step *step, const int64_t *offsets, const int32_t *ids,
+                        const int32_t *types, const float *final, const int64_t *positions, const void *targets,
+                        const float *weights, const float *class_weights, const uffb_taps *taps, uffb_train_result *result,
+                        float *losses, float *logits) {
     int32_t status = check_step(t, step, offsets, ids, types, final, positions, targets, taps);
     if (!status) status = reserve(t, step, offsets);
-    if (status) return uffb_trainer_fail(t, status);
+    if (status) return status;
     uffb_trainer_refresh(t);
 
     const uffb_train_call call = {step, offsets[step->sequences], offsets, ids, types, taps};
@@ -150,9 +165,22 @@ int32_t uffb_trainer_step(uffb_trainer *t, const uffb_train_step *step, const in
     } else {
         status = uffb_train_forward(t, &call);
     }
-    if (!status) status = step->head == UFFB_HEAD_MLM ? uffb_train_mlm(t, &call, &of) : uffb_train_class(t, &call, &of);
-    if (!status) report(t, step, result, losses);
+    double guided = 0;
+    if (!status) status = uffb_guides_loss(t, &call, &guided);
+    if (!status) status = run_head(t, &call, &of);
+    if (!status) report(t, step, guided, result, losses);
     if (!status && step->backward && !final && reaches_down(t)) status = uffb_train_backward(t, &call);
     t->context->final = NULL;
+    return status;
+}
+
+int32_t uffb_trainer_step(uffb_trainer *t, const uffb_train_step *step, const int64_t *offsets, const int32_t *ids,
+                          const int32_t *types, const float *final, const int64_t *positions, const void *targets,
+                          const float *weights, const float *class_weights, const uffb_taps *taps, uffb_train_result *result,
+                          float *losses, float *logits) {
+    if (!t) return uffb_fail(UFFB_INVALID, "uffb_trainer_step: no trainer");
+    const int32_t status =
+        run_step(t, step, offsets, ids, types, final, positions, targets, weights, class_weights, taps, result, losses, logits);
+    t->guides = 0;
     return status ? uffb_trainer_fail(t, status) : UFFB_OK;
 }

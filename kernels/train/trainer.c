@@ -103,6 +103,7 @@ void uffb_trainer_free(uffb_trainer *t) {
     free(t->head);
     free(t->segment);
     free(t->outcome);
+    uffb_free_guides(t);
     free(t->block);
     free(t);
 }

@@ -49,6 +49,16 @@ typedef struct uffb_train_layer {
     float *logits;   /* [T, trees, depth+1] of walked trees */
 } uffb_train_layer;
 
+/* States that a step is to be pulled towards; its buffer is kept for the next step's. */
+typedef struct uffb_guide {
+    int32_t kind;
+    int64_t layer, tokens, size;
+    double weight;
+    float *states; /* [tokens, hidden] */
+} uffb_guide;
+
+#define UFFB_MAX_GUIDES 128
+
 struct uffb_trainer {
     uffb_arch arch;
     uffb_model *model;     /* whose tensors are the parameters' weights and panels */
@@ -91,6 +101,8 @@ struct uffb_trainer {
     struct uffb_segment *segment;
     int64_t outcome_size;
     struct uffb_outcome *outcome;
+    int64_t guides; /* of the next step */
+    uffb_guide guide[UFFB_MAX_GUIDES];
 
     /* What an update works through: blocks of rows, and the sum of squares of each one's gradient. */
     int64_t blocks;
@@ -196,6 +208,10 @@ typedef struct uffb_train_targets {
 } uffb_train_targets;
 int32_t uffb_train_mlm(uffb_trainer *trainer, const uffb_train_call *call, const uffb_train_targets *targets);
 int32_t uffb_train_class(uffb_trainer *trainer, const uffb_train_call *call, const uffb_train_targets *targets);
+int32_t uffb_train_vector(uffb_trainer *trainer, const uffb_train_call *call, const uffb_train_targets *targets);
+/* The gradient of the final states, into trainer->stream, from that of what they were pooled to: [sequences, hidden] each. */
+void uffb_pool_back(uffb_trainer *trainer, const uffb_train_call *call, int32_t pooling, const float *pooled,
+                    const float *dpooled);
 /* From the logits of target i to their gradient, in place, times scale and weights. */
 uffb_outcome uffb_loss(const uffb_trainer *trainer, const uffb_train_step *step, const uffb_train_targets *targets, int64_t i,
                        int64_t classes, float *logits);
@@ -203,6 +219,15 @@ uffb_outcome uffb_loss(const uffb_trainer *trainer, const uffb_train_step *step,
 int64_t uffb_head_size(const uffb_arch *arch, int64_t sequences, int64_t targets);
 /* The weight of target i: the caller's, times that of its class. */
 double uffb_target_weight(const uffb_train_step *step, const uffb_train_targets *targets, int64_t i);
+
+/* --- guides --------------------------------------------------------------------------------------------------------------- */
+
+int32_t uffb_guides_check(const uffb_trainer *trainer, int64_t tokens);
+/* After the forward pass: the sum of all guides' losses. */
+int32_t uffb_guides_loss(uffb_trainer *trainer, const uffb_train_call *call, double *loss);
+/* Adds to trainer->stream, the gradient of the states at that place, what a guide of it asks for. */
+void uffb_guide_back(uffb_trainer *trainer, const uffb_train_call *call, int32_t kind, int64_t layer);
+void uffb_free_guides(uffb_trainer *trainer);
 
 /* --- gradients shared by all stages (linear.c, rows.c) -------------------------------------------------------------------- */
 

@@ -1,0 +1,120 @@
+/* Tests what teaches a model from another: the vector head, and guides of its states. */
+#include "train_test.h"
+#include "check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const int64_t lengths[] = {1, 7, 16, 5, 3};
+
+static float *random_states(int64_t count) {
+    float *states = malloc((size_t)count * sizeof *states);
+    for (int64_t i = 0; i < count; i++) states[i] = random_between(-1, 1);
+    return states;
+}
+
+static example *vector_example(const uffb_arch *arch, const batch *b, int32_t pooling) {
+    example *e = example_new(arch, b, UFFB_HEAD_VECTOR, UFFB_COSINE);
+    e->step.pooling = pooling;
+    return e;
+}
+
+static void test_vectors(const random_model *m, const batch *b) {
+    static const int32_t poolings[] = {UFFB_POOL_FIRST, UFFB_POOL_MEAN, UFFB_POOL_MAX, UFFB_POOL_LSE};
+    for (int64_t i = 0; i < COUNT_OF(poolings); i++) {
+        example *e = vector_example(&m->arch, b, poolings[i]);
+        test_case("cosines, pooling %d", poolings[i]);
+        test_slopes(m, e);
+        e->step.similarity = 0.5;
+        e->weighted = 1;
+        test_case("similarities, pooling %d", poolings[i]);
+        test_slopes(m, e);
+        for (int isa = 0; isa_name(isa); isa++) test_threads_agree(m, e, isa_name(isa));
+        example_free(e);
+    }
+}
+
+static void test_guides(const random_model *m, const batch *b) {
+    example *e = vector_example(&m->arch, b, UFFB_POOL_MEAN);
+    e->guides = random_states((m->arch.layers + 2) * b->tokens * m->arch.hidden);
+    e->step.block_dropout = 0.2;
+    test_case("guides beside a head");
+    test_slopes(m, e);
+    e->step.head = UFFB_HEAD_NONE;
+    e->step.targets = 0;
+    test_case("guides alone");
+    test_slopes(m, e);
+    for (int isa = 0; isa_name(isa); isa++) test_threads_agree(m, e, isa_name(isa));
+    example_free(e);
+}
+
+/* A model that is its own teacher has nothing to learn. */
+static void test_own_teacher(const random_model *m, const batch *b) {
+    test_case("its own teacher");
+    example *e = vector_example(&m->arch, b, UFFB_POOL_MEAN);
+    uffb_trainer *t = trainer_new(m, 2, NULL);
+    e->step.similarity = 1;
+    run_step(t, e, 0, NULL, NULL, e->shares);
+    const int64_t size = b->tokens * m->arch.hidden;
+    float *states = malloc((size_t)size * sizeof *states);
+    uffb_taps *taps;
+    if (uffb_taps_new(&taps)) exit(2);
+    uffb_taps_add(taps, UFFB_TAP_LAYER, 0, states, (uint64_t)size * sizeof *states);
+    run_step(t, e, 0, taps, NULL, NULL);
+    check(uffb_trainer_guide(t, UFFB_TAP_LAYER, 0, 1, states, b->tokens) == UFFB_OK, "%s", uffb_error());
+    const uffb_train_result result = run_step(t, e, 1, NULL, NULL, NULL);
+    check(result.guided == 0, "its own states cost %g", result.guided);
+    check(result.loss < 1e-5 * result.weight, "its own vectors cost %g", result.loss);
+    check(run_step(t, e, 0, NULL, NULL, NULL).guided == 0, "a guide outlived its step");
+    uffb_taps_free(taps);
+    uffb_trainer_free(t);
+    example_free(e);
+    free(states);
+}
+
+static void test_refused(const random_model *m, const batch *b) {
+    test_case("refused");
+    uffb_trainer *t = trainer_new(m, 1, NULL);
+    float *states = random_states(b->tokens * m->arch.hidden);
+    check(uffb_trainer_guide(NULL, UFFB_TAP_FINAL, 0, 1, states, 1) == UFFB_INVALID, "no trainer");
+    check(uffb_trainer_guide(t, UFFB_TAP_FINAL, 0, 1, NULL, 1) == UFFB_INVALID, "no states");
+    check(uffb_trainer_guide(t, UFFB_TAP_PATH, 0, 1, states, 1) == UFFB_INVALID, "paths");
+    check(uffb_trainer_guide(t, UFFB_TAP_LAYER, m->arch.layers, 1, states, 1) == UFFB_INVALID, "no such layer");
+    check(uffb_trainer_guide(t, UFFB_TAP_LAYER, 0, -1, states, 1) == UFFB_INVALID, "a negative weight");
+    check(uffb_trainer_guide(t, UFFB_TAP_LAYER, 0, 1, states, b->tokens - 1) == UFFB_OK, "%s", uffb_error());
+    check(uffb_trainer_guide(t, UFFB_TAP_LAYER, 0, 1, states, b->tokens) == UFFB_INVALID, "two of one place");
+    const uffb_train_step none = {.sequences = b->sequences, .head = UFFB_HEAD_NONE};
+    check(uffb_trainer_step(t, &none, b->offsets, b->ids, b->types, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL) ==
+              UFFB_INVALID,
+          "a guide of too few tokens");
+    uffb_train_step vector = {.sequences = b->sequences, .targets = b->sequences, .head = UFFB_HEAD_VECTOR};
+    check(uffb_trainer_step(t, &vector, b->offsets, b->ids, b->types, NULL, NULL, states, NULL, NULL, NULL, NULL, NULL, NULL) ==
+              UFFB_INVALID,
+          "vectors with a cross-entropy");
+    vector.loss = UFFB_COSINE;
+    vector.pooling = 99;
+    check(uffb_trainer_step(t, &vector, b->offsets, b->ids, b->types, NULL, NULL, states, NULL, NULL, NULL, NULL, NULL, NULL) ==
+              UFFB_INVALID,
+          "no such pooling");
+    uffb_trainer_free(t);
+    free(states);
+}
+
+void test_distil(void) {
+    int64_t count;
+    const config *configs = test_configs(&count);
+    for (int64_t i = 0; i < count; i++) {
+        random_model *m = random_model_new(&configs[i].arch, configs[i].optional, UFFB_F32, UFFB_ROWS);
+        batch *b = batch_new(&configs[i].arch, COUNT_OF(lengths), lengths);
+        test_begin("distil, %s", configs[i].name);
+        test_guides(m, b);
+        if (configs[i].arch.layers) test_own_teacher(m, b);
+        if (!strcmp(configs[i].name, "bert")) {
+            test_vectors(m, b);
+            test_refused(m, b);
+        }
+        test_end();
+        batch_free(b);
+        random_model_free(m);
+    }
+}
