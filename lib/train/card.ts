@@ -22,11 +22,85 @@ export interface CardOptions {
   data: readonly CardData[];
 }
 
-/** README.md of the result's folder, in Markdown. */
-export function modelCard(outcome: Outcome, { title, command, version, data }: CardOptions): string {
+/** What a model card says. Texts are Markdown. */
+export interface Card extends CardOptions {
+  /** The hub's name of the task. */
+  tag: string;
+  /** A sentence. */
+  about: string;
+  /** A command that runs the model. */
+  usage: string;
+  scores: readonly string[];
+  /** What is counted of each file. */
+  counted: string;
+  settings: readonly (readonly [name: string, value: string])[];
+  /** How long it was trained, and where. */
+  made: string;
+}
+
+/** README.md of a result's folder, in Markdown. */
+export function cardText({
+  title,
+  tag,
+  about,
+  usage,
+  scores,
+  counted,
+  data,
+  settings,
+  made,
+  command,
+}: Card): string {
+  return `${[
+    "---",
+    "library_name: uffb",
+    `pipeline_tag: ${tag}`,
+    "---",
+    "",
+    `# ${cell(title)}`,
+    "",
+    about,
+    "",
+    `    ${usage}`,
+    "",
+    "## Scores",
+    "",
+    ...scores,
+    "",
+    "## Data",
+    "",
+    `| file | ${counted} | SHA-256 |`,
+    "|---|---:|---|",
+    ...data.map(
+      ({ name, rows, sha256 }) => `| ${cell(name)} | ${count(rows)} | ${sha256 ? `\`${sha256}\`` : ""} |`,
+    ),
+    "",
+    "## Settings",
+    "",
+    "| | |",
+    "|---|---|",
+    ...settings.map(([name, value]) => `| ${name} | ${value} |`),
+    "",
+    `${made} The command:`,
+    "",
+    `    ${printable(command)}`,
+  ].join("\n")}\n`;
+}
+
+/** Text that does not break a table. */
+export function cell(text: string): string {
+  return printable(text).replaceAll("|", "\\|");
+}
+
+/** A setting's name as its flag has it. */
+export function flagOf(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** The model card of a classifier. */
+export function modelCard(outcome: Outcome, options: CardOptions): string {
   const { job, start, final, epoch, epochs, seconds } = outcome;
-  const text = (value: string) => printable(value).replaceAll("|", "\\|");
-  const labels = job.labels.map((label) => `\`${text(label)}\``).join(", ");
+  const labels = job.labels.map((label) => `\`${cell(label)}\``).join(", ");
   const what = {
     classification: `tells ${labels} apart`,
     "multi-label": `says which of ${labels} are true of a text`,
@@ -44,44 +118,17 @@ export function modelCard(outcome: Outcome, { title, command, version, data }: C
         `On ${count(job.valid!.targets.length)} examples that it was not trained on, with the weights of epoch ${epoch} of ${epochs.length}.`,
       ]
     : ["It was not scored: no examples were held out."];
-  return `${[
-    "---",
-    "library_name: uffb",
-    `pipeline_tag: text-classification`,
-    "---",
-    "",
-    `# ${text(title)}`,
-    "",
-    `A model that ${what}, fine-tuned from ${text(start.source)}.`,
-    "",
-    "    uffb infer --model . < texts.txt",
-    "",
-    "## Scores",
-    "",
-    ...scores,
-    "",
-    "## Data",
-    "",
-    "| file | rows used | SHA-256 |",
-    "|---|---:|---|",
-    ...data.map(
-      ({ name, rows, sha256 }) => `| ${text(name)} | ${count(rows)} | ${sha256 ? `\`${sha256}\`` : ""} |`,
-    ),
-    "",
-    "## Settings",
-    "",
-    "| | |",
-    "|---|---|",
-    ...settings(start.recipe).map(([name, value]) => `| ${name} | ${value} |`),
-    "",
-    `Trained by uffb ${version} in ${formatSeconds(seconds)} on ${start.threads} CPU threads (${start.isa}), ${count(start.parameters)} parameters; \`training.jsonl\` has every step. The command:`,
-    "",
-    `    ${printable(command)}`,
-  ].join("\n")}\n`;
-}
-
-/** All settings of a recipe, by the names of their flags. */
-function settings(recipe: Recipe): [string, string][] {
-  const flag = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  return (Object.keys(GLUE_SANE) as (keyof Recipe)[]).map((key) => [flag(key), String(recipe[key])]);
+  return cardText({
+    ...options,
+    tag: "text-classification",
+    about: `A model that ${what}, fine-tuned from ${cell(start.source)}.`,
+    usage: "uffb infer --model . < texts.txt",
+    scores,
+    counted: "rows used",
+    settings: (Object.keys(GLUE_SANE) as (keyof Recipe)[]).map((key) => [
+      flagOf(key),
+      String(start.recipe[key]),
+    ]),
+    made: `Trained by uffb ${options.version} in ${formatSeconds(seconds)} on ${start.threads} CPU threads (${start.isa}), ${count(start.parameters)} parameters; \`training.jsonl\` has every step.`,
+  });
 }

@@ -1,6 +1,6 @@
-/** A picture of a run: its loss, step by step, and its scores, epoch by epoch. */
-import type { EpochRecord, LogRecord, StepRecord } from "./records.ts";
-import { metricTitle } from "./validate.ts";
+/** A picture of a run: its loss, step by step, and its scores. */
+import { isStep, type LogRecord } from "./records.ts";
+import { type Judge, metricTitle } from "./validate.ts";
 
 const PANEL = { width: 440, height: 300, left: 56, right: 16, top: 40, bottom: 44 };
 /** Okabe and Ito's palette, told apart by colour-blind readers, too. */
@@ -21,31 +21,50 @@ interface Curve {
 const round = (value: number) => Number(value.toFixed(1));
 const xml = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 
+/** A score of a model that is being trained, after an epoch or between two steps of pretraining. */
+interface Scored {
+  step: number;
+  /** Of the epoch, where there are epochs. */
+  epoch: number | undefined;
+  loss: number | undefined;
+  scores: Readonly<Record<string, number>>;
+}
+
+function scoredOf(record: LogRecord): Scored[] {
+  if (record.event === "epoch") {
+    const { step, epoch, valid_loss: loss, scores = {} } = record;
+    return [{ step, epoch, loss, scores }];
+  }
+  // Before the masked phase other tokens are predicted, from less.
+  if (record.event !== "score" || record.objective !== "masked") return [];
+  const { step, loss, accuracy } = record;
+  return [{ step, epoch: undefined, loss, scores: { accuracy } }];
+}
+
 /** An SVG document: loss against steps on the left; scores, where there are any, on the right. */
 export function curvesSvg(records: readonly LogRecord[], title: string): string {
-  const steps = records.filter((record): record is StepRecord => record.event === "step");
-  const epochs = records.filter((record): record is EpochRecord => record.event === "epoch");
+  const steps = records.filter(isStep);
+  const scored = records.flatMap(scoredOf);
   const losses: Curve[] = [
     { name: "training", points: thin(steps.map(({ step, loss }) => [step, loss])) },
     {
       name: "validation",
-      points: epochs.flatMap(({ step, valid_loss }) =>
-        valid_loss === undefined ? [] : [[step, valid_loss] as const],
-      ),
+      points: scored.flatMap(({ step, loss }) => (loss === undefined ? [] : [[step, loss] as const])),
       dots: true,
     },
   ];
-  const names = Object.keys(epochs[0]?.scores ?? {}) as (keyof NonNullable<EpochRecord["scores"]>)[];
+  const names = Object.keys(scored[0]?.scores ?? {});
   const scores = names.map(
     (name): Curve => ({
-      name: metricTitle(name),
-      points: epochs.map(({ epoch, scores: found }) => [epoch, found?.[name] ?? Number.NaN]),
+      name: metricTitle(name as Judge),
+      points: scored.map(({ step, epoch, scores: found }) => [epoch ?? step, found[name] ?? Number.NaN]),
       dots: true,
     }),
   );
+  const unit = scored[0]?.epoch === undefined ? "step" : "epoch";
   const panels = [
     panel("loss", "step", losses, 0),
-    ...(scores.length > 0 ? [panel("scores", "epoch", scores, 1)] : []),
+    ...(scores.length > 0 ? [panel("scores", unit, scores, 1)] : []),
   ];
   const width = panels.length * PANEL.width;
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${PANEL.height}" viewBox="0 0 ${width} ${PANEL.height}">

@@ -73,6 +73,10 @@ export interface NoteRecord {
 
 export type LogRecord = StepRecord | EpochRecord | ScoreRecord | NoteRecord;
 
+export function isStep(record: LogRecord): record is StepRecord {
+  return record.event === "step";
+}
+
 /** Records as they stand in a file: one JSON object a line. */
 export function jsonLines(records: readonly LogRecord[]): string {
   return records.map((record) => `${JSON.stringify(record)}\n`).join("");

@@ -4,7 +4,7 @@ import { printable } from "../base/printable.ts";
 import { align, numericColumns } from "../base/table.ts";
 import { lossOf } from "../eval/losses.ts";
 import type { Outcome, Start } from "./finetune.ts";
-import type { StepRecord } from "./records.ts";
+import { isStep, type StepRecord } from "./records.ts";
 import { metricTitle, predictions } from "./validate.ts";
 
 /** `310 ms`, `1.24 s`. */
@@ -38,7 +38,7 @@ export function startLines(start: Start): string[] {
 
 /** Mean seconds of a step, and how many times the least that it could take; the first steps, which claim memory, left out. */
 export function speed({ records, start }: Pick<Outcome, "records" | "start">) {
-  const steps = records.filter((record): record is StepRecord => record.event === "step").slice(2);
+  const steps = records.filter(isStep).slice(2);
   if (steps.length === 0) return undefined;
   const sum = (value: (step: StepRecord) => number) => steps.reduce((total, step) => total + value(step), 0);
   const seconds = sum((step) => step.seconds);

@@ -10,11 +10,11 @@ import { treeRecords } from "../trees.ts";
 import { examplesOf, type MaskOptions, predictions } from "./mask.ts";
 import {
   batchAt,
+  extentOf,
   objectiveAt,
   type Position,
   type PretrainRecipe,
   shareOf,
-  stepsOf,
   usedOf,
 } from "./recipe.ts";
 import { scoreHeldOut } from "./score.ts";
@@ -43,7 +43,7 @@ export class Budgeted implements Course {
   constructor(options: BudgetedOptions) {
     const { recipe, mask, vocab } = options;
     this.#options = options;
-    this.steps = stepsOf(recipe);
+    this.steps = extentOf(recipe)?.steps;
     this.#masking = { mask, vocab, share: recipe.masked, seed: recipe.seed };
   }
 

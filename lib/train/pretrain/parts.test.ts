@@ -11,10 +11,10 @@ import {
   batchAt,
   CRAMMING,
   checkPretrainRecipe,
+  extentOf,
   objectiveAt,
   type PretrainRecipe,
   shareOf,
-  stepsOf,
 } from "./recipe.ts";
 import { type Order, Sequences } from "./sequences.ts";
 import { documentIds, tokensOf } from "./tokens.ts";
@@ -128,7 +128,7 @@ describe("the budget", () => {
           at.steps++;
           at.sequences += size;
         }
-        expect(at.steps).toBe(stepsOf(recipe)!);
+        expect(at.steps).toBe(extentOf(recipe)!.steps);
         if (unit === "steps") expect(at.steps).toBe(amount);
         else expect((at.sequences - last) * recipe.length).toBeLessThan(amount);
       }),
@@ -138,7 +138,7 @@ describe("the budget", () => {
 
   test("in hours ends no step before it begins", () => {
     const recipe: PretrainRecipe = { ...CRAMMING, budget: { unit: "hours", amount: 2 } };
-    expect(stepsOf(recipe)).toBeUndefined();
+    expect(extentOf(recipe)).toBeUndefined();
     expect(shareOf(recipe, { steps: 9, sequences: 9, seconds: 3600 })).toBe(0.5);
     expect(shareOf(recipe, { steps: 9, sequences: 9, seconds: 36_000 })).toBe(1);
     expect([batchAt(recipe, 0), batchAt(recipe, 0.3), batchAt(recipe, 0.6)]).toEqual([128, 4096, 8192]);

@@ -7,15 +7,11 @@
  *
  * `outcome.score` is the model's loss and accuracy on held-out text, `output` a folder that openModel opens.
  */
-import { probe } from "../../../ffi/bench.ts";
-import type { TrainMemory } from "../../../ffi/bindings.ts";
 import { cpuCount } from "../../../ffi/engine.ts";
 import type { NativeTrainer } from "../../../ffi/train.ts";
 import { UffbError, UsageError } from "../../base/errors.ts";
-import type { Config } from "../../model/config.ts";
 import { feedforwardName, type ModelShape, newConfig } from "../../model/crammed-config.ts";
 import type { Tokenizer } from "../../text/tokenizer/tokenizer.ts";
-import { forwardFlops, headFlops } from "../bound.ts";
 import { checkOutput, Keeper } from "../keep.ts";
 import { runSteps, type StepReport } from "../loop.ts";
 import { adamwOf } from "../recipe.ts";
@@ -23,8 +19,8 @@ import { jsonLines, type LogRecord, type ScoreRecord } from "../records.ts";
 import { savedBytes, saveModel } from "../save.ts";
 import { Budgeted } from "./course.ts";
 import { newTrainer } from "./initial.ts";
-import { predictions } from "./mask.ts";
-import { checkPretrainRecipe, type PretrainRecipe, stepsOf } from "./recipe.ts";
+import { outline, type PretrainOutline } from "./outline.ts";
+import { checkPretrainRecipe, type PretrainRecipe } from "./recipe.ts";
 import { Sequences } from "./sequences.ts";
 import type { CorpusFacts, Tokens } from "./tokens.ts";
 
@@ -66,22 +62,11 @@ export interface PretrainOptions {
 }
 
 /** What is known before the first step. */
-export interface PretrainStart {
-  shape: ModelShape;
-  recipe: PretrainRecipe;
+export interface PretrainStart extends PretrainOutline {
   facts: CorpusFacts;
-  parameters: number;
   /** Sequences to train on, and held out. */
   sequences: number;
   heldOut: number;
-  /** Updates; undefined for a budget in hours. */
-  steps: number | undefined;
-  /** Bytes, of the largest micro-batch. */
-  memory: TrainMemory;
-  /** Floating-point operations of training on one token: three forward passes, the decoder included. */
-  flopsPerToken: number;
-  /** Operations a second that this CPU reaches in a multiplication of matrices. */
-  rate: number;
   isa: string;
   threads: number;
   /** Steps done before, of a run that goes on. */
@@ -114,7 +99,7 @@ export async function pretrain(job: PretrainJob, options: PretrainOptions): Prom
   const mask = maskOf(job);
   const sequences = sequencesOf(job, recipe);
   using trainer = newTrainer(config, job.shape.feedforward, recipe.seed);
-  const { keeper, start } = await begin(job, options, trainer, config, sequences);
+  const { keeper, start } = await begin(job, options, trainer, sequences);
   using _ = keeper;
   const { progress, log } = keeper;
   const course = new Budgeted({
@@ -188,10 +173,14 @@ async function begin(
   job: PretrainJob,
   { recipe, output, resume = false, threads, onStart, onWarning = () => {} }: PretrainOptions,
   trainer: NativeTrainer,
-  config: Config,
   sequences: Sequences,
 ): Promise<{ keeper: Keeper; start: PretrainStart }> {
-  const found = outline(job, recipe, trainer, config, sequences, threads || cpuCount());
+  const found = {
+    ...outline(job.shape, recipe, trainer, threads || cpuCount()),
+    facts: job.tokens.facts,
+    sequences: sequences.count,
+    heldOut: sequences.heldOut,
+  };
   trainer.ready({ threads });
   const { feedforward, ...shape } = job.shape;
   const { key } = job.tokens.facts;
@@ -209,41 +198,4 @@ async function begin(
     keeper[Symbol.dispose]();
     throw error;
   }
-}
-
-/** Seconds that the CPU's peak is measured for. */
-const PROBE_SECONDS = 0.1;
-
-function outline(
-  { shape, tokens }: PretrainJob,
-  recipe: PretrainRecipe,
-  trainer: NativeTrainer,
-  { arch }: Config,
-  sequences: Sequences,
-  threads: number,
-): Omit<PretrainStart, "isa" | "threads" | "done"> {
-  const { length, microbatch, masked, causal } = recipe;
-  const most = Math.min(microbatch, recipe.batch);
-  const predicted = predictions(causal > 0 ? "causal" : "masked", length, masked);
-  const own = trainer.parameters().filter(({ present, constant }) => present && !constant);
-  const perSequence = (objective: "masked" | "causal") =>
-    forwardFlops(arch, [length]) + headFlops(arch, predictions(objective, length, masked));
-  return {
-    shape,
-    recipe,
-    facts: tokens.facts,
-    parameters: own.reduce((sum, { rows, cols }) => sum + rows * cols, 0),
-    sequences: sequences.count,
-    heldOut: sequences.heldOut,
-    steps: stepsOf(recipe),
-    memory: trainer.memory({
-      sequences: most,
-      tokens: most * length,
-      longest: length,
-      targets: most * predicted,
-      threads,
-    }),
-    flopsPerToken: (3 * (causal * perSequence("causal") + (1 - causal) * perSequence("masked"))) / length,
-    rate: probe("flops", threads, PROBE_SECONDS),
-  };
 }

@@ -112,12 +112,11 @@ export function objectiveAt({ causal }: PretrainRecipe, share: number): Objectiv
   return share < causal ? "causal" : "masked";
 }
 
-/** Updates that a budget comes to, where it alone decides that: not one in hours. */
-export function stepsOf(recipe: PretrainRecipe): number | undefined {
+/** Updates and sequences that a budget comes to, where it alone decides that: not one in hours. */
+export function extentOf(recipe: PretrainRecipe): { steps: number; sequences: number } | undefined {
   const { unit, amount } = recipe.budget;
   if (unit === "hours") return undefined;
-  if (unit === "steps") return Math.ceil(amount);
   const at = { steps: 0, sequences: 0, seconds: 0 };
   for (; usedOf(recipe, at) < amount; at.steps++) at.sequences += batchAt(recipe, shareOf(recipe, at));
-  return at.steps;
+  return at;
 }
