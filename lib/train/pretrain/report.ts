@@ -50,7 +50,7 @@ export function estimateText(found: Estimate): string {
     memoryLine(found),
     boundLine(found),
     `measured: ${count(1 / secondsPerToken)} tokens/s, an update ${(1000 * secondsPerUpdate).toPrecision(3)} ms; ${plural(found.threads, "thread")}, ${found.isa}`,
-    `the budget: ${count(tokens)} tokens${steps === undefined ? "" : ` in ${plural(steps, "step")}`}, ${(flops / 1e15).toPrecision(3)} PFLOP, ${(seconds / 3600).toPrecision(3)} hours; with N times as many cores about 1/N of that`,
+    `the budget: ${count(tokens)} tokens${steps === undefined ? "" : ` in ${plural(steps, "step")}`}, ${(flops / 1e15).toPrecision(3)} PFLOP, ${(seconds / 3600).toPrecision(3)} hours on this machine`,
   ];
   return `${lines.join("\n")}\n`;
 }

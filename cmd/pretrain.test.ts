@@ -1,0 +1,139 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+
+const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "uffb-pretrain-command-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const WORDS = "the a red blue big small cat dog bird sees hears finds and then again".split(" ");
+const TEXT = Array.from({ length: 600 }, (_, i) =>
+  Array.from({ length: 14 }, (_, k) => WORDS[(i * 7 + k * k + (i % 5)) % WORDS.length]).join(" "),
+);
+writeFileSync(join(folder, "text.txt.gz"), gzipSync(TEXT.join(".\n")));
+writeFileSync(join(folder, "text.jsonl"), TEXT.map((text) => JSON.stringify({ body: text })).join("\n"));
+
+function start(...line: string[]) {
+  return Bun.spawn([process.execPath, MAIN, ...line], { cwd: folder, stdout: "pipe", stderr: "pipe" });
+}
+
+async function uffb(...line: string[]) {
+  const child = start(...line);
+  const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  return { code: await child.exited, out, err };
+}
+
+const SHAPE = ["--shape", "1x3", "--layers", "2", "--hidden", "32", "--heads", "2", "--length", "32"];
+const QUICK = [...SHAPE, "--steps", "10", "--batch", "8", "--microbatch", "4", "--scores", "2"];
+
+test("from text to a model that fills in words", async () => {
+  const line = ["pretrain", "text.txt.gz", ...QUICK, "-o", "model", "--svg", "curves.svg"];
+  const { code, out, err } = await uffb(...line);
+  expect([code, err]).toEqual([
+    0,
+    expect.stringContaining("model is there; uffb infer --model model runs it"),
+  ]);
+  expect(err).toContain("2 layers of hidden 32, 2 heads, feedforward 1x3 (4 active neurons)");
+  expect(err).toMatch(/step 10, [\d,]+ tokens: held-out loss \d\.\d+, accuracy [\d.]+%, bits of routing/);
+  expect(out).toMatch(/ +10 +\S+ +masked +\d\.\d{4} /);
+  expect(readFileSync(join(folder, "curves.svg"), "utf8")).toContain(">accuracy<");
+  const card = readFileSync(join(folder, "model/README.md"), "utf8");
+  expect(card).toContain(`uffb ${line.join(" ")}`);
+  expect(card).toMatch(/\| text\.txt\.gz \| 600 \| `[\da-f]{64}` \|/);
+  expect(card).toContain("| steps | 10 |");
+  const answer = await uffb("infer", "--model", "model", "the red [MASK] sees");
+  expect([answer.code, answer.out.trim().split("\n").length]).toEqual([0, 5]);
+}, 60_000);
+
+test("from a field of JSON lines, in JSON", async () => {
+  const control = QUICK.map((word) => (word === "1x3" ? "none" : word));
+  const { out } = await uffb(
+    "pretrain",
+    "text.jsonl",
+    "--field",
+    "body",
+    ...control,
+    "--json",
+    "-o",
+    "fields",
+  );
+  const found = JSON.parse(out);
+  expect([found.shape, found.active_neurons, found.scores.length]).toEqual(["none", 0, 2]);
+  expect(found.tokens).toBe(found.scores[1].tokens);
+}, 60_000);
+
+test("says what a budget would take", async () => {
+  const { code, out } = await uffb("pretrain", "--dry-run", ...SHAPE, "--tokens", "1e9");
+  expect(code).toBe(0);
+  expect(out).toMatch(/the budget: 1,0\d\d,\d{3},\d{3} tokens in [\d,]+ steps, [\d.]+ PFLOP, [\d.]+ hours/);
+}, 60_000);
+
+describe("a run that is ended", () => {
+  const weights = (name: string) => readFileSync(join(folder, name, "model.safetensors"));
+
+  async function until(output: string, ready: (log: string) => boolean): Promise<void> {
+    const log = join(folder, `${output}.run/log.jsonl`);
+    for (let i = 0; i < 6000; i++) {
+      if (existsSync(log) && ready(readFileSync(log, "utf8"))) return;
+      await Bun.sleep(10);
+    }
+    throw new Error("nothing happened");
+  }
+
+  test("by SIGTERM writes a checkpoint; by kill -9 goes on from it; and ends with the same bits", async () => {
+    const long = [
+      "pretrain",
+      "text.txt.gz",
+      ...SHAPE,
+      "--tokens",
+      "300000",
+      "--batch",
+      "16",
+      "--microbatch",
+      "4",
+      "--causal",
+      "0.2",
+    ];
+    expect((await uffb(...long, "-o", "whole", "--threads", "2")).code).toBe(0);
+    const first = start(...long, "-o", "ended");
+    await until("ended", (log) => log.length > 0);
+    first.kill("SIGTERM");
+    expect([await first.exited, await first.stderr.text()]).toEqual([
+      130,
+      expect.stringContaining("--resume goes on"),
+    ]);
+    expect(existsSync(join(folder, "ended"))).toBe(false);
+    const second = start(...long, "-o", "ended", "--resume");
+    const before = readFileSync(join(folder, "ended.run/log.jsonl")).length;
+    await until("ended", (log) => log.length > before + 1000);
+    second.kill("SIGKILL");
+    await second.exited;
+    const { code, err } = await uffb(...long, "-o", "ended", "--resume", "--threads", "1");
+    expect([code, err]).toEqual([0, expect.stringMatching(/goes on after step [1-9]/)]);
+    expect(weights("ended").equals(weights("whole"))).toBe(true);
+    expect(existsSync(join(folder, "ended.run"))).toBe(false);
+  }, 120_000);
+});
+
+test.each([
+  [["pretrain", "text.jsonl", "-o", "x"], 2, "give --steps, --tokens or --hours"],
+  [["pretrain", "text.jsonl", "-o", "x", "--steps", "1", "--hours", "1"], 2, "are two budgets; give one"],
+  [["pretrain", "-o", "x", "--steps", "1"], 2, "CORPUS is missing"],
+  [["pretrain", "text.jsonl", "--steps", "1"], 2, "--output is missing"],
+  [
+    ["pretrain", "text.jsonl", "-o", "x", "--steps", "1", "--shape", "11"],
+    2,
+    "give trees and their depth as 1x11",
+  ],
+  [["pretrain", "none.txt", "-o", "x", "--steps", "1"], 1, "none.txt: no such file"],
+  [["pretrain", "text.jsonl", "-o", "x", "--steps", "1"], 1, 'text.jsonl:1: has no "text", but body'],
+  [["pretrain", "text.jsonl", "-o", "x", "--steps", "1", "--resume"], 2, "x.run holds no run to go on with"],
+] as const)("refuses %j", async (line, status, message) => {
+  const { code, out, err } = await uffb(...line);
+  expect([code, out]).toEqual([status, ""]);
+  expect(err).toContain(message);
+  expect(existsSync(join(folder, "x"))).toBe(false);
+});
