@@ -91,12 +91,13 @@ describe("output", () => {
     const csv = await infer(["--embed", "--format", "csv"], texts);
     const [header, ...rows] = csv.stdout.trimEnd().split("\n");
     expect(header).toStartWith("id,0,1,2,");
-    expect(rows.map((row) => row.split(",").length)).toEqual([257, 257]);
+    expect(rows.map((row) => row.split(",").length)).toEqual([257, 257, 257]);
+    expect(rows[1]).toBe(`2${",".repeat(256)}`);
     expect(csv.exitCode).toBe(1);
     expect(csv.stderr).toMatch(/^error: line 2: blank line\n2 texts, \d+(\.\d)? texts\/s\n$/);
     const jsonl = await infer(["--embed", "--format", "jsonl"], texts);
     const lines = jsonl.stdout.trimEnd().split("\n");
-    expect(lines.map((line) => JSON.parse(line).line)).toEqual([1, 3]);
+    expect(lines.map((line) => JSON.parse(line).error)).toEqual([undefined, "blank line", undefined]);
     const npy = await infer(["--embed", "--format", "npy", "--dtype", "f16"], texts);
     expect(npy.stdout).toContain("'descr': '<f2', 'fortran_order': False, 'shape': (3, 256)");
   });
@@ -122,26 +123,30 @@ describe("output", () => {
     expect(stderr).toBe("warning: 1 input was cut to the model's 12 tokens\n");
   });
 
-  test("pairs: --pair, or a tab", async () => {
+  test("pairs: --pair, or a tab where it is said to separate them", async () => {
     const flag = await infer(["a [MASK]", "--pair", "b [MASK]", "--top-k", "1"]);
-    const tab = await infer(["--top-k", "1"], "a [MASK]\tb [MASK]\n");
+    const tab = await infer(["--top-k", "1", "--tabs", "pairs"], "a [MASK]\tb [MASK]\n");
     expect(flag.stdout).toBe(tab.stdout);
     expect(column(flag.stdout, 2)).toEqual(["1", "2"]);
   });
 });
 
 describe("bad inputs", () => {
-  test("have their number on stderr; the others come out in order; exit 1", async () => {
+  test("have their number on stderr and an empty row; exit 1", async () => {
     const lines = ["one [MASK]", "", "none", "\xff", "two [MASK]"].map((line) => Buffer.from(line, "latin1"));
     const input = Buffer.concat(lines.flatMap((line) => [line, Buffer.from("\n")]));
     const { stdout, stderr, exitCode } = await infer(["--top-k", "1"], input);
     expect(exitCode).toBe(1);
-    expect(column(stdout, 1)).toEqual(["1", "5"]);
+    expect(column(stdout, 1)).toEqual(["1", "2", "3", "4", "5"]);
+    expect(stdout.split("\n")[1]).toBe("2\t\t\t\t\t");
     expect(stderr.trimEnd().split("\n")).toEqual([
       "error: line 2: blank line",
       "error: line 3: no mask to fill; write [MASK] where a word is missing, or use --embed for a sentence vector",
       "error: line 4: not valid UTF-8",
     ]);
+    const skipped = await infer(["--top-k", "1", "--skip-bad"], input);
+    expect([skipped.exitCode, column(skipped.stdout, 1)]).toEqual([0, ["1", "5"]]);
+    expect(skipped.stderr).toContain("warning: left out line 2: blank line\n");
   });
 
   test("bad JSON leaves an array whole", async () => {
@@ -150,10 +155,15 @@ describe("bad inputs", () => {
       '{"text":"a [MASK]"}\n{oops\n{"text":"b [MASK]"}\n',
     );
     expect(exitCode).toBe(1);
-    expect(stdout.trimEnd().split("\n")).toHaveLength(2);
+    const lines = stdout.trimEnd().split("\n");
+    expect(JSON.parse(lines[1]!)).toEqual({ line: 2, error: "not valid JSON" });
+    expect(lines).toHaveLength(3);
     expect(stderr).toBe("error: line 2: not valid JSON\n");
     const only = await infer(["--json", "no mask"]);
-    expect([JSON.parse(only.stdout), only.exitCode]).toEqual([[], 1]);
+    expect([JSON.parse(only.stdout), only.exitCode]).toEqual([
+      [{ line: 1, error: expect.stringContaining("no mask") }],
+      1,
+    ]);
     expect(only.stderr).toStartWith("error: argument 1: no mask to fill");
   });
 
@@ -162,7 +172,7 @@ describe("bad inputs", () => {
     const cut = await infer(["--top-k", "1", long, "a [MASK]", long]);
     expect([cut.exitCode, cut.stderr]).toEqual([0, "warning: 2 inputs were cut to the model's 128 tokens\n"]);
     const refused = await infer(["--top-k", "1", "--no-truncate", long, "a [MASK]"]);
-    expect([refused.exitCode, column(refused.stdout, 1)]).toEqual([1, ["2"]]);
+    expect([refused.exitCode, column(refused.stdout, 4)]).toEqual([1, ["", "."]]);
     expect(refused.stderr).toBe(
       "error: argument 1: 202 tokens, and the model takes 128; shorten it or drop --no-truncate\n",
     );
@@ -175,7 +185,13 @@ describe("bad inputs", () => {
     [["--json", "--jsonl", "a [MASK]"], 2, "--json and --jsonl exclude each other"],
     [["--pooling", "max", "a [MASK]"], 2, "--pooling is for --embed"],
     [["--embed", "--top-k", "3", "a"], 2, "--top-k is for masks"],
-    [["--format", "csv", "a [MASK]"], 2, "--format is for --embed"],
+    [["--format", "npy", "a [MASK]"], 2, "--format npy is for --embed"],
+    [["--jsonl", "--header", "a [MASK]"], 2, "--header is for tsv and csv"],
+    [["--input", "x.csv", "a [MASK]"], 2, "--input cannot stand beside texts"],
+    [["--embed", "nowhere.txt"], 2, "nowhere.txt reads like the name of a file, and there is none; to read it"],
+    [["--embed", `${root}README.md`], 2, "README.md is a file; to read it, say --input"],
+    [["--similar", "querys.txt", "a"], 2, "querys.txt reads like the name of a file, and there is none"],
+    [["--input", "nowhere.csv"], 1, "nowhere.csv: no such file"],
     [["--embed", "--dtype", "f16", "a"], 2, "--dtype is for --format npy and safetensors"],
     [["--embed", "--format", "csv", "--json", "a"], 2, "--format and --json exclude each other"],
     [["--similar", "a", "--format", "npy", "b"], 2, "--format npy is for vectors"],

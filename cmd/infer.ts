@@ -1,27 +1,24 @@
 import { UsageError } from "../lib/base/errors.ts";
 import { type Model, openModel } from "../lib/model/model.ts";
-import {
-  ARRAY_DTYPES,
-  ARRAY_FORMATS,
-  ARRAY_LIMITS,
-  type ArrayFormat,
-  ArraySink,
-  isArrayFormat,
-} from "../lib/run/arrays.ts";
+import { ARRAY_DTYPES, ARRAY_FORMATS, ARRAY_LIMITS, ArraySink, isArrayFormat } from "../lib/run/arrays.ts";
 import { openDevice } from "../lib/run/device.ts";
-import { type InferOptions, infer, POOLINGS, taskOf } from "../lib/run/infer.ts";
-import { exporter } from "../lib/run/output.ts";
+import { type InferOptions, infer, POOLINGS, type Task, taskOf, textsOf } from "../lib/run/infer.ts";
+import { columnsOf, exporter } from "../lib/run/output.ts";
 import { longest } from "../lib/run/prepare.ts";
-import { embedQueries, readQueries, SimilarSink } from "../lib/run/similar.ts";
+import { embedQueries, isQueryFile, type MatchFormat, readQueries, SimilarSink } from "../lib/run/similar.ts";
 import { type Sink, textSink } from "../lib/run/sink.ts";
-import { readItems } from "../lib/text/input/input.ts";
+import { type Input, itemsOf, openInput, type Tabs } from "../lib/text/input/input.ts";
 import { deviceArgs, grouped, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
-import { inputArgs, inputPositionals, reportBadItem } from "./cli/input.ts";
+import { BadInputs, inputArgs, inputPositionals, questionFileName } from "./cli/input.ts";
 import { interruptSignal } from "./cli/interrupt.ts";
 import { messages } from "./cli/messages.ts";
+import { formatOf, outputArgs, TEXT_FORMATS } from "./cli/output.ts";
 import { Rate } from "./cli/rate.ts";
 import { hasColor, isTerminal, print, statusLine } from "./cli/terminal.ts";
+
+const FORMATS = [...TEXT_FORMATS, ...ARRAY_FORMATS] as const;
+type AnyFormat = (typeof FORMATS)[number];
 
 /** Candidates of a mask, or lines nearest to a query. */
 const TOP = 5;
@@ -59,7 +56,12 @@ export default command({
       },
     }),
     ...grouped("OUTPUT", {
-      json: { type: "boolean", description: "Write one JSON array" },
+      format: {
+        type: "enum",
+        options: FORMATS,
+        description: `text is for people, tsv for pipelines; vectors can be one array with a row for each input, too (${ARRAY_FORMATS.join(", ")}). Default: text on a terminal, else tsv`,
+      },
+      ...outputArgs,
       topK: {
         type: "number",
         valueHint: "count",
@@ -76,11 +78,6 @@ export default command({
         options: POOLINGS,
         description:
           "How --embed pools a text's token vectors; default: as the model's settings say, or mean",
-      },
-      format: {
-        type: "enum",
-        options: ["jsonl", "csv", ...ARRAY_FORMATS],
-        description: `What --embed writes: lines (jsonl, csv) or one array with a row for each input (${ARRAY_FORMATS.join(", ")}); --similar can write jsonl, too`,
       },
       dtype: {
         type: "enum",
@@ -109,6 +106,7 @@ export default command({
   },
   examples: [
     'uffb infer "The film was [MASK] by Steven Spielberg."',
+    "uffb infer --model models/sst2 --input reviews.csv --format csv --keep > labelled.csv",
     "uffb infer --model models/sst2 < reviews.txt | cut -f1,2",
     'uffb infer --model models/mrpc "A man plays." --pair "A man is playing."',
     "uffb infer --embed --jsonl < texts.jsonl > vectors.jsonl",
@@ -117,17 +115,24 @@ export default command({
     "uffb infer --model all-MiniLM-L6-v2 --similar 'how to save money' < lines.txt",
   ],
   sections: {
-    "COLUMNS, when piped": [
-      ["masks", "id or else line, mask, rank, token, probability, filled text (of a pair: two)"],
+    "WHAT IS READ": [
+      'A table\'s first line names its columns. The text is the column of that --text-column, or one with an obvious name (text, sentence, review, question and passage …). JSON lines are objects; their keys are the columns, and "ids" may hold token ids in place of a text.',
+      "Stdin is taken for plain lines, or for JSON lines or Parquet where it begins like that. What reads like a header of CSV or TSV is an error until --input-format says what it is.",
+      'Every input has its row in the output, in order. One that cannot be used (blank, not UTF-8, without text) is named on stderr and has empty cells, in JSON "error", and in an array NaNs; the exit code is then 1. --skip-bad leaves it out, and the exit code is 0.',
+      "--keep writes the input's columns behind the results; one with the name of a result comes out as input_NAME.",
+    ],
+    "COLUMNS of tsv and csv": [
+      ["masks", "id, mask, rank, token, p, filled (of a pair also filled_pair)"],
       [
         "classification",
-        "id or else line, label (or labels with ; between), its probability, that of each label in the model's order",
+        "id, label (or labels with ; between), its probability p, and p_LABEL of each label in the model's order",
       ],
-      ["regression", "id or else line, score"],
-      ["--embed", "id or else line, the vector's numbers"],
-      ["--similar", "query, rank, cosine, id or else line, text"],
+      ["regression", "id, score"],
+      ["--embed", "id, the vector's numbers"],
+      ["--similar", "query, rank, cosine, id, text"],
+      ["id", "the input's own, or else its line (of a Parquet file, its row)"],
     ],
-    "FIELDS of --json and --jsonl": [
+    "FIELDS of json and jsonl": [
       ["all", "line, id, text, text_pair, tokens, truncated (tokens cut off, if any)"],
       ["masks", "masks: [{position, top: [{token, id, p}]}], filled, filled_pair"],
       [
@@ -142,13 +147,18 @@ export default command({
   exitCodes: { 1: "failure, or an input could not be used" },
 
   async run({ args, positionals: texts }) {
-    const { model: path, topK, pooling, maskId, truncate, threads, batchTokens, similar } = args;
-    if (args.json && args.jsonl) throw new UsageError("--json and --jsonl exclude each other; drop one");
+    const { model: path, topK, pooling, maskId, truncate, threads, batchTokens, similar, force } = args;
+    const format = formatOf(args);
+    for (const text of texts) questionFileName(text, `to read it, say --input ${text}`, args);
+    if (similar !== undefined && !isQueryFile(similar))
+      questionFileName(similar, "--similar takes a text or a file of texts", args);
     const embed = args.embed || similar !== undefined;
     const device = openDevice(args.device, args.deviceDtype);
     using model = await openModel(path);
     for (const warning of model.warnings) messages.warn(warning);
-    checkFlags(args, taskOf(model, embed));
+    const task = taskOf(model, embed);
+    checkFlags(args, format, task);
+    const count = textsOf(model, embed);
     const options: InferOptions = {
       embed,
       truncate,
@@ -159,68 +169,86 @@ export default command({
       ...(device && { device }),
     };
     using owned = new DisposableStack();
-    const sink = await openSink(args, model, options, owned);
-    const embeds = taskOf(model, embed) === "embed";
+    const queries =
+      similar === undefined ? undefined : await embedQueries(model, await readQueries(similar), options);
+    const input = await openInput({ ...args, texts, count, tabs: args.tabs ?? tabsFor(task, count) });
+    if (input.note !== undefined) messages.info(input.note);
+    const kept = args.keep ? input.kept : undefined;
+    const sink = queries
+      ? new SimilarSink(queries, topK ?? TOP, format as MatchFormat, args.header)
+      : openSink(format, { model, task, dtype: args.dtype, header: args.header, kept }, owned);
+    const embeds = task === "embed";
     // Where results are shown on the terminal, they show the progress.
-    const shows = embeds && !(isTerminal(1) && similar === undefined);
-    const rate = new Rate(shows ? statusLine() : undefined);
+    const shows = !(isTerminal(1) && similar === undefined);
+    const rate = new Rate(shows ? statusLine() : undefined, input.share);
     owned.defer(() => rate.clear());
-    let bad = 0;
+    const bad = new BadInputs(input.place, args.skipBad);
     let cut = 0;
-    const results = infer(model, readItems({ texts, ...args }), {
+    const results = infer(model, itemsOf(input), {
       ...options,
       topK: topK ?? TOP,
+      ...(!force && { texts: count }),
       ...(maskId !== undefined && { maskId }),
       ...(args.dtype !== undefined && { limit: ARRAY_LIMITS[args.dtype] }),
     });
     for await (const batch of results) {
       let output = "";
-      const before = bad;
+      let good = 0;
       for (const result of batch) {
         if ("error" in result) {
-          bad++;
           rate.clear();
-          reportBadItem(result, texts);
-        } else if (result.dropped > 0) cut++;
+          bad.add(result);
+          if (args.skipBad) continue;
+        } else {
+          good++;
+          bad.good();
+          if (result.dropped > 0) cut++;
+        }
         output += sink.add(result);
       }
       print(output);
-      rate.add(batch.length - (bad - before));
+      rate.add(good);
     }
     if (embeds) rate.finish();
+    else rate.clear();
     for (const piece of sink.finish()) print(piece);
+    bad.finish();
     if (cut > 0) {
       const most = longest(model, embeds ? model.sentence() : undefined);
       messages.warn(`${cut} ${cut === 1 ? "input was" : "inputs were"} cut to the model's ${most} tokens`);
     }
-    return bad > 0 ? 1 : 0;
+    return bad.exitCode;
   },
 });
 
+/** What a tab is where nobody has said it: a classifier that does not tell how many texts it takes may compare two. */
+function tabsFor(task: Task, count: 1 | 2 | undefined): Tabs {
+  if (count !== undefined) return count === 2 ? "pairs" : "text";
+  return task === "classify" || task === "regress" ? "unknown" : "text";
+}
+
 interface Flags {
-  json: boolean;
-  jsonl: boolean;
   topK: number | undefined;
   pooling: string | undefined;
-  format: "jsonl" | "csv" | ArrayFormat | undefined;
   dtype: "f32" | "f16" | undefined;
   similar: string | undefined;
+  keep: boolean;
 }
 
 /** @throws UsageError for a flag that has no meaning for the task, or beside another one */
-function checkFlags(flags: Flags, task: ReturnType<typeof taskOf>): void {
-  const { format, dtype, similar } = flags;
-  for (const flag of ["pooling", "format"] as const) {
-    if (flags[flag] !== undefined && task !== "embed")
-      throw new UsageError(`--${flag} is for --embed; add that, or drop it`);
-  }
+function checkFlags(flags: Flags, format: AnyFormat, task: Task): void {
+  const { dtype, similar } = flags;
+  const isArray = isArrayFormat(format);
+  if (flags.pooling !== undefined && task !== "embed")
+    throw new UsageError("--pooling is for --embed; add that, or drop it");
+  if (isArray && task !== "embed")
+    throw new UsageError(`--format ${format} is for --embed; add that, or choose another`);
   if (flags.topK !== undefined && task !== "fill-mask" && similar === undefined)
     throw new UsageError("--top-k is for masks, which are not filled here, and for --similar; drop it");
-  if (format !== undefined && format !== "jsonl" && similar !== undefined)
+  if (isArray && similar !== undefined)
     throw new UsageError(`--format ${format} is for vectors, which --similar does not print; use jsonl`);
-  if (format !== undefined && flags.json)
-    throw new UsageError("--format and --json exclude each other; drop one");
-  const isArray = isArrayFormat(format);
+  if (flags.keep && (isArray || similar !== undefined || format === "text"))
+    throw new UsageError("--keep is for tsv, csv, jsonl and json; choose one with --format, or drop it");
   if (dtype !== undefined && !isArray)
     throw new UsageError(
       `--dtype is for --format ${ARRAY_FORMATS.join(" and ")}; add one of them, or drop it`,
@@ -229,16 +257,20 @@ function checkFlags(flags: Flags, task: ReturnType<typeof taskOf>): void {
     throw new UsageError(`--format ${format} is not for terminals; write it to a file: > vectors.${format}`);
 }
 
-async function openSink(
-  flags: Flags,
-  model: Model,
-  options: InferOptions,
-  owned: DisposableStack,
-): Promise<Sink> {
-  const { format: asked, dtype = "f32", similar, topK = TOP } = flags;
-  if (isArrayFormat(asked)) return owned.use(new ArraySink(asked, dtype, model.config.arch.hidden));
-  const isJsonl = flags.jsonl || asked === "jsonl";
-  const format = flags.json ? "json" : isJsonl ? "jsonl" : isTerminal(1) ? "human" : "tsv";
-  if (similar === undefined) return textSink(exporter(asked ?? format, { colour: hasColor(1) }));
-  return new SimilarSink(await embedQueries(model, await readQueries(similar), options), topK, format);
+interface SinkOptions {
+  model: Model;
+  task: Task;
+  dtype: "f32" | "f16" | undefined;
+  header: boolean;
+  kept: Input["kept"] | undefined;
+}
+
+function openSink(format: AnyFormat, options: SinkOptions, owned: DisposableStack): Sink {
+  const { model, task, dtype = "f32", header, kept } = options;
+  if (isArrayFormat(format)) return owned.use(new ArraySink(format, dtype, model.config.arch.hidden));
+  const named = header || format === "csv" || kept !== undefined;
+  const columns = columnsOf(task, model.config, named);
+  return textSink(
+    exporter(format === "text" ? "human" : format, { colour: hasColor(1), columns, header, kept }),
+  );
 }

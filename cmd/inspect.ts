@@ -11,10 +11,10 @@ import {
 import { summarize } from "../lib/eval/inspect/summary.ts";
 import { pathsSvg } from "../lib/eval/inspect/svg.ts";
 import { openModel } from "../lib/model/model.ts";
-import { readItems } from "../lib/text/input/input.ts";
+import { itemsOf, openInput } from "../lib/text/input/input.ts";
 import { grouped, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
-import { reportBadItem } from "./cli/input.ts";
+import { BadInputs } from "./cli/input.ts";
 import { interruptSignal } from "./cli/interrupt.ts";
 import { messages } from "./cli/messages.ts";
 import { outputColumns, print } from "./cli/terminal.ts";
@@ -76,17 +76,17 @@ export default command({
       throw new UsageError("--ids and --threads are for --text; add that, or drop them");
     }
     const summary = await summarize(path);
-    let bad = 0;
+    let bad: BadInputs | undefined;
     let paths: PathUsage | undefined;
     if (texts.length > 0) {
       using model = await openModel(path);
       for (const warning of model.warnings) messages.warn(warning);
-      paths = await measurePaths(model, readItems({ texts, ids: args.ids }), {
+      const input = await openInput({ texts, ids: args.ids });
+      const report = new BadInputs(input.place, false);
+      bad = report;
+      paths = await measurePaths(model, itemsOf(input), {
         signal: interruptSignal(),
-        onBad: (item) => {
-          bad++;
-          reportBadItem(item, texts);
-        },
+        onBad: (item) => report.add(item),
         ...(args.threads !== undefined && { threads: args.threads }),
       });
       if (paths.cut > 0) messages.warn(`${paths.cut} of the texts were cut to ${summary.maxLength} tokens`);
@@ -101,6 +101,7 @@ export default command({
       if (args.tensors) print(`\n${tensorsText(summary, columns)}`);
       if (paths) print(`\n${pathsText(paths, columns)}`);
     }
-    return bad > 0 ? 1 : 0;
+    bad?.finish();
+    return bad?.exitCode;
   },
 });

@@ -69,7 +69,7 @@ describe("output", () => {
 
   test("--pair gives every text a second one; an empty one counts", async () => {
     expect((await tokenize(["--pair", "", "a"])).stdout).toBe("1\t2 112 3 3\t<cls> a <sep> <sep>\n");
-    expect((await tokenize(["--pair", "b"], "a\nb\tc\n")).stdout).toBe(
+    expect((await tokenize(["--pair", "b", "--tabs", "pairs"], "a\nb\tc\n")).stdout).toBe(
       "1\t2 112 3 113 3\t<cls> a <sep> b <sep>\n2\t2 113 3 114 3\t<cls> b <sep> c <sep>\n",
     );
   });
@@ -114,7 +114,7 @@ describe("input that cannot be used", () => {
   test("is named with its line, and the rest comes out; exit 1", async () => {
     const stdin = Buffer.concat([Buffer.from("a\n\nb\n"), Buffer.from([0xff, 10]), Buffer.from("c")]);
     expect(await tokenize([], stdin)).toEqual({
-      stdout: "1\t112 3\ta <sep>\n3\t113 3\tb <sep>\n5\t114 3\tc <sep>\n",
+      stdout: "1\t112 3\ta <sep>\n2\t\t\n3\t113 3\tb <sep>\n4\t\t\n5\t114 3\tc <sep>\n",
       stderr: "error: line 2: blank line\nerror: line 4: not valid UTF-8\n",
       exitCode: 1,
     });
@@ -122,7 +122,7 @@ describe("input that cannot be used", () => {
 
   test("ids that the tokenizer does not have", async () => {
     expect(await tokenize(["--ids"], "1\n8192\n")).toEqual({
-      stdout: "1\t1\t<unk>\n",
+      stdout: "1\t1\t<unk>\n2\t\t\n",
       stderr: "error: line 2: token id 8192 is not in the vocabulary, which ends at 8191\n",
       exitCode: 1,
     });

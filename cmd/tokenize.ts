@@ -1,12 +1,15 @@
-import { UffbError } from "../lib/base/errors.ts";
-import { printable } from "../lib/base/printable.ts";
+import { UffbError, UsageError } from "../lib/base/errors.ts";
 import { openTokenizer } from "../lib/model/tokenizer.ts";
-import { type BadItem, badItem, type Item, readItemBatches } from "../lib/text/input/input.ts";
+import { type Encoded, tokenExporter } from "../lib/run/tokens.ts";
+import { type BadItem, badItem, type Item, openInput } from "../lib/text/input/input.ts";
 import type { Encoding, Tokenizer } from "../lib/text/tokenizer/tokenizer.ts";
+import { grouped } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
-import { inputArgs, inputPositionals, reportBadItem } from "./cli/input.ts";
+import { BadInputs, inputArgs, inputPositionals, questionFileName } from "./cli/input.ts";
 import { messages } from "./cli/messages.ts";
-import { isTerminal, print } from "./cli/terminal.ts";
+import { formatOf, outputArgs, TEXT_FORMATS } from "./cli/output.ts";
+import { Rate } from "./cli/rate.ts";
+import { isTerminal, print, statusLine } from "./cli/terminal.ts";
 
 /** Characters of a text that takes a while. */
 const LONG_TEXT = 1 << 18;
@@ -32,64 +35,90 @@ export default command({
       description: "Most tokens of an input, special ones included; the longer of two texts is cut first",
     },
     ...inputArgs,
+    ...grouped("OUTPUT", {
+      format: {
+        type: "enum",
+        options: TEXT_FORMATS,
+        description: "text is for people, tsv for pipelines; default: text on a terminal, else tsv",
+      },
+      ...outputArgs,
+    }),
   },
   examples: [
     'uffb tokenize "The film was [MASK] by Steven Spielberg."',
     "uffb tokenize --tokenizer models/bert --max-length 128 < lines.txt",
-    "uffb tokenize --jsonl < texts.jsonl | uffb infer --jsonl",
+    "uffb tokenize --input reviews.csv --jsonl | uffb infer --jsonl",
     "uffb tokenize < lines.txt | cut -f2   # columns: line number, ids, tokens",
   ],
+  sections: {
+    "COLUMNS of tsv and csv": ["id or else line, ids, tokens; spaces separate ids and tokens"],
+    "FIELDS of json and jsonl": ["id or else line as id, ids, tokens; error, where an input cannot be used"],
+  },
   exitCodes: { 1: "failure, or an input could not be read" },
 
-  async run({ args, positionals }) {
+  async run({ args, positionals: texts }) {
+    const format = formatOf(args);
+    for (const text of texts) questionFileName(text, `to read it, say --input ${text}`, args);
+    if (args.keep && format === "text")
+      throw new UsageError("--keep is for tsv, csv, jsonl and json; choose one with --format, or drop it");
     const tokenizer = await openTokenizer(args.tokenizer);
-    const write = args.jsonl ? writeJson : isTerminal(1) ? writeTable : writeTabs;
     const { maxLength } = args;
-    let bad = 0;
+    const input = await openInput({ ...args, texts });
+    if (input.note !== undefined) messages.info(input.note);
+    const kept = args.keep ? input.kept : undefined;
+    const writer = tokenExporter(format, tokenizer, { header: args.header, kept });
+    const bad = new BadInputs(input.place, args.skipBad);
+    const rate = new Rate(isTerminal(1) ? undefined : statusLine(), input.share);
+    using owned = new DisposableStack();
+    owned.defer(() => rate.clear());
     let cut = 0;
-    let output = "";
-    for await (const items of readItemBatches({ texts: positionals, ...args })) {
+    let output = writer.head;
+    for await (const items of input.batches) {
       // The engine ends the process where a signal comes while JavaScript is busy with a long text.
       if (items.some((item) => "text" in item && item.text.length > LONG_TEXT))
         (await import("../ffi/library.ts")).native();
       for (const item of items) {
-        const record = "error" in item ? item : show(item, tokenizer, maxLength, write);
-        if ("error" in record) {
-          bad++;
-          reportBadItem(record, positionals);
-          continue;
+        const encoded = "error" in item ? item : encode(item, tokenizer, maxLength);
+        if ("error" in encoded) {
+          rate.clear();
+          bad.add(encoded);
+          if (args.skipBad) continue;
+        } else {
+          bad.good();
+          if (encoded.encoding.dropped > 0) cut++;
         }
-        if (record.dropped > 0) cut++;
-        output += record.text;
+        output += writer.record(encoded);
         if (output.length < FLUSH) continue;
         print(output);
         output = "";
       }
       print(output);
       output = "";
+      rate.add(items.length);
     }
+    rate.clear();
+    print(output + writer.tail);
+    bad.finish();
     if (cut > 0)
       messages.warn(`${cut} ${cut === 1 ? "input was" : "inputs were"} cut to ${maxLength} tokens`);
-    return bad > 0 ? 1 : 0;
+    return bad.exitCode;
   },
 });
 
-/** What to print of an item, and how many of its tokens were cut off. */
-function show(
-  item: Item,
-  tokenizer: Tokenizer,
-  maxLength: number | undefined,
-  write: typeof writeJson,
-): { text: string; dropped: number } | BadItem {
+/** An item's tokens, or why it has none. */
+function encode(item: Item, tokenizer: Tokenizer, maxLength: number | undefined): Encoded | BadItem {
   try {
-    const encoding = encode(item, tokenizer, maxLength);
-    return { text: write(item, encoding, tokenizer), dropped: encoding.dropped };
+    return { item, encoding: encodeItem(item, tokenizer, maxLength) };
   } catch (error) {
-    return badItem(item.line, error);
+    return badItem(item, error);
   }
 }
 
-function encode({ text, pair, ids }: Item, tokenizer: Tokenizer, maxLength: number | undefined): Encoding {
+function encodeItem(
+  { text, pair, ids }: Item,
+  tokenizer: Tokenizer,
+  maxLength: number | undefined,
+): Encoding {
   if (ids) return readIds(ids, tokenizer, maxLength);
   return tokenizer.encode(text, { ...(pair !== undefined && { pair }), ...(maxLength && { maxLength }) });
 }
@@ -103,38 +132,4 @@ function readIds(ids: Int32Array, tokenizer: Tokenizer, maxLength = ids.length):
   }
   const kept = ids.subarray(0, maxLength);
   return { ids: kept, types: new Int32Array(kept.length), dropped: ids.length - kept.length };
-}
-
-/** `{"id":…,"ids":[…],"tokens":[…]}`; an input without id has its number. */
-function writeJson(item: Item, { ids }: Encoding, tokenizer: Tokenizer): string {
-  const tokens = Array.from(ids, (id) => tokenizer.token(id));
-  return `{"id":${JSON.stringify(item.id ?? item.line)},"ids":[${ids.join(",")}],"tokens":${JSON.stringify(tokens)}}\n`;
-}
-
-/** Three columns: the number of the line or argument, ids, tokens; spaces separate ids and tokens. */
-function writeTabs(item: Item, { ids }: Encoding, tokenizer: Tokenizer): string {
-  let tokens = "";
-  for (const id of ids) tokens += `${tokens && " "}${visible(tokenizer.token(id))}`;
-  return `${item.line}\t${ids.join(" ")}\t${tokens}\n`;
-}
-
-/** For people: a token a line. */
-function writeTable(item: Item, { ids, types, dropped }: Encoding, tokenizer: Tokenizer): string {
-  const texts = [item.text, ...(item.pair === undefined ? [] : [item.pair])].filter((text) => text !== "");
-  const count = `${ids.length} tokens${dropped > 0 ? `, ${dropped} more cut off` : ""}`;
-  const width = String(tokenizer.vocabSize).length + 2;
-  const rows = Array.from(ids, (id, i) => {
-    const type = types[i] ? `  (type ${types[i]})` : "";
-    return `${String(id).padStart(width)}  ${visible(tokenizer.token(id))}${type}\n`;
-  });
-  return `${[...texts.map(printable), count].join("  |  ")}\n${rows.join("")}\n`;
-}
-
-/** White space and invisible characters escaped, so that a token does not split a column. */
-function visible(text: string): string {
-  return /[\s\p{Cc}\p{Cf}]/u.test(text) ? text.replace(/[\s\p{Cc}\p{Cf}]/gu, escaped) : text;
-}
-
-function escaped(char: string): string {
-  return `\\u{${char.codePointAt(0)!.toString(16)}}`;
 }

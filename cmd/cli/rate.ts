@@ -1,17 +1,24 @@
-import type { StatusLine } from "../../lib/base/progress.ts";
+import { formatSeconds } from "../../lib/base/numbers.ts";
+import { bar, type StatusLine } from "../../lib/base/progress.ts";
 import { messages } from "./messages.ts";
+
+/** Seconds after which the time that is left can be told. */
+const EARLY = 1;
 
 /** Counts texts on their way, and says how fast they go. */
 export class Rate {
   #count = 0;
   readonly #started = performance.now();
 
-  /** `line` is kept up to date, if given. */
-  constructor(readonly line: StatusLine | undefined) {}
+  /** `line` is kept up to date, if given; `share` of the work that is done, where it is known. */
+  constructor(
+    readonly line: StatusLine | undefined,
+    readonly share: () => number | undefined = () => undefined,
+  ) {}
 
   add(count: number): void {
     this.#count += count;
-    this.line?.show((now) => this.#text(now));
+    this.line?.show((now) => `${this.#progress(now)}${this.#text(now)}`);
   }
 
   /** Takes the line away, and leaves what it was in all, if that says something. */
@@ -22,6 +29,15 @@ export class Rate {
 
   clear(): void {
     this.line?.clear();
+  }
+
+  #progress(now: number): string {
+    const share = this.share();
+    if (share === undefined) return "";
+    const seconds = (now - this.#started) / 1000;
+    const left =
+      seconds < EARLY || share <= 0 ? "" : `${formatSeconds((seconds / share) * (1 - share))} left  `;
+    return `${bar(Math.min(1, share), 20)}  ${left}`;
   }
 
   #text(now: number): string {

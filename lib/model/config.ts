@@ -12,6 +12,9 @@ import { Section } from "./families/section.ts";
 /** A new kind of model is a file beside crammed.ts and an entry here. */
 export const FAMILIES: readonly Family[] = [crammed, bert, roberta, distilbert];
 
+/** The key of config.json that holds how many texts an input has. */
+export const TEXTS_KEY = "texts_per_input";
+
 /** "embedding" has no head: the model gives final states only. Of a "multi-label" classifier's labels any number can be true. */
 export type ModelTask = "mlm" | "classification" | "multi-label" | "regression" | "embedding";
 
@@ -25,6 +28,8 @@ export interface Config {
   labels: readonly string[];
   /** `id2label` as it stands, by class number. */
   names: Readonly<Record<string, string>>;
+  /** Texts that an input of a classifier has, where the config tells: 2 for one that compares two. */
+  texts?: 1 | 2;
   switches: ReadonlySet<Switch>;
   mayTie: boolean;
   /** What the user should know of settings that are not followed. */
@@ -65,8 +70,24 @@ export function parseConfig(json: string, source: string): Config {
     task: classifies ? classifierTask(labels, several) : isEncoder(config, family) ? "embedding" : "mlm",
     labels: classifies ? nameLabels(names, labels) : [],
     names,
+    ...(classifies && readTexts(config)),
     warnings: family.encoder && config.has("auto_map") ? [ownCode(source, family)] : [],
   };
+}
+
+/** GLUE tasks by the names that `transformers` gives them, and how many texts each has. */
+const GLUE_TEXTS: Readonly<Record<string, 1 | 2>> = {
+  ...{ cola: 1, sst2: 1, "sst-2": 1 },
+  ...{ mrpc: 2, qqp: 2, stsb: 2, "sts-b": 2, mnli: 2, "mnli-mm": 2, qnli: 2, rte: 2, wnli: 2 },
+};
+
+/** From TEXTS_KEY, which this program writes, or from the task that `transformers` notes. */
+function readTexts(config: Section): { texts?: 1 | 2 } {
+  const own = config.get(TEXTS_KEY);
+  if (own === 1 || own === 2) return { texts: own };
+  const task = config.get("finetuning_task");
+  const texts = typeof task === "string" ? GLUE_TEXTS[task.toLowerCase()] : undefined;
+  return texts === undefined ? {} : { texts };
 }
 
 /** As `transformers` does, unless it is told to trust the code in the folder. */

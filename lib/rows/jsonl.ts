@@ -2,6 +2,9 @@ import { isObject, tryJson } from "../base/json.ts";
 import { type Line, linesOf, readLines } from "./lines.ts";
 import { type BadRow, BLANK, objectRow, type Row } from "./rows.ts";
 
+/** The error of a line that is something else than an object, damaged or not. */
+export const NO_OBJECT = "not a JSON object";
+
 /** The rows of a stream of JSON lines: one object a line. */
 export async function* jsonlRows(stream: AsyncIterable<Uint8Array>): AsyncGenerator<(Row | BadRow)[]> {
   for await (const lines of readLines(stream)) yield lines.map(rowOf);
@@ -34,7 +37,8 @@ function objectOf(row: Line | BadRow): { object: Record<string, unknown> } | Bad
   if ("error" in row) return row;
   const { line, text } = row;
   if (text.trim() === "") return { line, error: BLANK };
+  if (!text.trimStart().startsWith("{")) return { line, error: NO_OBJECT };
   const read = tryJson(text);
   if ("error" in read) return { line, error: read.error };
-  return isObject(read.value) ? { object: read.value } : { line, error: "not a JSON object" };
+  return isObject(read.value) ? { object: read.value } : { line, error: NO_OBJECT };
 }

@@ -29,7 +29,7 @@ export function objectRow(line: number, value: Record<string, unknown>): Row {
     columns: () => Object.keys(value),
     get(names) {
       for (const name of names) {
-        const found = descend(value, name.split("."));
+        const found = Object.hasOwn(value, name) ? value[name] : descend(value, name.split("."));
         if (found !== undefined && found !== null) return found;
       }
       return undefined;

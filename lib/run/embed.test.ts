@@ -335,7 +335,7 @@ describe("the nearest lines", () => {
   });
 
   test("in every format, of each query", () => {
-    const outputs = (["tsv", "human", "jsonl"] as const).map((format) => {
+    const outputs = (["tsv", "text", "jsonl"] as const).map((format) => {
       const sink = new SimilarSink([query("x", 1, 0), query("y", 0, 1)], 1, format);
       sink.add(result(1, 2, 0));
       sink.add({ line: 2, error: "blank line" });

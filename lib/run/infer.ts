@@ -1,7 +1,7 @@
 import { CancelledError, ChangedError } from "../../ffi/status.ts";
 import type { Model } from "../model/model.ts";
 import { BATCH_TOKENS, batches, DEVICE_BATCH_TOKENS, ragged } from "../text/batches.ts";
-import { type BadItem, badItem, type Item } from "../text/input/input.ts";
+import { type BadItem, bad, badItem, type Item } from "../text/input/input.ts";
 import { Cancellation } from "./cancel.ts";
 import { type Device, openContext } from "./device.ts";
 import { faultOf } from "./finite.ts";
@@ -18,6 +18,8 @@ export interface InferOptions extends Partial<HeadOptions> {
   embed?: boolean;
   /** Cut what is longer than the model takes (the default), or report it as bad. */
   truncate?: boolean;
+  /** Texts that each item is to have; others are bad. Any number when absent. */
+  texts?: 1 | 2 | undefined;
   /** The mask's id, for a model without tokenizer. */
   maskId?: number;
   /** Most tokens in a batch; an input longer than that has one of its own. It changes speed, never a result. */
@@ -50,6 +52,13 @@ export function taskOf(model: Model, embed = false): Task {
   return embed ? "embed" : TRAINED_FOR[model.config.task];
 }
 
+/** Texts that an input has, where the model tells. */
+export function textsOf(model: Model, embed = false): 1 | 2 | undefined {
+  const task = taskOf(model, embed);
+  if (task === "embed") return model.sentence() && 1;
+  return task === "fill-mask" ? undefined : model.config.texts;
+}
+
 /**
  * Runs a stream of items through a model: one result, or one BadItem, for each, in the order of input, in arrays of a batch. Memory does
  * not grow with the stream: while the engine runs a batch on its own threads, the next one is read and tokenised, and nothing beyond.
@@ -69,7 +78,13 @@ export async function* infer(
   const normalise = options.normalise ?? sentence?.normalise ?? false;
   using context = openContext(model.native, { threads: options.threads ?? 0, isa, device });
   using cancellation = new Cancellation(context, signal);
-  const prepared = prepare(model, items, { fill: task === "fill-mask", truncate, maskId, sentence });
+  const prepared = prepare(model, items, {
+    fill: task === "fill-mask",
+    truncate,
+    maskId,
+    sentence,
+    texts: options.texts,
+  });
   const { labels, vocab } = model.config.arch;
   const weight = (entry: Prepared | BadItem) => {
     if ("error" in entry) return 1;
@@ -84,12 +99,12 @@ export async function* infer(
       const results = await HEADS[task](model, context, batch, { topK, pooling, normalise });
       return results.map((result) => {
         const error = faultOf(result, limit);
-        return error === undefined ? result : { line: result.item.line, error };
+        return error === undefined ? result : bad(result.item, error);
       });
     } catch (error) {
       if (error instanceof CancelledError || error instanceof ChangedError) throw error;
       const [first, ...others] = batch as [Prepared, ...Prepared[]];
-      if (others.length === 0) return [badItem(first.item.line, error)];
+      if (others.length === 0) return [badItem(first.item, error)];
       // One of them is to blame, and the others have results.
       const alone: (Result | BadItem)[] = [];
       for (const entry of batch) alone.push(...(await run([entry])));

@@ -31,11 +31,17 @@
  *
  * Tabs, line breaks and other control characters within a text become spaces there.
  *
- * `csv` is for vectors alone: a header, then a row for each input, its id or else its line and the vector's numbers.
+ * `csv` has the same columns under a header, and texts as they are.
+ *
+ * Every input comes out in every format, so that rows can be counted and put beside each other: one that could not be used has a row with
+ * empty cells behind its id, in JSON an object with `error` in place of the results. Columns of the input that pass through stand behind the
+ * results; one whose name is a result's, too, is called `input_NAME`.
  */
 import { largest, percent } from "../base/numbers.ts";
 import { printable } from "../base/printable.ts";
-import type { FillMask, Result } from "./heads.ts";
+import type { BadItem, Input } from "../text/input/input.ts";
+import type { Result, Task } from "./heads.ts";
+import { csvRow, Kept, oneLine, tsvRow } from "./rows.ts";
 
 export const FORMATS = ["human", "tsv", "csv", "json", "jsonl"] as const;
 export type Format = (typeof FORMATS)[number];
@@ -43,34 +49,67 @@ export type Format = (typeof FORMATS)[number];
 /** The pieces of a document: `head`, then `record` of each result, then `tail`. */
 export interface Exporter {
   head: string;
-  record(result: Result): string;
+  record(result: Result | BadItem): string;
   tail: string;
 }
 
-/** A new exporter; `colour` is for the human format alone. */
-export function exporter(format: Format, options: { colour?: boolean } = {}): Exporter {
+export interface ExporterOptions {
+  /** For the human format. */
+  colour?: boolean;
+  /** Of the results, behind the id: see columnsOf. */
+  columns?: readonly string[];
+  /** Whether tsv names its columns; csv always does. */
+  header?: boolean;
+  /** The columns that inputs keep. */
+  kept?: Input["kept"] | undefined;
+}
+
+/** Names of the columns of tsv and csv behind the id; `pairs` where a second text has a column of its own. */
+export function columnsOf(
+  task: Task,
+  { labels, arch }: { labels: readonly string[]; arch: { hidden: number } },
+  pairs: boolean,
+): string[] {
+  switch (task) {
+    case "fill-mask":
+      return ["mask", "rank", "token", "p", "filled", ...(pairs ? ["filled_pair"] : [])];
+    case "classify":
+      return ["label", "p", ...labels.map((label) => `p_${label}`)];
+    case "regress":
+      return ["score"];
+    case "embed":
+      return Array.from({ length: arch.hidden }, (_, i) => String(i));
+  }
+}
+
+/** What objects hold besides what inputs keep. */
+const FIELDS = [
+  ...["line", "id", "text", "text_pair", "tokens", "truncated", "error"],
+  ...["masks", "filled", "filled_pair", "label", "p", "labels", "scores", "score", "vector"],
+];
+
+/** A new exporter. */
+export function exporter(format: Format, options: ExporterOptions = {}): Exporter {
   switch (format) {
     case "human":
-      return { head: "", record: (result) => human(result, options.colour ?? false), tail: "" };
-    case "tsv":
-      return { head: "", record: (result) => lines(rows(result).map((row) => row.join("\t"))), tail: "" };
-    case "csv": {
-      let columns = true;
-      const record = (result: Result): string => {
-        const [id, ...numbers] = rows(result)[0]!;
-        const row = [quote(String(id)), ...numbers].join();
-        const header = columns ? [["id", ...numbers.keys()].join()] : [];
-        columns = false;
-        return lines([...header, row]);
+      return {
+        head: "",
+        record: (result) => ("error" in result ? "" : human(result, options.colour ?? false)),
+        tail: "",
       };
-      return { head: "", record, tail: "" };
+    case "tsv":
+      return delimited(tsvRow, oneLine, options);
+    case "csv":
+      return delimited(csvRow, String, { ...options, header: true });
+    case "jsonl": {
+      const kept = new Kept(options.kept, FIELDS);
+      return { head: "", record: (result) => `${JSON.stringify(toObject(result, kept))}\n`, tail: "" };
     }
-    case "jsonl":
-      return { head: "", record: (result) => `${JSON.stringify(toObject(result))}\n`, tail: "" };
     case "json": {
+      const kept = new Kept(options.kept, FIELDS);
       let separator = "\n";
-      const record = (result: Result): string => {
-        const text = separator + JSON.stringify(toObject(result));
+      const record = (result: Result | BadItem): string => {
+        const text = separator + JSON.stringify(toObject(result, kept));
         separator = ",\n";
         return text;
       };
@@ -79,8 +118,36 @@ export function exporter(format: Format, options: { colour?: boolean } = {}): Ex
   }
 }
 
+function delimited(
+  toRow: (cells: readonly string[]) => string,
+  safe: (text: string) => string,
+  { columns = [], header = false, kept: columnsKept }: ExporterOptions,
+): Exporter {
+  const kept = new Kept(columnsKept, ["id", ...columns]);
+  const line = (cells: readonly (string | number)[]) => toRow(cells.map((cell) => safe(String(cell))));
+  return {
+    head: header ? line(["id", ...columns, ...kept.names]) : "",
+    record(result) {
+      const place = "error" in result ? result : result.item;
+      const found = "error" in result ? [[]] : rows(result);
+      const width = header || kept.names.length > 0 || "error" in result ? columns.length : 0;
+      return found
+        .map((cells) => {
+          const padding = Array<string>(Math.max(0, width - cells.length)).fill("");
+          return line([place.id ?? place.line, ...cells, ...padding, ...kept.cells(place)]);
+        })
+        .join("");
+    },
+    tail: "",
+  };
+}
+
 /** A result as the object documented above. */
-export function toObject(result: Result): Record<string, unknown> {
+export function toObject(result: Result | BadItem, kept?: Kept): Record<string, unknown> {
+  if ("error" in result) {
+    const { line, id, error } = result;
+    return { line, ...(id !== undefined && { id }), error, ...kept?.fields(result) };
+  }
   const { item } = result;
   return {
     line: item.line,
@@ -90,6 +157,7 @@ export function toObject(result: Result): Record<string, unknown> {
     tokens: result.tokens,
     ...(result.dropped > 0 && { truncated: result.dropped }),
     ...taskObject(result),
+    ...kept?.fields(item),
   };
 }
 
@@ -126,17 +194,16 @@ function taskObject(result: Result): Record<string, unknown> {
   }
 }
 
+/** The cells of a result behind the id, row by row. */
 function rows(result: Result): (string | number)[][] {
-  const id = oneLine(String(result.item.id ?? result.item.line));
   switch (result.task) {
     case "fill-mask": {
-      const texts = [result.filled, result.filledPair].filter((text) => text !== undefined).map(oneLine);
+      const texts = [result.filled, result.filledPair].filter((text) => text !== undefined);
       return result.masks.flatMap(({ top }, mask) =>
         top.map((candidate, rank) => [
-          id,
           mask + 1,
           rank + 1,
-          name(candidate, oneLine),
+          candidate.token ?? candidate.id,
           six(candidate.probability),
           ...texts,
         ]),
@@ -145,16 +212,15 @@ function rows(result: Result): (string | number)[][] {
     case "classify":
       return [
         [
-          id,
-          oneLine(result.labels?.join(";") ?? result.label),
+          result.labels?.join(";") ?? result.label,
           six(result.probability),
           ...result.scores.map((score) => six(score.probability)),
         ],
       ];
     case "regress":
-      return [[id, nine(result.score)]];
+      return [[nine(result.score)]];
     case "embed":
-      return [[id, ...Array.from(result.vector, nine)]];
+      return [Array.from(result.vector, nine)];
   }
 }
 
@@ -179,7 +245,12 @@ function human(result: Result, colour: boolean): string {
         title,
         ...result.masks.flatMap(({ top }, mask) => [
           ...(several ? [`  mask ${mask + 1}`] : []),
-          ...bars(top.map((candidate) => [name(candidate, printable), candidate.probability])),
+          ...bars(
+            top.map((candidate) => [
+              printable(String(candidate.token ?? candidate.id)),
+              candidate.probability,
+            ]),
+          ),
         ]),
       ]);
     }
@@ -208,22 +279,8 @@ function bars(shares: [name: string, share: number][]): string[] {
   });
 }
 
-function name(candidate: FillMask["masks"][number]["top"][number], safe: (text: string) => string): string {
-  return candidate.token === undefined ? String(candidate.id) : safe(candidate.token);
-}
-
-/** As RFC 4180 has it. */
-function quote(cell: string): string {
-  return /[",]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
-}
-
 function lines(rows: string[]): string {
   return rows.map((row) => `${row}\n`).join("");
-}
-
-/** Keeps text from breaking a row. */
-export function oneLine(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ");
 }
 
 const six = (value: number): number => Number(value.toPrecision(6));

@@ -1,7 +1,7 @@
 import { UffbError } from "../base/errors.ts";
 import type { Model } from "../model/model.ts";
 import { type SentenceSettings, sentenceText } from "../model/sentence.ts";
-import { type BadItem, badItem, type Item } from "../text/input/input.ts";
+import { type BadItem, badItem, type Item, SystematicError } from "../text/input/input.ts";
 import type { EncodeOptions, Encoding, Tokenizer } from "../text/tokenizer/tokenizer.ts";
 
 /** An item as the model sees it. */
@@ -23,6 +23,8 @@ export interface PrepareOptions {
   truncate: boolean;
   /** The mask's id for a model without tokenizer, which can only be given token ids. */
   maskId: number | undefined;
+  /** Texts that each item is to have; any number when absent. */
+  texts?: 1 | 2 | undefined;
   /** How a model of sentence-transformers reads texts, if that is what is asked of it. */
   sentence?: SentenceSettings | undefined;
 }
@@ -48,7 +50,7 @@ export async function* prepare(
     try {
       yield prepareItem(model, item, tokenizer, maskId, options);
     } catch (error) {
-      yield badItem(item.line, error);
+      yield badItem(item, error);
     }
   }
 }
@@ -58,8 +60,9 @@ function prepareItem(
   item: Item,
   tokenizer: Tokenizer | undefined,
   maskId: number | undefined,
-  { truncate, sentence }: PrepareOptions,
+  { truncate, sentence, texts }: PrepareOptions,
 ): Prepared {
+  checkTexts(item, texts);
   const { vocab, tokenTypes } = model.config.arch;
   const maxLength = longest(model, sentence);
   const { ids, types, dropped } = tokenizer
@@ -79,13 +82,27 @@ function prepareItem(
     throw new UffbError(`token id ${foreign} is not in the model's vocabulary of ${vocab}`);
   const masks = maskId === undefined ? [] : rowsOf(maskId, ids);
   if (maskId !== undefined && masks.length === 0) {
-    throw new UffbError(
-      dropped > 0
-        ? `the mask lies beyond the ${maxLength} tokens that the model takes; shorten the text`
-        : "no mask to fill; write [MASK] where a word is missing, or use --embed for a sentence vector",
+    if (dropped > 0)
+      throw new UffbError(
+        `the mask lies beyond the ${maxLength} tokens that the model takes; shorten the text`,
+      );
+    throw new SystematicError(
+      "no mask to fill",
+      "write [MASK] where a word is missing, or use --embed for a sentence vector",
     );
   }
   return { item, ids, types: tokenTypes > 1 ? types : undefined, dropped, masks };
+}
+
+/** @throws SystematicError for a pair where one text is wanted, and the other way round */
+function checkTexts({ pair, ids }: Item, wanted: 1 | 2 | undefined): void {
+  if (ids || wanted === undefined || (pair === undefined) === (wanted === 1)) return;
+  throw wanted === 2
+    ? new SystematicError(
+        "one text, and the model compares two",
+        "give the second with --pair, --pair-column or behind a tab, or add --force",
+      )
+    : new SystematicError("two texts, and the model takes one", "leave the second out, or add --force");
 }
 
 /** Most tokens of a text. */

@@ -6,7 +6,7 @@ import type { Model } from "../model/model.ts";
 import type { Item } from "../text/input/input.ts";
 import { type InferOptions, infer } from "./infer.ts";
 import { dot, normaliseRows } from "./normalise.ts";
-import { oneLine } from "./output.ts";
+import { csvRow, oneLine, tsvRow } from "./rows.ts";
 import type { Sink } from "./sink.ts";
 
 /** An input and how near it is to a query. */
@@ -34,7 +34,7 @@ const MAX_QUERIES = 10_000;
  * @throws UffbError when there are none in it, or too many
  */
 export async function readQueries(value: string): Promise<string[]> {
-  if (!isFile(value)) return [value];
+  if (!isQueryFile(value)) return [value];
   const text = decodeUtf8(await readNamed(value, MAX_FILE), value);
   const lines = text.split(/\r?\n/).filter((line) => line.trim() !== "");
   if (lines.length === 0) throw new UffbError(`${value}: has no query, one a line`);
@@ -44,7 +44,7 @@ export async function readQueries(value: string): Promise<string[]> {
 }
 
 /** Whether there is a file, pipe or device of this name. A long text is none. */
-function isFile(value: string): boolean {
+export function isQueryFile(value: string): boolean {
   try {
     return statSync(value, { throwIfNoEntry: false })?.isDirectory() === false;
   } catch {
@@ -80,7 +80,9 @@ export async function embedQueries(
   return queries;
 }
 
-export type MatchFormat = "human" | "tsv" | "json" | "jsonl";
+export type MatchFormat = "text" | "tsv" | "csv" | "json" | "jsonl";
+
+const COLUMNS = ["query", "rank", "cosine", "id", "text"];
 
 /** Keeps the `count` inputs nearest to each query, and prints them at the end. Memory does not grow with the number of inputs. */
 export class SimilarSink implements Sink {
@@ -88,6 +90,7 @@ export class SimilarSink implements Sink {
     readonly queries: readonly Query[],
     readonly count: number,
     readonly format: MatchFormat,
+    readonly header = false,
   ) {}
 
   add(result: Parameters<Sink["add"]>[0]): string {
@@ -106,6 +109,14 @@ export class SimilarSink implements Sink {
     if (closest.length > this.count) closest.pop();
   }
 
+  #rows(): string[][] {
+    return this.queries.flatMap(({ closest }, q) =>
+      closest.map(({ item, cosine }, rank) =>
+        [q + 1, rank + 1, cosine.toFixed(6), item.id ?? item.line, text(item)].map(String),
+      ),
+    );
+  }
+
   finish(): string[] {
     const objects = () => this.queries.map(toObject);
     switch (this.format) {
@@ -114,13 +125,10 @@ export class SimilarSink implements Sink {
       case "jsonl":
         return objects().map((object) => `${JSON.stringify(object)}\n`);
       case "tsv":
-        return this.queries.flatMap(({ closest }, q) =>
-          closest.map(
-            ({ item, cosine }, rank) =>
-              `${[q + 1, rank + 1, cosine.toFixed(6), oneLine(String(item.id ?? item.line)), oneLine(text(item))].join("\t")}\n`,
-          ),
-        );
-      case "human":
+        return [...(this.header ? [COLUMNS] : []), ...this.#rows()].map((row) => tsvRow(row.map(oneLine)));
+      case "csv":
+        return [COLUMNS, ...this.#rows()].map(csvRow);
+      case "text":
         return this.queries.flatMap((query) => [
           ...(this.queries.length > 1 ? [`${printable(query.text)}\n`] : []),
           ...query.closest.map(

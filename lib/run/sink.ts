@@ -15,7 +15,6 @@ export function textSink({ head, record, tail }: Exporter): Sink {
   let before = head;
   return {
     add(result) {
-      if ("error" in result) return "";
       const text = before + record(result);
       before = "";
       return text;

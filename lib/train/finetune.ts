@@ -100,7 +100,15 @@ export async function finetune(job: Job, options: FinetuneOptions): Promise<Fine
     options.model === undefined
       ? (await import("../files/builtin.ts")).openBuiltin()
       : openCheckpoint(options.model);
-  const { config, trainer, fresh } = openTrainable(checkpoint, { task: job.kind, labels: job.labels });
+  const {
+    config: outline,
+    trainer,
+    fresh,
+  } = openTrainable(checkpoint, {
+    task: job.kind,
+    labels: job.labels,
+  });
+  const config = { ...outline, texts: job.train.texts.some((texts) => texts.length > 1) ? 2 : 1 } as const;
   const model = trainedModel(trainer, config, checkpoint, output ?? checkpoint.source);
   try {
     const recipe = settle(job, options.recipe, model, options);

@@ -10,7 +10,7 @@ import type { Checkpoint } from "../files/checkpoint.ts";
 import { MODEL_FILES } from "../files/packed.ts";
 import { type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
 import { SENTENCE_FILES } from "../files/sentence.ts";
-import type { Config } from "../model/config.ts";
+import { type Config, TEXTS_KEY } from "../model/config.ts";
 import { takePart } from "../model/interleave.ts";
 import { storedForms } from "../model/roles.ts";
 
@@ -62,7 +62,7 @@ export function saveModel(
 
 /** The start's config.json with another head. */
 export function classifierConfig(
-  { family, task, labels, arch }: Pick<Config, "family" | "task" | "labels" | "arch">,
+  { family, task, labels, arch, texts }: Pick<Config, "family" | "task" | "labels" | "arch" | "texts">,
   start: Pick<Checkpoint, "file">,
 ): string {
   const file = start.file("config.json")!;
@@ -70,13 +70,14 @@ export function classifierConfig(
   const names = labels.length > 0 ? labels : ["LABEL_0"];
   const { architecture, counts = [] } = family.classifier;
   const dtype = "dtype" in config ? "dtype" : "torch_dtype";
-  const { _name_or_path: _, finetuning_task: __, ...rest } = config;
+  const { _name_or_path: _, finetuning_task: __, [TEXTS_KEY]: ___, ...rest } = config;
   const changed: JsonObject = {
     ...rest,
     architectures: [architecture],
     id2label: Object.fromEntries(names.entries()),
     label2id: Object.fromEntries(names.map((name, i) => [name, i])),
     problem_type: PROBLEMS[task],
+    ...(texts !== undefined && { [TEXTS_KEY]: texts }),
     [dtype]: "float32",
   };
   for (const path of counts) setAt(changed, path, arch.labels);

@@ -1,4 +1,5 @@
 import { UsageError } from "../../base/errors.ts";
+import { obviousTexts } from "../../rows/columns.ts";
 import type { Table } from "./table.ts";
 
 /** Which columns hold what, as the user says it. */
@@ -17,26 +18,6 @@ export interface Columns {
   guessed: string;
 }
 
-/** First and second text of a pair, the commonest names first. Where the second is absent, the first stands alone. */
-const TEXTS: readonly (readonly string[])[] = [
-  ["sentence1", "sentence2"],
-  ["question1", "question2"],
-  ["premise", "hypothesis"],
-  ["question", "passage"],
-  ["question", "sentence"],
-  ["text_a", "text_b"],
-  ["text1", "text2"],
-  ["text", "text_pair"],
-  ["text"],
-  ["sentence"],
-  ["content"],
-  ["review"],
-  ["comment"],
-  ["message"],
-  ["body"],
-  ["question"],
-  ["title"],
-];
 const LABELS = [
   "label",
   "labels",
@@ -64,7 +45,10 @@ export function chooseColumns(
   checkFlags(columns, flags, has);
   const said = { texts: namedTexts(flags), labels: flags.label ?? [] };
   const obvious = {
-    texts: said.texts.length > 0 ? said.texts : obviousTexts(columns, said.labels),
+    texts:
+      said.texts.length > 0
+        ? said.texts
+        : obviousTexts(columns.filter((column) => !said.labels.includes(column))),
     labels: said.labels.length > 0 ? said.labels : obviousLabel(columns, said.texts),
   };
   // Where only one column is left, it is what was not found.
@@ -97,15 +81,6 @@ function checkFlags(
 
 function namedTexts({ text, textPair }: ColumnFlags): string[] {
   return [text, textPair].filter((name) => name !== undefined);
-}
-
-function obviousTexts(columns: readonly string[], taken: readonly string[]): readonly string[] {
-  const free = columns.filter((column) => !taken.includes(column));
-  for (const names of TEXTS) {
-    const found = names.flatMap((name) => free.find((column) => column.toLowerCase() === name) ?? []);
-    if (found.length === names.length) return found;
-  }
-  return [];
 }
 
 function obviousLabel(columns: readonly string[], taken: readonly string[]): readonly string[] {

@@ -2,15 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { UsageError } from "../../base/errors.ts";
 import { readLines } from "../../rows/lines.ts";
-import {
-  type BadItem,
-  type InputOptions,
-  type Item,
-  placeOf,
-  readItemBatches,
-  readItems,
-  type Source,
-} from "./input.ts";
+import { type BadItem, type InputOptions, type Item, itemsOf, openInput, type Source } from "./input.ts";
 
 function source(chunks: Iterable<Uint8Array>, isTTY = false): Source {
   return {
@@ -28,12 +20,12 @@ async function read(
   stdin: string | Uint8Array = "",
 ): Promise<(Item | BadItem)[]> {
   const chunk = typeof stdin === "string" ? bytes(stdin) : stdin;
-  return Array.fromAsync(readItems({ texts: [], stdin: source([chunk]), ...options }));
+  return Array.fromAsync(itemsOf(await openInput({ texts: [], stdin: source([chunk]), ...options })));
 }
 
 describe("texts of the command line", () => {
   test("are taken as they are, tabs and all", async () => {
-    expect(await read({ texts: ["a\tb", " c "], jsonl: true })).toEqual([
+    expect(await read({ texts: ["a\tb", " c "], tabs: "pairs" })).toEqual([
       { line: 1, text: "a\tb" },
       { line: 2, text: " c " },
     ]);
@@ -67,8 +59,8 @@ describe("lines of stdin", () => {
       { line: 3, text: "\uFEFFthree" },
     ]);
   });
-  test("a tab separates two texts, and only one may stand there", async () => {
-    expect(await read({ pair: "p" }, "a\tb\na\t\nc\na\tb\tc\n")).toEqual([
+  test("a tab separates two texts where it is said to, and only one may stand there", async () => {
+    expect(await read({ pair: "p", tabs: "pairs" }, "a\tb\na\t\nc\na\tb\tc\n")).toEqual([
       { line: 1, text: "a", pair: "b" },
       { line: 2, text: "a", pair: "" },
       { line: 3, text: "c", pair: "p" },
@@ -93,7 +85,7 @@ describe("lines of stdin", () => {
     ]);
   });
   test("--ids", async () => {
-    expect(await read({ ids: true, jsonl: true }, "2 5,7\t3\n,\n-1\n2147483648\n1e3\n")).toEqual([
+    expect(await read({ ids: true }, "2 5,7\t3\n,\n-1\n2147483648\n1e3\n")).toEqual([
       { line: 1, text: "", ids: Int32Array.of(2, 5, 7, 3) },
       { line: 2, error: "blank line" },
       { line: 3, error: '"-1" is not a token id' },
@@ -103,51 +95,54 @@ describe("lines of stdin", () => {
   });
 });
 
-describe("--jsonl", () => {
+describe("JSON lines", () => {
   const cases: [json: string, expected: Omit<Item, "line"> | string][] = [
     ['{"text":"a"}', { text: "a" }],
     ['{"text":"","text_pair":"","id":0,"more":1}', { text: "", pair: "", id: 0 }],
     ['{"text":"a","text_pair":null,"id":null}', { text: "a" }],
     ['{"text":"a\\tb\\n","id":"x"}', { text: "a\tb\n", id: "x" }],
     ['{"id":7,"ids":[2,3],"tokens":["a"]}', { id: 7, text: "", ids: Int32Array.of(2, 3) }],
+    ['{"text":5,"text_pair":1}', { text: "5", pair: "1" }],
+    ['{"text":"a","ids":[1]}', { text: "a" }],
     ["{", "not valid JSON"],
-    ["a", "not valid JSON"],
-    ["[]", 'not a JSON object; expected {"text": …}'],
-    ["null", 'not a JSON object; expected {"text": …}'],
-    ["{}", 'no "text"'],
-    ['{"text":5}', '"text" is not a string'],
-    ['{"text":null}', '"text" is not a string'],
-    ['{"text":"a","text_pair":1}', '"text_pair" is not a string'],
+    ["{}", 'no text in column "text"'],
+    ['{"text":" "}', { text: " " }],
+    ['{"text":null}', 'no text in column "text"'],
+    ['{"text":[1]}', 'column "text" holds no text'],
+    ['{"text":"a","text_pair":{}}', 'column "text_pair" holds no text'],
     ['{"text":"a","id":{}}', '"id" is neither text nor a number'],
     ['{"text":"a","id":true}', '"id" is neither text nor a number'],
     [
       '{"text":"a","id":12345678901234567890}',
       '"id" is too large for a number to keep exactly; write it as text',
     ],
-    ['{"text":"\\ud800"}', "not valid Unicode (half of a surrogate pair)"],
-    ['{"text":"a","text_pair":"\\udfff"}', "not valid Unicode (half of a surrogate pair)"],
-    ['{"text":"a","ids":[1]}', 'both "ids" and "text" are given'],
+    ['{"text":"\\ud800"}', 'column "text" is not valid Unicode (half of a surrogate pair)'],
+    [
+      '{"text":"a","text_pair":"\\udfff"}',
+      'column "text_pair" is not valid Unicode (half of a surrogate pair)',
+    ],
     ['{"ids":"1"}', '"ids" is not a list'],
     ['{"ids":[]}', "no token ids"],
     ['{"ids":[1.5]}', "1.5 is not a token id"],
     ['{"ids":[[1]]}', "[1] is not a token id"],
     ["", "blank line"],
-    ["[".repeat(100_000), "not valid JSON"],
+    ["[".repeat(100_000), "not a JSON object"],
     [`{"ids":${"[".repeat(60_000)}${"]".repeat(60_000)}}`, "JSON nested more than 256 deep"],
+    ['{"error":"blank line","id":4}', "blank line"],
   ];
   for (const [json, expected] of cases) {
     test(json.slice(0, 60) || "a blank line", async () => {
       const rest = typeof expected === "string" ? { error: expected } : expected;
-      expect(await read({ jsonl: true }, `${json}\n{"text":"z"}`)).toEqual([
-        { line: 1, ...rest } as Item,
-        { line: 2, text: "z" },
-      ]);
+      const [first, second] = await read({ inputFormat: "jsonl" }, `${json}\n{"text":"z"}`);
+      expect(first).toMatchObject({ line: 1, ...rest } as Item);
+      expect("error" in first!).toBe(typeof expected === "string");
+      expect(second).toEqual({ line: 2, text: "z" });
     });
   }
 });
 
 describe("no text at all", () => {
-  const outcome = (options: InputOptions) => Array.fromAsync(readItems(options));
+  const outcome = async (options: InputOptions) => Array.fromAsync(itemsOf(await openInput(options)));
   test("stdin empty: usage, unless it was asked for", async () => {
     expect(outcome({ texts: [], stdin: source([]) })).rejects.toThrow(UsageError);
     expect(await outcome({ texts: ["-"], stdin: source([]) })).toEqual([]);
@@ -162,10 +157,12 @@ describe("no text at all", () => {
   });
 });
 
-test("a place is a line or an argument", () => {
-  expect(placeOf(3, [])).toBe("line 3");
-  expect(placeOf(3, ["-"])).toBe("line 3");
-  expect(placeOf(1, ["a"])).toBe("argument 1");
+test("a place is a line, an argument, or a file's line", async () => {
+  const place = async (options: InputOptions) => (await openInput(options)).place(3);
+  const stdin = source([bytes("a\n")]);
+  expect(await place({ texts: [], stdin })).toBe("line 3");
+  expect(await place({ texts: ["-"], stdin })).toBe("line 3");
+  expect(await place({ texts: ["a"] })).toBe("argument 3");
 });
 
 describe("chunks", () => {
@@ -225,7 +222,7 @@ describe("chunks", () => {
         }
       },
     };
-    const items = await Array.fromAsync(readItems({ texts: [], stdin }));
+    const items = await Array.fromAsync(itemsOf(await openInput({ texts: [], stdin })));
     expect(items.map((item) => (item as Item).text)).toEqual(["a", "bc", "de", "f"]);
   });
 
@@ -271,7 +268,7 @@ describe("chunks", () => {
         for (; given < 1000; given++) yield bytes("line\n".repeat(1000));
       })(),
     );
-    for await (const items of readItemBatches({ texts: [], stdin })) {
+    for await (const items of (await openInput({ texts: [], stdin })).batches) {
       expect(items).toHaveLength(1000);
       if (given >= 3) break;
     }

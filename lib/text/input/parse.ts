@@ -1,12 +1,18 @@
-import { isObject, tryJson } from "../../base/json.ts";
+import { UffbError } from "../../base/errors.ts";
 import { asUffbError } from "../../base/system.ts";
 
-/** One input: a text, two texts, or token ids. */
-export interface Item {
-  /** Number of the line of stdin, or of the argument, from 1. */
+/** Which input it is. */
+export interface Place {
+  /** Number of the line of the file or stdin, of a Parquet file's row, or of the argument, from 1. */
   line: number;
-  /** The user's own id, from JSON; passed through to the output. */
+  /** The user's own id; passed through to the output. */
   id?: string | number;
+  /** The values of the input's columns but for the id, where they are to be passed through. */
+  kept?: Readonly<Record<string, unknown>>;
+}
+
+/** One input: a text, two texts, or token ids. */
+export interface Item extends Place {
   /** "" where ids are given. */
   text: string;
   /** The second text; "" is a real, empty one. */
@@ -15,18 +21,43 @@ export interface Item {
   ids?: Int32Array;
 }
 
-/** An input that cannot be read, and why, in one line. */
-export interface BadItem {
-  line: number;
+/** An input that cannot be used, and why, in one line. */
+export interface BadItem extends Place {
   error: string;
+  /** What to do where every input will have the same fault. */
+  remedy?: string;
+}
+
+/** What is wrong with an input and will be wrong with those after it, and what to do about it. */
+export class SystematicError extends UffbError {
+  override name = "SystematicError";
+  constructor(
+    readonly fault: string,
+    readonly remedy: string,
+  ) {
+    super(`${fault}; ${remedy}`);
+  }
 }
 
 /** Whatever was thrown while an item was handled, as that item's own error: the others go on. */
-export function badItem(line: number, error: unknown): BadItem {
+export function badItem(place: Place, error: unknown): BadItem {
   const known = asUffbError(error);
-  if (known) return { line, error: known.message };
-  const { message } = error instanceof Error ? error : new Error(String(error));
-  return { line, error: `${message} (a bug in uffb; please report it)` };
+  if (!known) {
+    const { message } = error instanceof Error ? error : new Error(String(error));
+    return bad(place, `${message} (a bug in uffb; please report it)`);
+  }
+  return bad(place, known.message, known instanceof SystematicError ? known.remedy : undefined);
+}
+
+/** An input that cannot be used: keeps what is known of which it is. */
+export function bad({ line, id, kept }: Place, error: string, remedy?: string): BadItem {
+  return {
+    line,
+    ...(id !== undefined && { id }),
+    ...(kept && { kept }),
+    error,
+    ...(remedy !== undefined && { remedy }),
+  };
 }
 
 /** A text of the command line, tabs and all. */
@@ -34,49 +65,23 @@ export function parseArgument(line: number, text: string): Item | BadItem {
   return text.trim() === "" ? { line, error: "blank text" } : { line, text: text.toWellFormed() };
 }
 
+/** What a tab within a plain line means: it separates two texts, it is a part of the text, or nobody has said. */
+export type Tabs = "pairs" | "text" | "unknown";
+
 /** A plain line: a text, or two texts with one tab between them. */
-export function parseText(line: number, text: string): Item | BadItem {
+export function parseText(line: number, text: string, tabs: Tabs): Item | BadItem {
   if (text.trim() === "") return { line, error: "blank line" };
-  const tab = text.indexOf("\t");
+  const tab = tabs === "text" ? -1 : text.indexOf("\t");
   if (tab < 0) return { line, text };
+  if (tabs === "unknown") {
+    const remedy =
+      "say --tabs pairs where a tab separates two texts, or --tabs text where it is a part of the text";
+    return { line, error: `has a tab; ${remedy}`, remedy };
+  }
   if (text.includes("\t", tab + 1)) {
     return { line, error: "more than one tab; a line holds one text, or two separated by one tab" };
   }
   return { line, text: text.slice(0, tab), pair: text.slice(tab + 1) };
-}
-
-/**
- * A line of JSON: `{"id": …, "text": "…", "text_pair": "…"}`, of which only text is needed; or `"ids": […]` instead of the texts, as
- * `tokenize --jsonl` writes them. Other keys are ignored.
- */
-export function parseJson(line: number, json: string): Item | BadItem {
-  if (json.trim() === "") return { line, error: "blank line" };
-  const read = tryJson(json);
-  if ("error" in read) return { line, error: read.error };
-  if (!isObject(read.value)) return { line, error: 'not a JSON object; expected {"text": …}' };
-  const { id, text, text_pair: pair, ids } = read.value;
-  const common = id === undefined || id === null ? { line } : { line, id: id as string | number };
-  if (typeof common.id === "object" || typeof common.id === "boolean") {
-    return { line, error: '"id" is neither text nor a number' };
-  }
-  if (typeof common.id === "number" && Math.abs(common.id) > Number.MAX_SAFE_INTEGER) {
-    return { line, error: '"id" is too large for a number to keep exactly; write it as text' };
-  }
-  if (ids !== undefined && ids !== null) {
-    if (text !== undefined || pair !== undefined) return { line, error: 'both "ids" and "text" are given' };
-    if (!Array.isArray(ids)) return { line, error: '"ids" is not a list' };
-    const checked = checkIds(ids);
-    return typeof checked === "string" ? { line, error: checked } : { ...common, text: "", ids: checked };
-  }
-  if (typeof text !== "string")
-    return { line, error: text === undefined ? 'no "text"' : '"text" is not a string' };
-  if (pair !== undefined && pair !== null && typeof pair !== "string") {
-    return { line, error: '"text_pair" is not a string' };
-  }
-  if (!text.isWellFormed() || (pair && !pair.isWellFormed())) {
-    return { line, error: "not valid Unicode (half of a surrogate pair)" };
-  }
-  return typeof pair === "string" ? { ...common, text, pair } : { ...common, text };
 }
 
 /** Token ids as decimal numbers, separated by spaces, tabs or commas. */
@@ -87,11 +92,12 @@ export function parseIds(line: number, text: string): Item | BadItem {
   return typeof ids === "string" ? { line, error: ids } : { line, text: "", ids };
 }
 
-function checkIds(values: unknown[]): Int32Array | string {
+/** A list of token ids, or what is wrong with it. */
+export function checkIds(values: readonly unknown[]): Int32Array | string {
   if (values.length === 0) return "no token ids";
-  const bad = values.find(
+  const wrong = values.find(
     (value) => !Number.isInteger(value) || (value as number) < 0 || (value as number) > 0x7fffffff,
   );
-  if (bad !== undefined) return `${JSON.stringify(bad).slice(0, 40)} is not a token id`;
+  if (wrong !== undefined) return `${JSON.stringify(wrong).slice(0, 40)} is not a token id`;
   return Int32Array.from(values as number[]);
 }

@@ -3,7 +3,7 @@ import { UffbError } from "../../../lib/base/errors.ts";
 import { isObject, readJson } from "../../../lib/base/json.ts";
 import type { Checkpoint } from "../../../lib/files/checkpoint.ts";
 import { readSentenceSettings, sentenceText } from "../../../lib/model/sentence.ts";
-import { readItems } from "../../../lib/text/input/input.ts";
+import { type InputOptions, itemsOf, openInput } from "../../../lib/text/input/input.ts";
 import { readNormalizer } from "../../../lib/text/tokenizer/normalize.ts";
 import { readPreTokenizer } from "../../../lib/text/tokenizer/pretokenize.ts";
 import { sentenceFiles } from "../../sentence.ts";
@@ -27,6 +27,30 @@ const TEXTS = [
 ];
 
 const pattern = (Regex: string) => ({ Regex });
+
+/** What the lines of an input may be said to be. */
+const OTHER_KINDS: readonly Partial<InputOptions>[] = [
+  { inputFormat: "lines", tabs: "pairs" },
+  { inputFormat: "csv" },
+  { inputFormat: "tsv", keep: true },
+  {},
+  { ids: true },
+];
+
+/** Reads all inputs in these bytes; the error of the first that is bad. */
+async function firstBad(bytes: Uint8Array, kind: Partial<InputOptions>): Promise<string | undefined> {
+  let bad: string | undefined;
+  async function* stream() {
+    yield bytes;
+  }
+  const input = await openInput({ texts: ["-"], stdin: { isTTY: false, stream }, ...kind });
+  for await (const item of itemsOf(input)) {
+    if (!("error" in item)) continue;
+    if (item.error.includes("a bug")) throw new Error(item.error);
+    bad ??= item.error;
+  }
+  return bad;
+}
 
 export const TEXT: Readonly<Record<string, Target>> = {
   // Bytes are an expression.
@@ -90,20 +114,11 @@ export const TEXT: Readonly<Record<string, Target>> = {
       encode('{"text":""}\r\n{"text":"\\u00e9"}\n'),
     ],
     async read(bytes) {
-      let bad: string | undefined;
-      for (const kind of [{ jsonl: true }, {}, { ids: true }]) {
-        const stdin = {
-          isTTY: false,
-          stream: async function* () {
-            yield bytes;
-          },
-        };
-        for await (const item of readItems({ texts: ["-"], stdin, ...kind })) {
-          if (!("error" in item)) continue;
-          if (item.error.includes("a bug")) throw new Error(item.error);
-          if ("jsonl" in kind) bad ??= item.error;
-        }
-      }
+      const bad = await firstBad(bytes, { inputFormat: "jsonl" });
+      for (const kind of OTHER_KINDS)
+        await firstBad(bytes, kind).catch((error) => {
+          if (!(error instanceof UffbError)) throw error;
+        });
       if (bad !== undefined) throw new UffbError(bad);
     },
   },

@@ -1,0 +1,98 @@
+/** What `uffb tokenize` prints, one exporter a format. */
+import { printable } from "../base/printable.ts";
+import type { BadItem, Input, Item } from "../text/input/input.ts";
+import type { Encoding, Tokenizer } from "../text/tokenizer/tokenizer.ts";
+import { csvRow, Kept, oneLine, tsvRow } from "./rows.ts";
+
+/** An item and its tokens. */
+export interface Encoded {
+  item: Item;
+  encoding: Encoding;
+}
+
+export interface TokenExporter {
+  head: string;
+  record(one: Encoded | BadItem): string;
+  tail: string;
+}
+
+export type TokenFormat = "text" | "tsv" | "csv" | "jsonl" | "json";
+
+const COLUMNS = ["id", "ids", "tokens"];
+
+/** A new exporter; `header` is for tsv, and csv always has one. */
+export function tokenExporter(
+  format: TokenFormat,
+  tokenizer: Tokenizer,
+  options: { header: boolean; kept: Input["kept"] | undefined },
+): TokenExporter {
+  const kept = new Kept(options.kept, [...COLUMNS, "line", "error"]);
+  switch (format) {
+    case "text":
+      return { head: "", record: (one) => ("error" in one ? "" : people(one, tokenizer)), tail: "" };
+    case "tsv":
+    case "csv": {
+      const toRow = format === "csv" ? csvRow : (cells: string[]) => tsvRow(cells.map(oneLine));
+      const record = (one: Encoded | BadItem) => {
+        const place = "error" in one ? one : one.item;
+        return toRow([String(place.id ?? place.line), ...cells(one, tokenizer), ...kept.cells(place)]);
+      };
+      const hasHeader = format === "csv" || options.header;
+      return { head: hasHeader ? toRow([...COLUMNS, ...kept.names]) : "", record, tail: "" };
+    }
+    case "jsonl":
+      return { head: "", record: (one) => `${toJson(one, tokenizer, kept)}\n`, tail: "" };
+    case "json": {
+      let separator = "\n";
+      const record = (one: Encoded | BadItem) => {
+        const text = separator + toJson(one, tokenizer, kept);
+        separator = ",\n";
+        return text;
+      };
+      return { head: "[", record, tail: "\n]\n" };
+    }
+  }
+}
+
+/** Ids and tokens, spaces between them. */
+function cells(one: Encoded | BadItem, tokenizer: Tokenizer): string[] {
+  if ("error" in one) return ["", ""];
+  const { ids } = one.encoding;
+  let tokens = "";
+  for (const id of ids) tokens += `${tokens && " "}${visible(tokenizer.token(id))}`;
+  return [ids.join(" "), tokens];
+}
+
+/** `{"id":…,"ids":[…],"tokens":[…]}`; an input without id has its number. */
+function toJson(one: Encoded | BadItem, tokenizer: Tokenizer, kept: Kept): string {
+  const place = "error" in one ? one : one.item;
+  const id = place.id ?? place.line;
+  if ("error" in one) return JSON.stringify({ id, error: one.error, ...kept.fields(one) });
+  const { ids } = one.encoding;
+  const tokens = Array.from(ids, (id) => tokenizer.token(id));
+  const others = one.item.kept ? JSON.stringify(kept.fields(one.item)).slice(1, -1) : "";
+  // Joined by hand, which is faster.
+  return `{"id":${JSON.stringify(id)},"ids":[${ids.join(",")}],"tokens":${JSON.stringify(tokens)}${others && `,${others}`}}`;
+}
+
+/** For people: a token a line. */
+function people({ item, encoding }: Encoded, tokenizer: Tokenizer): string {
+  const { ids, types, dropped } = encoding;
+  const texts = [item.text, ...(item.pair === undefined ? [] : [item.pair])].filter((text) => text !== "");
+  const count = `${ids.length} tokens${dropped > 0 ? `, ${dropped} more cut off` : ""}`;
+  const width = String(tokenizer.vocabSize).length + 2;
+  const rows = Array.from(ids, (id, i) => {
+    const type = types[i] ? `  (type ${types[i]})` : "";
+    return `${String(id).padStart(width)}  ${visible(tokenizer.token(id))}${type}\n`;
+  });
+  return `${[...texts.map(printable), count].join("  |  ")}\n${rows.join("")}\n`;
+}
+
+/** White space and invisible characters escaped, so that a token does not split a column. */
+function visible(text: string): string {
+  return /[\s\p{Cc}\p{Cf}]/u.test(text) ? text.replace(/[\s\p{Cc}\p{Cf}]/gu, escaped) : text;
+}
+
+function escaped(char: string): string {
+  return `\\u{${char.codePointAt(0)!.toString(16)}}`;
+}
