@@ -38,6 +38,7 @@ export function sentenceFiles(): Record<string, Json> {
     },
     "sentence_bert_config.json": { max_seq_length: 12, do_lower_case: false },
     "config_sentence_transformers.json": { __version__: {} },
+    "tokenizer_config.json": { tokenizer_class: "PreTrainedTokenizerFast" },
   };
 }
 

@@ -6,7 +6,7 @@ import { type TensorSource, writeSafetensors } from "../files/safetensors/write.
 import type { Config } from "../model/config.ts";
 import { takePart } from "../model/interleave.ts";
 import { storedForms } from "../model/roles.ts";
-import { withTokenizer } from "../model/vocabulary-files.ts";
+import { withTokenizer } from "../model/tokenizers/read.ts";
 import { Scratch } from "./rewrite.ts";
 import { type Weight, weightData } from "./weights.ts";
 

@@ -1,7 +1,7 @@
 import type { ModelFiles } from "../files/folder.ts";
 import { modelTexts, PACKED_METADATA, packedForm } from "../files/packed.ts";
 import { type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
-import { withTokenizer } from "../model/vocabulary-files.ts";
+import { withTokenizer } from "../model/tokenizers/read.ts";
 import { Scratch } from "./rewrite.ts";
 import { quantised, type Weight, weightData } from "./weights.ts";
 

@@ -24,6 +24,7 @@ export const MODEL_FILES = [
   "tokenizer.json",
   "tokenizer_config.json",
   "special_tokens_map.json",
+  "added_tokens.json",
   ...SENTENCE_FILES,
 ];
 

@@ -1,15 +1,10 @@
 import { statSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { UffbError } from "../base/errors.ts";
-import { readObject } from "../base/json.ts";
 import { filesOf, type ModelFiles, readTextFile } from "../files/folder.ts";
-import { Tokenizer } from "../text/tokenizer/tokenizer.ts";
-import { withTokenizer } from "./vocabulary-files.ts";
-
-const TOKENIZER = "tokenizer.json";
-
-/** Files that may lie beside a tokenizer.json and name its special tokens, the first to be asked first. */
-const BESIDE = ["tokenizer_config.json", "special_tokens_map.json"];
+import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
+import { readTokenizer, tokenizerTexts } from "./tokenizers/read.ts";
+import { TOKENIZER_FILE as TOKENIZER } from "./tokenizers/said.ts";
 
 /**
  * The tokenizer among a model's files, if there is one: its tokenizer.json, or one made of its vocabulary's files.
@@ -17,13 +12,7 @@ const BESIDE = ["tokenizer_config.json", "special_tokens_map.json"];
  * @throws UffbError when it is damaged or not supported
  */
 export function loadTokenizer(file: ModelFiles): Tokenizer | undefined {
-  const found = withTokenizer(file)(TOKENIZER);
-  if (found === undefined) return undefined;
-  const beside = BESIDE.flatMap((name) => {
-    const other = file(name);
-    return other === undefined ? [] : [readObject(other.text, other.source)];
-  });
-  return Tokenizer.parse(found.text, found.source, beside);
+  return readTokenizer(file);
 }
 
 /**
@@ -50,13 +39,7 @@ export async function openTokenizerFiles(
   path?: string,
 ): Promise<{ source: string; tokenizer: Tokenizer; texts: Record<string, string> }> {
   const { source, file } = await filesAt(path);
-  const texts = Object.fromEntries(
-    [TOKENIZER, ...BESIDE].flatMap((name) => {
-      const found = file(name);
-      return found === undefined ? [] : [[name, found.text]];
-    }),
-  );
-  return { source, tokenizer: await openTokenizer(path), texts };
+  return { source, tokenizer: await openTokenizer(path), texts: tokenizerTexts(file) };
 }
 
 async function filesAt(path: string | undefined): Promise<{ source: string; file: ModelFiles }> {

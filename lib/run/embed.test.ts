@@ -109,7 +109,7 @@ describe("a folder of sentence-transformers", () => {
 
   test("a model without these files gives means as they are", async () => {
     using other = await opened((files) => {
-      for (const name of Object.keys(files)) delete files[name];
+      for (const name of Object.keys(files)) if (name !== "tokenizer_config.json") delete files[name];
     });
     expect(other.sentence()).toBeUndefined();
     const [result] = await embed(other, ["word ".repeat(30)]);

@@ -105,9 +105,10 @@ function checkTexts({ pair, ids }: Item, wanted: 1 | 2 | undefined): void {
     : new SystematicError("two texts, and the model takes one", "leave the second out, or add --force");
 }
 
-/** Most tokens of a text. */
-export function longest({ config }: Model, sentence: SentenceSettings | undefined): number {
-  return Math.min(config.arch.maxLength, sentence?.maxLength ?? Number.POSITIVE_INFINITY);
+/** Most tokens of a text: what the model has positions for, or less where its sentence settings or else its tokenizer say so. */
+export function longest(model: Model, sentence: SentenceSettings | undefined): number {
+  const said = sentence?.maxLength ?? model.optionalTokenizer()?.maxLength;
+  return Math.min(model.config.arch.maxLength, said ?? Number.POSITIVE_INFINITY);
 }
 
 /**

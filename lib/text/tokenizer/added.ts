@@ -1,4 +1,4 @@
-import { asArray, asFlag, asObject, asString, fail } from "../../base/json.ts";
+import { asArray, asFlag, asObject, asString, fail, type JsonObject } from "../../base/json.ts";
 import { MAX_TOKEN, type Vocabulary } from "./vocabulary.ts";
 
 /** A token that is found in the text before the model sees it, such as a mask. */
@@ -16,24 +16,37 @@ export interface AddedToken {
   special: boolean;
 }
 
-/** Reads `added_tokens`, entering each in the vocabulary. */
-export function readAddedTokens(value: unknown, vocabulary: Vocabulary, where: string): AddedToken[] {
-  return asArray(value ?? [], where, 100_000).map((entry, i) => {
-    const at = `${where}[${i}]`;
-    const config = asObject(entry, at);
-    const content = asString(config.content, `${at}.content`, MAX_TOKEN);
-    if (content === "") fail(`${at}.content`, "is empty");
-    const special = asFlag(config.special, `${at}.special`, false);
-    return {
-      id: vocabulary.add(content, config.id, at),
-      content,
-      singleWord: asFlag(config.single_word, `${at}.single_word`, false),
-      lstrip: asFlag(config.lstrip, `${at}.lstrip`, false),
-      rstrip: asFlag(config.rstrip, `${at}.rstrip`, false),
-      normalized: asFlag(config.normalized, `${at}.normalized`, !special),
-      special,
-    };
-  });
+export const MAX_ADDED = 100_000;
+
+/** A token before it has its place in a vocabulary. */
+export type Token = Omit<AddedToken, "id">;
+
+/** Reads `added_tokens`. The ids there do not count, as in Rust `tokenizers`. */
+export function readAddedTokens(value: unknown, where: string): Token[] {
+  return asArray(value ?? [], where, MAX_ADDED).map((entry, i) =>
+    readToken(asObject(entry, `${where}[${i}]`), `${where}[${i}]`),
+  );
+}
+
+/** Gives tokens their ids: those that the vocabulary has, or new ones. One that is there twice is what it is the last time. */
+export function enterTokens(tokens: readonly Token[], vocabulary: Vocabulary): AddedToken[] {
+  const entered = new Map<string, AddedToken>();
+  for (const token of tokens)
+    if (token.content !== "") entered.set(token.content, { ...token, id: vocabulary.add(token.content) });
+  return [...entered.values()];
+}
+
+/** Reads what a file says of one such token. */
+export function readToken(config: JsonObject, at: string): Token {
+  const special = asFlag(config.special, `${at}.special`, false);
+  return {
+    content: asString(config.content, `${at}.content`, MAX_TOKEN),
+    singleWord: asFlag(config.single_word, `${at}.single_word`, false),
+    lstrip: asFlag(config.lstrip, `${at}.lstrip`, false),
+    rstrip: asFlag(config.rstrip, `${at}.rstrip`, false),
+    normalized: asFlag(config.normalized, `${at}.normalized`, !special),
+    special,
+  };
 }
 
 /** Longest sum of all spellings, which bounds the tree below; the longest in use has about 100,000. */

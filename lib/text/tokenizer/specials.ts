@@ -1,4 +1,3 @@
-import type { JsonObject } from "../../base/json.ts";
 import type { AddedToken } from "./added.ts";
 import type { Templates } from "./template.ts";
 import type { Vocabulary } from "./vocabulary.ts";
@@ -21,12 +20,12 @@ export interface Specials {
 const ROLES = ["pad", "unk", "cls", "sep", "mask"] as const;
 
 /**
- * Which token has which role, from the first of these that says so: the files beside tokenizer.json (`"mask_token": "<mask>"`); the model
+ * Which token has which role, from the first of these that says so: `named`, where null is for a role that no token has; the model
  * and the pair template, which know the unknown token and the tokens before the first and after the second text; the letters of a special token's
  * name ("[MASK]", "<mask>"). A role can have no token.
  */
 export function findSpecials(
-  beside: readonly JsonObject[],
+  named: Readonly<Record<string, string | null>>,
   unknown: string | undefined,
   templates: Templates,
   added: readonly AddedToken[],
@@ -41,19 +40,14 @@ export function findSpecials(
   };
   const specials: Specials = {};
   for (const role of ROLES) {
-    const named = beside.map((file) => spelling(file[`${role}_token`])).find((token) => token !== undefined);
+    const spelling = named[role];
+    if (spelling === null) continue;
     const id =
-      (named === undefined ? undefined : vocabulary.find(named)) ??
+      (spelling === undefined ? undefined : vocabulary.find(spelling)) ??
       structure[role] ??
       added.find((token) => token.special && token.content.replace(/[^a-z]/gi, "").toLowerCase() === role)
         ?.id;
     if (id !== undefined) specials[role] = { id, token: vocabulary.tokens[id]! };
   }
   return specials;
-}
-
-/** `"<mask>"` or `{"content": "<mask>", …}` */
-function spelling(value: unknown): string | undefined {
-  const token = typeof value === "object" && value !== null ? (value as JsonObject).content : value;
-  return typeof token === "string" ? token : undefined;
 }

@@ -41,22 +41,16 @@ const READERS: Record<string, Reader> = {
     single: readParts(config, "single", "A", vocabulary, where),
     pair: readParts(config, "pair", "AB", vocabulary, where),
   }),
-  BertProcessing: (config, vocabulary, where) => {
-    const cls = readToken(config.cls, vocabulary, `${where}.cls`);
-    const sep = readToken(config.sep, vocabulary, `${where}.sep`);
-    const single: Part[] = [
-      { id: cls, type: 0 },
-      { text: "A", type: 0 },
-      { id: sep, type: 0 },
-    ];
-    return { single, pair: [...single, { text: "B", type: 1 }, { id: sep, type: 1 }] };
-  },
-  RobertaProcessing: (config, vocabulary, where) => {
-    const cls = readToken(config.cls, vocabulary, `${where}.cls`);
-    const sep: Part = { id: readToken(config.sep, vocabulary, `${where}.sep`), type: 0 };
-    const single: Part[] = [{ id: cls, type: 0 }, { text: "A", type: 0 }, sep];
-    return { single, pair: [...single, sep, { text: "B", type: 0 }, sep] };
-  },
+  BertProcessing: (config, vocabulary, where) =>
+    bertTemplates(
+      readToken(config.cls, vocabulary, `${where}.cls`),
+      readToken(config.sep, vocabulary, `${where}.sep`),
+    ),
+  RobertaProcessing: (config, vocabulary, where) =>
+    robertaTemplates(
+      readToken(config.cls, vocabulary, `${where}.cls`),
+      readToken(config.sep, vocabulary, `${where}.sep`),
+    ),
   // It only changes character offsets, which are not computed here.
   ByteLevel: () => undefined,
   Sequence: (config, vocabulary, where) => {
@@ -70,6 +64,23 @@ const READERS: Record<string, Reader> = {
     return all[0];
   },
 };
+
+/** [CLS] A [SEP], and [CLS] A [SEP] B [SEP] with another type for the second text. */
+export function bertTemplates(cls: number, sep: number): Templates {
+  const single: Part[] = [
+    { id: cls, type: 0 },
+    { text: "A", type: 0 },
+    { id: sep, type: 0 },
+  ];
+  return { single, pair: [...single, { text: "B", type: 1 }, { id: sep, type: 1 }] };
+}
+
+/** <s> A </s>, and <s> A </s></s> B </s>. */
+export function robertaTemplates(cls: number, sep: number): Templates {
+  const end: Part = { id: sep, type: 0 };
+  const single: Part[] = [{ id: cls, type: 0 }, { text: "A", type: 0 }, end];
+  return { single, pair: [...single, end, { text: "B", type: 0 }, end] };
+}
 
 /** Reads `post_processor` (null: no special tokens). */
 export function readTemplates(value: unknown, vocabulary: Vocabulary, where: string): Templates {

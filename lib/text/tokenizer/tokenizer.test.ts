@@ -132,14 +132,11 @@ describe("special tokens", () => {
     });
   });
 
-  test("the files beside it win", () => {
+  test("named ones win", () => {
     const json = readFileSync(`${fixtures}tokenizer-8k/tokenizer.json`, "utf8");
-    const { specials } = Tokenizer.parse(json, "x", [
-      { mask_token: "film" },
-      { mask_token: "<mask>", pad_token: { content: "</s>" } },
-    ]);
+    const { specials } = Tokenizer.parse(json, "x", { named: { mask: "film", pad: null } });
     expect(specials.mask?.token).toBe("film");
-    expect(specials.pad?.token).toBe("</s>");
+    expect(specials.pad).toBeUndefined();
     expect(specials.sep?.token).toBe("<sep>");
   });
 

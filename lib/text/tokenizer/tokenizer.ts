@@ -1,6 +1,6 @@
 import { UffbError } from "../../base/errors.ts";
 import { type JsonObject, readObject } from "../../base/json.ts";
-import { type AddedToken, AddedTokenSplitter, readAddedTokens } from "./added.ts";
+import { type AddedToken, AddedTokenSplitter, enterTokens, readAddedTokens, type Token } from "./added.ts";
 import { readDecoder } from "./decode.ts";
 import { readNormalizer } from "./normalize.ts";
 import { readPreTokenizer } from "./pretokenize.ts";
@@ -32,6 +32,24 @@ export interface EncodeOptions {
   literal?: boolean;
 }
 
+/** What decides beside tokenizer.json how texts are read: all that is absent is as that file has it. */
+export interface TokenizerOptions {
+  /** Spellings of the special tokens by role ("mask"); null for a role that no token has. */
+  named?: Readonly<Record<string, string | null>>;
+  /** The tokens to be sought in texts, in the order in which new ones get their ids. */
+  added?: readonly Token[];
+  /** Where special tokens go; `find` gives a token's id. */
+  templates?: (find: (token: string) => number) => Templates;
+  /** Most tokens of a text, for callers who have no limit of their own; none when absent. */
+  maxLength?: number;
+  /** Cut what is too long at its beginning. */
+  cutLeft?: boolean;
+  /** Take special tokens in a text for plain text. */
+  splitSpecials?: boolean;
+  /** Give token types; without, all are 0. Absent: true. */
+  types?: boolean;
+}
+
 /**
  * From text to token ids, as Hugging Face's Rust `tokenizers` does with the same tokenizer.json, except that padding and truncation
  * settings in the file are ignored: the caller decides those. Text that spells a special token exactly ("<mask>", "<sep>") is that token.
@@ -40,6 +58,8 @@ export class Tokenizer {
   readonly specials: Specials;
   /** One more than the largest id. */
   readonly vocabSize: number;
+  /** Most tokens of a text, special ones included, unless the caller says otherwise; Infinity for no limit. */
+  readonly maxLength: number;
 
   readonly #vocabulary: Vocabulary;
   readonly #words: Words;
@@ -52,38 +72,52 @@ export class Tokenizer {
   readonly #original: AddedTokenSplitter;
   /** Tokens sought after normalisation. */
   readonly #normalized: AddedTokenSplitter;
+  readonly #cutLeft: boolean;
+  readonly #types: boolean;
   readonly #decode: () => (tokens: string[]) => string;
 
   /**
-   * @param json the text of a tokenizer.json
+   * @param json a tokenizer.json, or its text
    * @param source what messages call it
-   * @param beside the parsed tokenizer_config.json and special_tokens_map.json, where there are any; they may name the special tokens
    * @throws UffbError for what is damaged or not supported, naming the place
    */
-  static parse(json: string, source: string, beside: readonly JsonObject[] = []): Tokenizer {
-    return new Tokenizer(readObject(json, source), source, beside);
+  static parse(json: string | JsonObject, source: string, options: TokenizerOptions = {}): Tokenizer {
+    return new Tokenizer(typeof json === "string" ? readObject(json, source) : json, source, options);
   }
 
-  private constructor(file: JsonObject, source: string, beside: readonly JsonObject[]) {
+  private constructor(file: JsonObject, source: string, options: TokenizerOptions) {
     const at = (key: string) => `${source}: ${key}`;
     this.#words = new Words(file.model, at("model"));
     this.#vocabulary = this.#words.vocabulary;
-    const added = readAddedTokens(file.added_tokens, this.#vocabulary, at("added_tokens"));
+    const listed = options.added ?? readAddedTokens(file.added_tokens, at("added_tokens"));
+    const added = enterTokens(listed, this.#vocabulary);
     this.#normalize = readNormalizer(file.normalizer, at("normalizer"));
     this.#preTokenize = readPreTokenizer(file.pre_tokenizer, at("pre_tokenizer"));
-    this.#templates = readTemplates(file.post_processor, this.#vocabulary, at("post_processor"));
-    this.specials = findSpecials(beside, this.#words.unknown, this.#templates, added, this.#vocabulary);
+    this.#templates = options.templates
+      ? options.templates((token) => this.#vocabulary.find(token)!)
+      : readTemplates(file.post_processor, this.#vocabulary, at("post_processor"));
+    this.specials = findSpecials(
+      options.named ?? {},
+      this.#words.unknown,
+      this.#templates,
+      added,
+      this.#vocabulary,
+    );
     this.vocabSize = this.#vocabulary.tokens.length;
     this.#special = new Set(added.filter((token) => token.special).map((token) => token.id));
 
-    const original = added.filter((token) => !token.normalized).map(spelt);
+    this.maxLength = options.maxLength ?? Number.POSITIVE_INFINITY;
+    this.#cutLeft = options.cutLeft ?? false;
+    this.#types = options.types ?? true;
+    const sought = options.splitSpecials ? added.filter(({ special }) => !special) : added;
+    const original = sought.filter((token) => !token.normalized).map(spelt);
     this.#literal = new AddedTokenSplitter(original, at("added_tokens"));
-    const mask = this.#maskToken(added);
+    const mask = options.splitSpecials ? undefined : this.#maskToken(added);
     this.#original = mask
       ? new AddedTokenSplitter([...original, spelt(mask), [MASK, mask]], at("added_tokens"))
       : this.#literal;
     this.#normalized = new AddedTokenSplitter(
-      added.filter((token) => token.normalized).map((token) => [this.#normalize(token.content), token]),
+      sought.filter((token) => token.normalized).map((token) => [this.#normalize(token.content), token]),
       at("added_tokens"),
     );
     let decode: ((tokens: string[]) => string) | undefined;
@@ -111,9 +145,15 @@ export class Tokenizer {
     }
     const [keepA, keepB] = longestFirst(a.length, b.length, Math.floor(room));
     return {
-      ...fillTemplate(template, a, keepA, b, keepB),
+      ...fillTemplate(template, this.#kept(a, keepA), this.#kept(b, keepB), this.#types),
       dropped: a.length - keepA + b.length - keepB,
     };
+  }
+
+  /** The `keep` tokens that stay of a text. */
+  #kept(tokens: number[], keep: number): number[] {
+    if (keep === tokens.length) return tokens;
+    return this.#cutLeft ? tokens.slice(tokens.length - keep) : tokens.slice(0, keep);
   }
 
   /** Whether the vocabulary holds this id. */
@@ -171,22 +211,18 @@ function spelt(token: AddedToken): [string, AddedToken] {
 function fillTemplate(
   template: readonly Part[],
   a: readonly number[],
-  keepA: number,
   b: readonly number[],
-  keepB: number,
+  withTypes: boolean,
 ): { ids: Int32Array; types: Int32Array } {
-  const length = countSpecials(template) + keepA + keepB;
+  const length = countSpecials(template) + a.length + b.length;
   const ids = new Int32Array(length);
   const types = new Int32Array(length);
   let at = 0;
   for (const part of template) {
     const start = at;
     if ("id" in part) ids[at++] = part.id;
-    else {
-      const [tokens, keep] = part.text === "A" ? [a, keepA] : [b, keepB];
-      for (let i = 0; i < keep; i++) ids[at++] = tokens[i]!;
-    }
-    if (part.type !== 0) types.fill(part.type, start, at);
+    else for (const id of part.text === "A" ? a : b) ids[at++] = id;
+    if (withTypes && part.type !== 0) types.fill(part.type, start, at);
   }
   return { ids, types };
 }

@@ -16,6 +16,8 @@ export class Vocabulary {
   longest = 0;
   /** Tokens beside the model's own. */
   readonly #added = new Map<string, number>();
+  /** One more than the largest id of an added token. */
+  #next = 0;
 
   static read(value: unknown, where: string): Vocabulary {
     const vocabulary = new Vocabulary();
@@ -43,15 +45,16 @@ export class Vocabulary {
     return this.ids.get(token) ?? this.#added.get(token);
   }
 
-  /** Adds a token beside the model's own; one that is there already must agree. Returns its id. */
-  add(token: string, value: unknown, where: string): number {
+  /** Adds a token beside the model's own, unless it is there already. Returns its id. */
+  add(token: string): number {
     const known = this.find(token);
-    if (known !== undefined && known !== value) {
-      fail(where, `gives ${show(token)} the id ${show(value)}, but the vocabulary gives it ${known}`);
+    // As Rust `tokenizers` counts: in a vocabulary with gaps the id can be that of another token.
+    const id = known ?? Math.max(this.ids.size, this.#next);
+    this.#next = Math.max(this.#next, id + 1);
+    if (known === undefined) {
+      this.tokens[id] = token;
+      this.#added.set(token, id);
     }
-    if (known !== undefined) return known;
-    const id = this.#enter(token, value, where);
-    this.#added.set(token, id);
     return id;
   }
 

@@ -3,13 +3,13 @@ import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
-import { pack, REFERENCE_BERT, TemporaryFolder } from "../../testing/folders.ts";
-import { UffbError } from "../base/errors.ts";
-import { convertModel } from "../convert/convert.ts";
-import { openCheckpoint } from "../files/checkpoint.ts";
-import { openTokenizer } from "./tokenizer.ts";
+import { pack, REFERENCE_BERT, TemporaryFolder } from "../../../testing/folders.ts";
+import { UffbError } from "../../base/errors.ts";
+import { convertModel } from "../../convert/convert.ts";
+import { openCheckpoint } from "../../files/checkpoint.ts";
+import { openTokenizer } from "../tokenizer.ts";
 
-const FOLDERS = fileURLToPath(new URL("../../fixtures/vocabularies/", import.meta.url));
+const FOLDERS = fileURLToPath(new URL("../../../fixtures/vocabularies/", import.meta.url));
 
 interface Golden {
   text: string;
@@ -88,7 +88,7 @@ describe("says what is wrong in one line", () => {
       "another class",
       "bert",
       settings({ tokenizer_class: "BertJapaneseTokenizer" }),
-      'is "BertJapaneseTokenizer", which',
+      '"BertJapaneseTokenizer" is not supported',
     ],
     [
       "another model",
@@ -103,7 +103,7 @@ describe("says what is wrong in one line", () => {
       'is "not named", which needs a tokenizer.json',
     ],
     ["a flag that is none", "bert", settings({ do_lower_case: "no" }), "do_lower_case must be true or false"],
-    ["a token that is none", "bert", settings({ cls_token: 5 }), "cls_token must be a token, not 5"],
+    ["a token that is none", "bert", settings({ cls_token: 5 }), "cls_token must be a token's spelling"],
   ])("%s", async (_, name, change, message) => {
     const found = await messageOf(name, change);
     expect(found).toContain(message);
