@@ -48,6 +48,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     description: "Train a classifier on your own labelled texts",
     load: () => import("./finetune.ts"),
   },
+  vocab: {
+    description: "Learn a WordPiece tokenizer from text, for uffb pretrain",
+    load: () => import("./vocab.ts"),
+  },
   pretrain: {
     description: "Train a new masked language model on text, trees or dense layers",
     load: () => import("./pretrain.ts"),
