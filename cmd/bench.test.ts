@@ -31,6 +31,19 @@ test("a small run prints a table and fills every output; a second one is compare
   expect(out).toMatch(/^(same|faster|slower) .*layer 1x2 fff ours/m);
 });
 
+test("without a BLAS library the engine's own stands in at every level, and a sentence ends it", async () => {
+  const { code, out, err } = await uffb(...TINY, "--blas", "ours");
+  expect(code).toBe(0);
+  for (const level of [1, 2, 3]) {
+    expect(out).toContain(`fff level ${level}, ours`);
+    expect(out).toContain(`dense level ${level}, ours`);
+  }
+  expect(out.replaceAll("\n", " ")).toMatch(
+    / Against the fastest dense one, FFF makes the layer [\d.]+ times as fast\. At the same BLAS level/,
+  );
+  expect(err).toContain("no BLAS library: our own dot, axpy, gemv and gemm stand in at each level");
+});
+
 test("a whole model, real paths, and what the machine has", async () => {
   const model = await uffb(
     "--model",
@@ -78,6 +91,7 @@ test.each([
   [["--export", "results"], 2, "end it in"],
   [["--export", "/no/such/folder/r.json"], 1, "cannot be written: no such folder"],
   [["--blas", "nothing"], 1, "no BLAS called nothing found"],
+  [["--blas", "nothing"], 1, "ours; "],
   [["--blas", "/no/such/lib.so"], 1, "cannot open the BLAS"],
   [["--preset", "gpt3", "--batch", "16777216"], 1, "are free; use a smaller --batch"],
   [["--svgg", "x"], 2, "--svg"],

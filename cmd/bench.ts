@@ -5,8 +5,8 @@ import { UsageError } from "../lib/base/errors.ts";
 import { formatSeconds, largest, percent } from "../lib/base/numbers.ts";
 import type { StatusLine } from "../lib/base/progress.ts";
 import { align } from "../lib/base/table.ts";
-import { type Term, termLines } from "../lib/base/wrap.ts";
-import { environmentWarnings, findAll, findOne } from "../lib/bench/layer/blas.ts";
+import { type Term, termLines, wrap } from "../lib/base/wrap.ts";
+import { environmentWarnings, findAll, findOne, installHint, OWN } from "../lib/bench/layer/blas.ts";
 import { describeMachine, machineWarnings, measureRoofline } from "../lib/bench/measure/machine.ts";
 import { type BenchRecord, COLUMNS } from "../lib/bench/measure/record.ts";
 import type { Plan, Progress } from "../lib/bench/plan.ts";
@@ -14,6 +14,7 @@ import { toSvg } from "../lib/bench/report/chart.ts";
 import { append, compareRuns, openDatabase } from "../lib/bench/report/database.ts";
 import { exportTo, replacing } from "../lib/bench/report/export.ts";
 import { FORMATS } from "../lib/bench/report/formats.ts";
+import { summaryText } from "../lib/bench/report/summary.ts";
 import { LAYER_SPARE, MODEL_SPARE, toTable } from "../lib/bench/report/table.ts";
 import { seconds as showSeconds } from "../lib/bench/report/units.ts";
 import { run } from "../lib/bench/run.ts";
@@ -80,11 +81,17 @@ export default command({
     }
     line.clear();
     const format = args.format ?? "table";
-    print(format === "table" ? toTable(records, outputColumns()) : FORMATS[format](records));
+    print(format === "table" ? tableAndSummary(records) : FORMATS[format](records));
     warnAfter(records, plan);
     return 0;
   },
 });
+
+function tableAndSummary(records: readonly BenchRecord[]): string {
+  const summary = summaryText(records);
+  const table = toTable(records, outputColumns());
+  return summary === "" ? table : `${table}\n${wrap(summary, textColumns()).join("\n")}\n`;
+}
 
 function warnBefore(plan: Plan): void {
   if (plan.on) {
@@ -96,9 +103,9 @@ function warnBefore(plan: Plan): void {
     largest(plan.threads.map((threads) => threads || cpuCount())),
   );
   for (const warning of [...environmentWarnings(), ...warnings]) messages.warn(warning);
-  if (plan.blas.length === 0 && plan.shapes.length > 0) {
+  if (plan.shapes.length > 0 && plan.blas.every(({ name }) => name === OWN)) {
     messages.warn(
-      "no BLAS found, so our own dense kernels are the only baseline; Debian: apt-get install libopenblas0 libblis4 libdnnl3",
+      `no BLAS library: our own dot, axpy, gemv and gemm stand in at each level, and our dense kernels are the baseline; ${installHint()}`,
     );
   }
 }
@@ -145,7 +152,7 @@ function list(blas: Plan["blas"]): number {
       "one thread",
       `${Math.round(flops / 1e9)} GFLOP/s in f32, ${Math.round(int8 / 1e9)} GOP/s in int8; memory ${Math.round(memory / 1e9)} GB/s, L2 ${Math.round(l2 / 1e9)} GB/s`,
     ],
-    ...blas.map(({ name, library }) => [name, `${library.version} (${library.path})`]),
+    ...blas.map(({ name, library: { version, path } }) => [name, path ? `${version} (${path})` : version]),
   ];
   print(`${align(lines).join("\n")}\n`);
   return 0;

@@ -42,17 +42,23 @@ const PROBES = {
   l2: UFFB_PROBE_L2,
 } as const;
 
-/** A BLAS library opened at run time. It stays loaded until the process ends. */
+/** A BLAS library opened at run time, which stays loaded until the process ends, or the engine's own. */
 export class NativeBlas extends Resource {
   /** The version that the library reports. */
   readonly version: string;
   /** Whether it has Levels 1 and 2 as well as 3. */
   readonly complete: boolean;
 
-  /** @throws InvalidError when `path` cannot be opened or is no BLAS */
-  constructor(readonly path: string) {
+  /**
+   * Without `path`, the engine's own dot, axpy, gemv and gemm.
+   *
+   * @throws InvalidError when `path` cannot be opened or is no BLAS; NoMemoryError
+   */
+  constructor(readonly path?: string) {
     const out: [Handle | null] = [null];
-    checked((library) => library.uffb_blas_open(path, out));
+    checked((library) =>
+      path === undefined ? library.uffb_blas_own(out) : library.uffb_blas_open(path, out),
+    );
     super(out[0], (handle) => native().uffb_blas_close(handle));
     this.version = native().uffb_blas_version(this.handle);
     this.complete = native().uffb_blas_levels(this.handle) === 3;

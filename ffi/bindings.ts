@@ -590,6 +590,7 @@ export const PROTOTYPES = {
     "int32_t uffb_trainer_visits(const uffb_trainer *trainer, int64_t layer, int64_t *visits)",
   uffb_trainer_clear_visits: "int32_t uffb_trainer_clear_visits(uffb_trainer *trainer)",
   uffb_blas_open: "int32_t uffb_blas_open(const char *path, _Out_ uffb_blas **blas)",
+  uffb_blas_own: "int32_t uffb_blas_own(_Out_ uffb_blas **blas)",
   uffb_blas_close: "void uffb_blas_close(uffb_blas *blas)",
   uffb_blas_version: "const char *uffb_blas_version(const uffb_blas *blas)",
   uffb_blas_levels: "int32_t uffb_blas_levels(const uffb_blas *blas)",
@@ -924,6 +925,11 @@ export interface Functions {
    * MKL, the reference BLAS), or dnnl_sgemm (oneDNN: Level 3 alone).
    */
   uffb_blas_open(path: string | null, blas: [Handle | null]): number;
+  /**
+   * The engine's own dot, axpy, gemv and gemm as a BLAS, with the best kernels of this CPU, for machines
+   * without a library.
+   */
+  uffb_blas_own(blas: [Handle | null]): number;
   uffb_blas_close(blas: Handle | null): void;
   /** What the library says of itself: name, version, the kernels it chose. */
   uffb_blas_version(blas: Handle | null): string;

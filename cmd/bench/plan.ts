@@ -62,7 +62,8 @@ export const ARGS = {
       type: "string",
       valueHint: "name|path",
       multiple: true,
-      description: "BLAS to compare with; default: every one that is found",
+      description:
+        "BLAS to compare with, or `ours`; default: every one that is found, or `ours` where none is",
     },
     asPublished: {
       type: "boolean",

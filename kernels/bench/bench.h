@@ -21,6 +21,8 @@ typedef struct uffb_blas uffb_blas;
 /* Opens a shared library that exports cblas_sdot, cblas_saxpy, cblas_sgemv and cblas_sgemm (OpenBLAS, BLIS, MKL, the reference
  * BLAS), or dnnl_sgemm (oneDNN: Level 3 alone). */
 UFFB_API int32_t uffb_blas_open(const char *path, uffb_blas **blas);
+/* The engine's own dot, axpy, gemv and gemm as a BLAS, with the best kernels of this CPU, for machines without a library. */
+UFFB_API int32_t uffb_blas_own(uffb_blas **blas);
 UFFB_API void uffb_blas_close(uffb_blas *blas);
 /* What the library says of itself: name, version, the kernels it chose. */
 UFFB_API const char *uffb_blas_version(const uffb_blas *blas);

@@ -79,16 +79,18 @@ int32_t uffb_blas_open(const char *path, uffb_blas **blas) {
 
 void uffb_blas_close(uffb_blas *b) {
     if (!b) return;
-    /* The library is never unloaded: threads that it started would go on without its code. */
+    /* A library is never unloaded: threads that it started would go on without its code. */
+    uffb_own_free(b->own);
     free(b);
 }
 
 const char *uffb_blas_version(const uffb_blas *b) { return b ? b->version : ""; }
 
-int32_t uffb_blas_levels(const uffb_blas *b) { return b && b->sdot && b->saxpy && b->sgemv && b->sgemm ? 3 : 0; }
+int32_t uffb_blas_levels(const uffb_blas *b) { return b && b->sdot && b->saxpy && b->sgemv && (b->sgemm || b->own) ? 3 : 0; }
 
-void uffb_blas_sgemm(const uffb_blas *b, int transposed, int64_t m, int64_t n, int64_t k, const float *a, const float *w,
-                     float beta, float *c) {
+int32_t uffb_blas_sgemm(const uffb_blas *b, int transposed, int64_t m, int64_t n, int64_t k, const float *a, const float *w,
+                        float beta, float *c) {
+    if (b->own) return uffb_own_sgemm(b->own, transposed, m, n, k, a, w, beta, c);
     const int64_t ldw = transposed ? k : n;
     if (b->dnnl) {
         b->dnnl('N', transposed ? 'T' : 'N', m, n, k, 1.0f, a, k, w, ldw, beta, c, n);
@@ -96,11 +98,14 @@ void uffb_blas_sgemm(const uffb_blas *b, int transposed, int64_t m, int64_t n, i
         b->sgemm(BLAS_ROW_MAJOR, BLAS_NO_TRANS, transposed ? BLAS_TRANS : BLAS_NO_TRANS, (int)m, (int)n, (int)k, 1.0f, a,
                  (int)k, w, (int)ldw, beta, c, (int)n);
     }
+    return UFFB_OK;
 }
 
-void uffb_blas_set_threads(const uffb_blas *b, int32_t threads) {
+int32_t uffb_blas_set_threads(const uffb_blas *b, int32_t threads) {
+    if (b->own) return uffb_own_set_threads(b->own, threads);
     for (int i = 0; i < 3; i++) {
         if (b->set_threads[i]) b->set_threads[i](threads);
     }
     if (b->set_threads_blis) b->set_threads_blis(threads);
+    return UFFB_OK;
 }

@@ -99,8 +99,10 @@ void uffb_dense_level3(uffb_trial *trial) {
     for (int64_t t = 0; t < trial->tokens; t += BLOCK) {
         const int64_t m = trial->tokens - t < BLOCK ? trial->tokens - t : BLOCK;
         finish f = {b, b->context->ops, units, m, b->shape.threads};
-        uffb_blas_sgemm(trial->blas, 1, m, n, h, b->x + t * h, b->in, 0.0f, units);
+        trial->status = uffb_blas_sgemm(trial->blas, 1, m, n, h, b->x + t * h, b->in, 0.0f, units);
+        if (trial->status) return;
         uffb_parallel(b->team, f.parts, finish_part, &f);
-        uffb_blas_sgemm(trial->blas, 0, m, h, n, units, b->out, 1.0f, b->y + t * h);
+        trial->status = uffb_blas_sgemm(trial->blas, 0, m, h, n, units, b->out, 1.0f, b->y + t * h);
+        if (trial->status) return;
     }
 }

@@ -186,7 +186,8 @@ static void multiply_group(grouping *g, int64_t node, int64_t levels, const int3
         memcpy(g->x + i * h, b->x + members[i] * h, (size_t)h * sizeof *g->x);
         memcpy(g->y + i * h, b->y + members[i] * h, (size_t)h * sizeof *g->y);
     }
-    uffb_blas_sgemm(g->trial->blas, 1, m, count, h, g->x, g->rows, 0.0f, g->logits);
+    g->trial->status = uffb_blas_sgemm(g->trial->blas, 1, m, count, h, g->x, g->rows, 0.0f, g->logits);
+    if (g->trial->status) return;
     for (int64_t i = 0; i < m; i++) {
         float *logits = g->logits + i * count, kept[BLOCK_NODES] = {0};
         int64_t local = 0;
@@ -199,7 +200,8 @@ static void multiply_group(grouping *g, int64_t node, int64_t levels, const int3
         memcpy(logits, kept, (size_t)count * sizeof *logits);
     }
     block_rows(g, node, levels, b->out, at);
-    uffb_blas_sgemm(g->trial->blas, 0, m, h, count, g->logits, g->rows, 1.0f, g->y);
+    g->trial->status = uffb_blas_sgemm(g->trial->blas, 0, m, h, count, g->logits, g->rows, 1.0f, g->y);
+    if (g->trial->status) return;
     for (int64_t i = 0; i < m; i++) memcpy(b->y + members[i] * h, g->y + i * h, (size_t)h * sizeof *g->y);
 }
 
@@ -243,6 +245,7 @@ void uffb_fff_level3(uffb_trial *trial) {
                 int64_t end = i + 1;
                 while (end < tokens && g.node[g.order[end]] == node) end++;
                 multiply_group(&g, node, levels, g.order + i, end - i);
+                if (trial->status) return;
                 i = end;
             }
         }

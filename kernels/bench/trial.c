@@ -163,7 +163,7 @@ static int64_t few(int64_t tokens) { return tokens < WARM_UP ? tokens : WARM_UP;
 static int32_t prepare(uffb_bench *b, int64_t contender, const uffb_blas *blas, const char *isa, int64_t tokens) {
     int32_t status = check_trial(b, contender, blas, tokens);
     if (!status) status = use_isa(b, isa);
-    if (!status && blas) uffb_blas_set_threads(blas, contenders[contender].spreads ? b->shape.threads : 1);
+    if (!status && blas) status = uffb_blas_set_threads(blas, contenders[contender].spreads ? b->shape.threads : 1);
     return status;
 }
 

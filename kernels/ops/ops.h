@@ -180,6 +180,15 @@ typedef void uffb_adamw_fn(int64_t n, const uffb_adamw_factors *factors, const f
 /* The sum of the squares of x [n]. */
 typedef double uffb_squares_fn(int64_t n, const float *x);
 
+/* --- benchmarks: Level 1 of a BLAS, for machines without one ---------------------------------------------------------------
+ */
+
+/* The sum of x [n] * y [n]. */
+typedef float uffb_dot_fn(int64_t n, const float *x, const float *y);
+
+/* y [n] += a * x [n]. */
+typedef void uffb_axpy_fn(int64_t n, float a, const float *x, float *y);
+
 /* The implementations chosen for one ISA. */
 typedef struct uffb_ops {
 #define UFFB_OP(op) uffb_##op##_fn *op;

@@ -240,6 +240,44 @@ static void test_bytes(void) {
     test_end();
 }
 
+/* Every contender made of BLAS calls, with the engine's own BLAS, gives what a plain evaluation in double precision does. */
+static void test_own_blas(void) {
+    test_begin("bench: the engine's own BLAS computes every contender");
+    uffb_blas *own = NULL;
+    check(uffb_blas_own(&own) == UFFB_OK && uffb_blas_levels(own) == 3, "%s", uffb_error());
+    for (int32_t threads = 1; threads <= 2; threads++) {
+        for (int fff = 0; fff < 2; fff++) {
+            const uffb_bench_shape shape = {.hidden = 75,
+                                            .trees = fff ? 2 : 0,
+                                            .depth = fff ? 6 : 0,
+                                            .width = fff ? 0 : 301,
+                                            .batch = 150,
+                                            .inputs = 150,
+                                            .copies = 1,
+                                            .activation = UFFB_GELU,
+                                            .threads = threads,
+                                            .dtype = UFFB_F32};
+            uffb_bench *b = NULL;
+            check(uffb_bench_new(&shape, &b) == UFFB_OK && uffb_bench_fill(b, UFFB_FILL_UNIFORM, 3) == UFFB_OK, "%s",
+                  uffb_error());
+            uffb_contender info;
+            for (int64_t i = 0; uffb_contender_info(i, &info) == UFFB_OK; i++) {
+                if (info.fff != fff || !info.blas || info.published) continue;
+                for (int64_t tokens = 1; tokens <= 150; tokens = tokens < 5 ? tokens + 1 : 30 * tokens) {
+                    test_case("%s, %lld tokens, %d threads", info.name, (long long)tokens, threads);
+                    double error = 1;
+                    int64_t ties = 0;
+                    check(uffb_bench_check(b, i, own, NULL, tokens, &error, &ties) == UFFB_OK, "%s", uffb_error());
+                    check(error < 1e-5, "wrong by %g", error);
+                }
+            }
+            uffb_bench_free(b);
+        }
+    }
+    uffb_blas_close(own);
+    test_end();
+}
+
 int main(void) {
     test_rotated();
     test_steady();
@@ -247,5 +285,6 @@ int main(void) {
     test_narrow();
     test_refused();
     test_bytes();
+    test_own_blas();
     return test_report();
 }

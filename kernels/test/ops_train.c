@@ -391,6 +391,46 @@ void test_combine(const uffb_ops *ops, const char *isa) {
     test_end();
 }
 
+/* --- dot and axpy ----------------------------------------------------------------------------------------------------------
+ */
+
+void test_dot(const uffb_ops *ops, const char *isa) {
+    test_begin("dot %s", isa);
+    for (int64_t i = 0; i < COUNT_OF(lengths); i++) {
+        const int64_t n = lengths[i];
+        test_case("n %lld", (long long)n);
+        view x = view_new(A, 1, n, 0, 1), y = view_new(B, 1, n, 0, 1);
+        view_fill(x, -1, 1);
+        view_fill(y, -1, 1);
+        double sum = 0, size = 0;
+        for (int64_t c = 0; c < n; c++) {
+            const double product = (double)view_row(x, 0)[c] * view_row(y, 0)[c];
+            sum += product;
+            size += fabs(product);
+        }
+        check_close(ops->dot(n, x.data, y.data), sum, ROUNDING * (double)n * size, i);
+    }
+    test_end();
+}
+
+void test_axpy(const uffb_ops *ops, const char *isa) {
+    test_begin("axpy %s", isa);
+    for (int64_t i = 0; i < COUNT_OF(lengths); i++) {
+        const int64_t n = lengths[i];
+        test_case("n %lld", (long long)n);
+        view x = view_new(A, 1, n, 0, 1), y = view_new(B, 1, n, 0, 1), old = view_new(C, 1, n, 0, 0);
+        view_fill(x, -1, 1);
+        view_fill(y, -1, 1);
+        memcpy(old.data, y.data, (size_t)n * sizeof(float));
+        ops->axpy(n, 0.3f, x.data, y.data);
+        view_check_canaries(y, "y");
+        for (int64_t c = 0; c < n; c++) {
+            check_close(view_row(y, 0)[c], view_row(old, 0)[c] + (double)0.3f * view_row(x, 0)[c], 2 * ROUNDING, c);
+        }
+    }
+    test_end();
+}
+
 /* --- adamw and squares ---------------------------------------------------------------------------------------------------- */
 
 void test_adamw(const uffb_ops *ops, const char *isa) {

@@ -10,7 +10,9 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   onednn: ["libdnnl.so.3", "libdnnl.so.2", "libdnnl.so"],
 };
 
-export const BLAS_NAMES: readonly string[] = Object.keys(NAMES);
+const LIBRARIES: readonly string[] = Object.keys(NAMES);
+/** What --blas and records call the engine's own dot, axpy, gemv and gemm. */
+export const OWN = "ours";
 
 const FOLDERS = [
   "/usr/lib/x86_64-linux-gnu",
@@ -40,10 +42,20 @@ function candidates(name: string): string[] {
   );
 }
 
-/** Every BLAS on this machine, one for each name; one that cannot be opened is left out. */
+/**
+ * Every BLAS on this machine, one for each name; one that cannot be opened is left out. Where none has all three levels, the engine's own
+ * stands in, so that each level is compared anywhere.
+ */
 export function findAll(): FoundBlas[] {
+  const found = findLibraries();
+  return found.some(({ library }) => library.complete) ? found : [...found, own()];
+}
+
+const own = (): FoundBlas => ({ name: OWN, library: new NativeBlas() });
+
+function findLibraries(): FoundBlas[] {
   const found: FoundBlas[] = [];
-  for (const name of BLAS_NAMES) {
+  for (const name of LIBRARIES) {
     for (const path of candidates(name)) {
       try {
         found.push({ name, library: new NativeBlas(path) });
@@ -62,13 +74,39 @@ export function findAll(): FoundBlas[] {
  * @throws UffbError saying which there are
  */
 export function findOne(which: string): FoundBlas {
+  if (which === OWN) return own();
   if (which.includes("/")) return { name: which, library: new NativeBlas(which) };
   const path = candidates(which)[0];
   if (path !== undefined) return { name: which, library: new NativeBlas(path) };
-  const there = BLAS_NAMES.filter((name) => candidates(name).length > 0);
+  const there = [...LIBRARIES.filter((name) => candidates(name).length > 0), OWN];
   throw new UffbError(
-    `no BLAS called ${which} found; ${there.length > 0 ? `there are ${there.join(", ")}` : "there is none"}; install one (Debian: apt-get install libopenblas0 libblis4 libdnnl3) or give a path`,
+    `no BLAS called ${which} found; there ${there.length === 1 ? "is" : "are"} ${there.join(", ")}; ${installHint()}, or give a path`,
   );
+}
+
+/** Packages of Debian, up to the version that may follow. */
+const PACKAGES = ["libopenblas0", "libblis", "libdnnl"];
+
+/** How to get a BLAS, by the names that packages have on this system: Debian's releases differ in them. */
+export function installHint(): string {
+  const names = packageNames(`^(${PACKAGES.join("|")})[0-9.]*$`);
+  const packages = PACKAGES.flatMap((start) =>
+    names
+      .filter((name) => name.startsWith(start))
+      .sort((a, b) => a.localeCompare(b, "en", { numeric: true }))
+      .slice(-1),
+  );
+  return packages.length > 0
+    ? `apt-get install ${packages.join(" ")} brings more`
+    : "install OpenBLAS, BLIS, oneDNN or MKL";
+}
+
+/** Names in Debian's lists of packages that match; none on other systems. */
+function packageNames(pattern: string): string[] {
+  const program = Bun.which("apt-cache", { PATH: process.env.PATH ?? "" });
+  if (program === null) return [];
+  const { stdout } = Bun.spawnSync([program, "--names-only", "search", pattern], { stderr: "ignore" });
+  return Array.from(stdout.toString().matchAll(/^\S+/gm), ([name]) => name);
 }
 
 /** Settings of the environment that slow a BLAS down, as warnings. */

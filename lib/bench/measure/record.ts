@@ -75,7 +75,7 @@ export const COLUMNS: Readonly<
   contender: ["TEXT", "who computes it; cublaslt fuses GELU in the tanh approximation, the only one it has"],
   level: ["INTEGER", "its BLAS level; 0: our own kernels; on a device 3 is cuBLAS"],
   published: ["INTEGER", "1: the published benchmark's arithmetic, whose result is not the layer's"],
-  blas: ["TEXT", "the BLAS it calls"],
+  blas: ["TEXT", "the BLAS it calls; ours: our own dot, axpy, gemv and gemm, which stand in for one"],
   blas_version: ["TEXT", "the version that library reports"],
   isa: ["TEXT", "the instruction set of our own kernels"],
   threads: ["INTEGER", "CPU threads; none on a device"],
