@@ -24,9 +24,7 @@ import { ARGS, toPlan } from "./bench/plan.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
 import { outputColumns, print, statusLine, textColumns } from "./cli/terminal.ts";
-
-/** Set when the binary is compiled from a checkout; see build.ts. */
-declare const UFFB_COMMIT: string | undefined;
+import { commit } from "./cli/version.ts";
 
 export default command({
   meta: {
@@ -73,8 +71,7 @@ export default command({
     warnBefore(plan);
     const records: BenchRecord[] = [];
     const line = statusLine();
-    const commit = typeof UFFB_COMMIT === "string" ? UFFB_COMMIT : null;
-    for await (const some of run(plan, { version, commit }, draw(line))) {
+    for await (const some of run(plan, { version, commit: commit() }, draw(line))) {
       records.push(...some);
       for (const write of outputs) await write(records);
       if (store) append(store, some);

@@ -188,7 +188,11 @@ describe("bad inputs", () => {
     [["--format", "npy", "a [MASK]"], 2, "--format npy is for --embed"],
     [["--jsonl", "--header", "a [MASK]"], 2, "--header is for tsv and csv"],
     [["--input", "x.csv", "a [MASK]"], 2, "--input cannot stand beside texts"],
-    [["--embed", "nowhere.txt"], 2, "nowhere.txt reads like the name of a file, and there is none; to read it"],
+    [
+      ["--embed", "nowhere.txt"],
+      2,
+      "nowhere.txt reads like the name of a file, and there is none; to read it",
+    ],
     [["--embed", `${root}README.md`], 2, "README.md is a file; to read it, say --input"],
     [["--similar", "querys.txt", "a"], 2, "querys.txt reads like the name of a file, and there is none"],
     [["--input", "nowhere.csv"], 1, "nowhere.csv: no such file"],

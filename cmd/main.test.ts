@@ -39,6 +39,12 @@ describe("uffb", () => {
     expect(uffb(["--version"])).toEqual({ exitCode: 0, stdout: `${version}\n`, stderr: "" });
   });
 
+  test.each([[["--version", "--verbose"]], [["--verbose", "--version"]]])("%p is for reports", (line) => {
+    const { exitCode, stdout, stderr } = uffb(line);
+    expect([exitCode, stderr]).toEqual([0, ""]);
+    expect(stdout).toMatch(/^uffb +\d+\.\d+\.\d+, .*\nengine +.*generic; .*\nsystem +linux .* Bun /);
+  });
+
   test("unknown commands and flags name the closest match", () => {
     expect(uffb(["tokenise"])).toEqual({
       exitCode: 2,

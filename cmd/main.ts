@@ -82,7 +82,7 @@ function usage(): string {
 }
 
 const OPTIONS: readonly Term[] = [
-  ["--version", "Show the version"],
+  ["--version", "Show the version; with --verbose also the build and the machine, for reports"],
   ["--verbose", "Show the stack of an error, too (also UFFB_DEBUG=1)"],
   ["-h, --help", "Show this help; uffb COMMAND --help shows a command's"],
 ];
@@ -100,7 +100,8 @@ async function run(line: readonly string[]): Promise<number> {
     return 0;
   }
   if (word === "--version") {
-    print(`${version}\n`);
+    const all = at > 0 || rest.includes("--verbose");
+    print(all ? (await import("./cli/version.ts")).versionText() : `${version}\n`);
     return 0;
   }
   if (word.startsWith("-")) {
@@ -123,7 +124,9 @@ async function fail(error: unknown, verbose: boolean): Promise<number> {
   const { message, stack } = known ?? (error instanceof Error ? error : new Error(String(error)));
   const { messages } = await import("./cli/messages.ts");
   messages.error(
-    known ? message.replace(/\s*\n\s*/g, " ") : `${message} (a bug in uffb ${version}; please report it)`,
+    known
+      ? message.replace(/\s*\n\s*/g, " ")
+      : `${message} (a bug in uffb ${version}; please report it, with what uffb --version --verbose says)`,
   );
   if (verbose || !known) messages.log(stack);
   return known?.exitCode ?? 1;
