@@ -41,7 +41,7 @@ test("texts from arguments and from stdin fall alike; --svg draws them, --json i
   const { paths } = JSON.parse(direct.stdout);
   expect(paths).toMatchObject({ texts: 2, cut: 0, depth: 8 });
   expect(paths.layers.length).toBe(4);
-  expect(readFileSync(folder.file("trees.svg"), "utf8")).toMatch(/^<svg .*layer 3: entropy .*<\/svg>\n$/s);
+  expect(readFileSync(folder.file("trees.svg"), "utf8")).toMatch(/^<svg .*>Layer 3<.*<\/svg>\n$/s);
 });
 
 test("token ids, for a model without tokenizer; a bad text is named and the others are shown", () => {

@@ -38,7 +38,8 @@ export default command({
       svg: {
         type: "string",
         valueHint: "path",
-        description: "Draw the trees, each branch as wide as the share of tokens that take it",
+        description:
+          "Draw the trees, what tokens do in them, and the leaves they reach; fewer than a dozen tokens have a colour each",
       },
     }),
     ...grouped("TEXTS", {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { pack, REFERENCE, TemporaryFolder } from "../../../testing/folders.ts";
 import { writeSentenceModel } from "../../../testing/sentence.ts";
+import { collisions } from "../../../testing/svg.ts";
 import { UffbError } from "../../base/errors.ts";
 import { openSafetensors } from "../../files/safetensors/safetensors.ts";
 import { openModel } from "../../model/model.ts";
@@ -286,23 +287,68 @@ describe("reports", () => {
     expect(tensorsText(summary).trimEnd().split("\n").length).toBe(summary.tensors.length + 1);
   });
 
-  test("the picture has a branch for every visited node, and one for each way not taken", () => {
-    const svg = pathsSvg(usage, 'a <model> & "more"');
-    expect(svg).toContain("a &lt;model> &amp;");
-    expect(svg.match(/<path /g)).toHaveLength(6);
-    expect(svg.match(/stroke-dasharray/g)).toHaveLength(1);
-    expect(svg).toContain("<title>node 1: 75.00%</title>");
-    expect(svg.match(/<rect x/g)).toHaveLength(3);
-  });
+  describe("the picture", () => {
+    /** `tokens` tokens of a tree of depth `depth`, to leaves far from each other and close together. */
+    function fall(tokens: number, depth: number, trees = 1) {
+      const leaves = Array.from({ length: tokens }, (_, t) =>
+        t % 3 === 0 ? t % 2 ** depth : (t * 37) % 2 ** depth,
+      );
+      const counter = new Counter(trees, depth);
+      const path = (leaf: number) =>
+        Array.from({ length: depth + 1 }, (_, level) => 2 ** level - 1 + (leaf >> (depth - level)));
+      const paths = leaves.flatMap((leaf) => Array.from({ length: trees }, () => path(leaf)).flat());
+      counter.add(Int32Array.from(paths), BigInt64Array.of(0n, BigInt(tokens)));
+      const names = ["the", "##berg", "incomprehensibilities", "中文字", "<sep>", "&"];
+      const walks = leaves.map((leaf, id) => {
+        return {
+          line: 1,
+          id,
+          token: names[id % names.length]!,
+          leaves: [new Array<number>(trees).fill(leaf)],
+        };
+      });
+      return {
+        texts: 1,
+        tokens,
+        cut: 0,
+        depth,
+        firstText: "A <text> & more of it",
+        layers: [counter.usage(0)],
+        walks,
+      };
+    }
 
-  test("a tree that is too deep to draw is drawn as far as it goes", () => {
-    const deep = new Counter(1, 11);
-    deep.add(
-      Int32Array.from({ length: 12 }, (_, level) => 2 ** level - 1),
-      BigInt64Array.of(0n, 1n),
-    );
-    const svg = pathsSvg({ ...usage, depth: 11, layers: [deep.usage(0)] }, "deep");
-    expect(svg.match(/<path /g)).toHaveLength(18);
-    expect(svg.match(/<rect x/g)).toHaveLength(1);
+    test("has a line and a colour for each of few tokens, a way not taken, and the sentence", () => {
+      const svg = pathsSvg(usage, 'a <model> & "more"');
+      expect(svg).toContain("a &lt;model> &amp;");
+      expect(svg.match(/<path class="line s\d" [^>]*><title>/g)).toHaveLength(4);
+      expect(svg.match(/class="unused" stroke-width/g)).toHaveLength(1);
+      expect(svg.match(/<rect class="bar"[^>]*><title>/g)).toHaveLength(3);
+      expect(svg).toMatch(/class="token f3"[^>]*>4 &lt;d></);
+      expect(pathsSvg(fall(4, 3), "m")).toContain("“A &lt;text> &amp; more of it”");
+    });
+
+    test("has branches as wide as their share for a dozen tokens and more", () => {
+      const svg = pathsSvg(fall(12, 3), "m");
+      expect(svg).toContain('<path class="branch"');
+      expect(svg).not.toMatch(/class="line s\d" [^>]*><title>/);
+      expect(svg).toContain("taken by 100% of tokens");
+    });
+
+    test.each([
+      [1, 0, 1],
+      [3, 2, 1],
+      [8, 8, 1],
+      [11, 11, 1],
+      [11, 3, 3],
+      [12, 8, 1],
+      [200, 11, 2],
+      [400, 4, 1],
+    ])("%d tokens at depth %d in %d trees: texts do not collide", (tokens, depth, trees) => {
+      const svg = pathsSvg(fall(tokens, depth, trees), "organisation/a-model-with-quite-a-long-name");
+      expect(collisions(svg)).toEqual([]);
+      expect(svg).not.toMatch(/NaN|Infinity|undefined/);
+      expect(svg).toContain("@media(prefers-color-scheme:dark)");
+    });
   });
 });
