@@ -4,7 +4,7 @@
 export type Handle = bigint & { readonly handle: unique symbol };
 
 // Raised whenever a signature, a struct or a value below changes; the loader refuses another version.
-export const UFFB_ABI_VERSION = 3;
+export const UFFB_ABI_VERSION = 4;
 
 // Statuses.
 export const UFFB_OK = 0;
@@ -62,12 +62,13 @@ export const UFFB_SINUSOIDAL = 0;
 /** `embed.position` [max_length + position_offset, hidden] */
 export const UFFB_LEARNED = 1;
 
-// Feedforward layers.
+// Feedforward layers. Trees may have a dense layer beside them, and a model of `width` 0 without trees has no
+// feedforward layers: its blocks end with attention, and lack `norm2`.
 /** out(act(in(x))) */
 export const UFFB_FFN_DENSE = 0;
 /** h = in(x); out(h[:half] * act(h[half:])) */
 export const UFFB_FFN_GLU = 1;
-/** `trees` trees of `depth` + 1 levels */
+/** `trees` trees of `depth` + 1 levels, plus out(act(in(x))) where `width` is not 0 */
 export const UFFB_FFN_FFF = 2;
 
 // Pooling of a sequence's final states to one vector. All of them read real tokens only; the original code
@@ -176,7 +177,7 @@ export interface Arch {
   positionOffset: number;
   /** rows of `embed.type`; 0 without token types */
   tokenTypes: number;
-  /** dense feedforward: rows of `ffn.in` (GLU: both halves) */
+  /** dense feedforward: rows of `ffn.in` (GLU: both halves); 0 without one */
   width: number;
   /** FFF: number of trees */
   trees: number;
@@ -209,6 +210,8 @@ export interface Arch {
   mlmTransform: number;
   /** 1: the decoder is `embed.word`, held once, in panels */
   tied: number;
+  /** FFF: 1: a node puts out its logit, sign and all, in place of its activation */
+  linearNodes: number;
 }
 
 /**
@@ -410,6 +413,7 @@ export const STRUCTS = {
     headsPresent: "int32_t",
     mlmTransform: "int32_t",
     tied: "int32_t",
+    linearNodes: "int32_t",
   },
   uffb_tensor_info: {
     name: "char[64]",

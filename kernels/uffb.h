@@ -33,7 +33,7 @@ extern "C" {
 #define UFFB_API __attribute__((visibility("default")))
 
 /* Raised whenever a signature, a struct or a value below changes; the loader refuses another version. */
-#define UFFB_ABI_VERSION 3
+#define UFFB_ABI_VERSION 4
 
 /* Statuses. */
 #define UFFB_OK 0
@@ -74,10 +74,11 @@ enum {
 #define UFFB_SINUSOIDAL 0 /* fixed table times `embed.position.scale` (1 when absent) */
 #define UFFB_LEARNED 1    /* `embed.position` [max_length + position_offset, hidden] */
 
-/* Feedforward layers. */
+/* Feedforward layers. Trees may have a dense layer beside them, and a model of `width` 0 without trees has no feedforward
+ * layers: its blocks end with attention, and lack `norm2`. */
 #define UFFB_FFN_DENSE 0 /* out(act(in(x))) */
 #define UFFB_FFN_GLU 1   /* h = in(x); out(h[:half] * act(h[half:])) */
-#define UFFB_FFN_FFF 2   /* `trees` trees of `depth` + 1 levels */
+#define UFFB_FFN_FFF 2   /* `trees` trees of `depth` + 1 levels, plus out(act(in(x))) where `width` is not 0 */
 
 /* Pooling of a sequence's final states to one vector. All of them read real tokens only; the original code averages over
  * padding as well, which gives the same result for an unpadded input. */
@@ -99,7 +100,7 @@ typedef struct uffb_arch {
     int64_t max_length;      /* most tokens in a sequence */
     int64_t position_offset; /* first row of learned positions in use (RoBERTa: 2) */
     int64_t token_types;     /* rows of `embed.type`; 0 without token types */
-    int64_t width;           /* dense feedforward: rows of `ffn.in` (GLU: both halves) */
+    int64_t width;           /* dense feedforward: rows of `ffn.in` (GLU: both halves); 0 without one */
     int64_t trees;           /* FFF: number of trees */
     int64_t depth;           /* FFF: depth >= 0; a tree has 2^(depth+1)-1 nodes and a path depth+1 */
     int64_t pool_width;      /* classification: rows of `head.pool.dense`; 0 without that layer */
@@ -116,6 +117,7 @@ typedef struct uffb_arch {
     int32_t heads_present;   /* UFFB_HEAD_* bits */
     int32_t mlm_transform;   /* 1: norm(act(dense(x))) before the decoder */
     int32_t tied;            /* 1: the decoder is `embed.word`, held once, in panels */
+    int32_t linear_nodes;    /* FFF: 1: a node puts out its logit, sign and all, in place of its activation */
 } uffb_arch;
 
 /* One tensor a model can hold: its name, logical shape (vectors have rows = 1), the layout in which it is used in place, and

@@ -21,7 +21,7 @@ static uffb_arch arch_of(const uffb_bench_shape *s) {
                        .heads = 1,
                        .vocab = 1,
                        .max_length = 1,
-                       .width = s->width,
+                       .width = fff(s) ? 0 : s->width,
                        .trees = s->trees,
                        .depth = s->depth,
                        .feedforward = fff(s) ? UFFB_FFN_FFF : UFFB_FFN_DENSE,
@@ -34,6 +34,7 @@ static int32_t check_shape(const uffb_bench_shape *s) {
     if (s->batch < 1 || s->batch > 1 << 24)
         return uffb_fail(UFFB_INVALID, "batch is %lld, but must be 1 to 16777216", (long long)s->batch);
     if (s->threads < 0 || s->threads > 1024) return uffb_fail(UFFB_INVALID, "threads is %d, but must be 0 to 1024", s->threads);
+    if (!fff(s) && s->width < 1) return uffb_fail(UFFB_INVALID, "width is %lld, but must be 1 or more", (long long)s->width);
     if (s->inputs < s->batch || s->inputs > 1 << 24)
         return uffb_fail(UFFB_INVALID, "inputs is %lld, but must be batch to 16777216", (long long)s->inputs);
     if (s->copies < 1 || s->copies > 1 << 24)
@@ -194,6 +195,8 @@ static int32_t share_weights(uffb_bench *b) {
     b->layer.fff_in.kind = b->layer.fff_out.kind = uffb_kind_for(UFFB_FOR_TREES, b->shape.dtype);
     b->layer.ffn_in = (uffb_linear){.rows = b->rows, .cols = h, .weights = {.kind = &uffb_f32_panels}, .bias = b->bias};
     b->layer.ffn_out = (uffb_linear){.rows = h, .cols = b->rows, .weights = {.kind = &uffb_f32_panels}};
+    b->layer.nodes_in = b->layer.ffn_in;
+    b->layer.nodes_out = b->layer.ffn_out;
     if (uffb_fff_walks(&b->model.arch)) return UFFB_OK;
     status = repack(b->rows, h, b->in_copies, UFFB_ROWS, b->shape.copies, &b->in_panels);
     return status ? status : repack(h, b->rows, b->out_copies, UFFB_COLUMNS, b->shape.copies, &b->out_panels);
@@ -212,14 +215,14 @@ int32_t uffb_bench_fill_from(uffb_bench *b, const uffb_model *model, int64_t lay
     if (!b || !model || !input || tokens < 1) return uffb_fail(UFFB_INVALID, "uffb_bench_fill_from: no bench, model or input");
     const uffb_arch *a = &model->arch;
     if (!model->ready || layer < 0 || layer >= a->layers || a->hidden != b->shape.hidden || a->feedforward != UFFB_FFN_FFF ||
-        a->trees != b->shape.trees || a->depth != b->shape.depth || a->activation != b->shape.activation) {
+        a->trees != b->shape.trees || a->depth != b->shape.depth || uffb_node_activation(a) != b->shape.activation) {
         return uffb_fail(UFFB_INVALID, "the model has no layer %lld of this shape", (long long)layer);
     }
     const uffb_layer *l = &model->layers[layer];
     const int64_t h = a->hidden;
-    const float *bias = l->fff_bias ? l->fff_bias : l->ffn_in.bias;
+    const float *bias = l->fff_bias ? l->fff_bias : l->nodes_in.bias;
     const int walks = uffb_fff_walks(a);
-    const uffb_weights *in = walks ? &l->fff_in : &l->ffn_in.weights, *out = walks ? &l->fff_out : &l->ffn_out.weights;
+    const uffb_weights *in = walks ? &l->fff_in : &l->nodes_in.weights, *out = walks ? &l->fff_out : &l->nodes_out.weights;
     if (uffb_is_quantised(in) || uffb_is_quantised(out))
         return uffb_fail(UFFB_UNSUPPORTED, "layer %lld is in integers; give the model in f32", (long long)layer);
     int32_t status = in->kind->unpack(in, b->rows, h, UFFB_F32, UFFB_ROWS, b->in_copies);

@@ -77,6 +77,8 @@ static void use_copy(uffb_bench *b, int64_t copy) {
     } else {
         b->layer.ffn_in.weights.data = b->in_panels + copy * uffb_panel_floats(b->rows, b->shape.hidden);
         b->layer.ffn_out.weights.data = b->out_panels + copy * uffb_panel_floats(b->shape.hidden, b->rows);
+        b->layer.nodes_in = b->layer.ffn_in;
+        b->layer.nodes_out = b->layer.ffn_out;
     }
 }
 

@@ -7,16 +7,15 @@
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* Rows that lie a multiple of 4 KB apart share a set of L1, where a GEMM tile of 14 of them does not fit. */
-int64_t uffb_hidden_stride(int64_t width) { return width % 1024 ? width : width + 16; }
+int64_t uffb_hidden_stride(int64_t width) { return width % 1024 || !width ? width : width + 16; }
+
+int64_t uffb_node_stride(const uffb_arch *a) {
+    return uffb_fff_shallow(a) ? uffb_hidden_stride(a->trees * (((int64_t)2 << a->depth) - 1)) : 0;
+}
 
 int64_t uffb_wide(const uffb_arch *a) {
-    int64_t width = 0;
-    if (a->feedforward != UFFB_FFN_FFF) {
-        width = uffb_hidden_stride(a->width);
-    } else {
-        width = uffb_fff_walks(a) ? uffb_fff_wide(a) : uffb_hidden_stride(a->trees * (((int64_t)2 << a->depth) - 1));
-    }
-    return larger(3 * a->hidden, width);
+    const int64_t trees = uffb_fff_walks(a) ? uffb_fff_wide(a) : uffb_node_stride(a);
+    return larger(3 * a->hidden, larger(uffb_hidden_stride(a->width), trees));
 }
 
 int32_t uffb_context_fail(uffb_context *context, int32_t status) {

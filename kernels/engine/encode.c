@@ -39,6 +39,7 @@ static void run_block(uffb_context *c, int64_t l, const uffb_taps *taps) {
     uffb_attend(c, layer, c->wide, c->normed);
     uffb_project(c, tokens, &layer->out, c->normed, h, c->x, h, 1);
     if (!pre) uffb_normalise(c, tokens, &layer->norm1, c->x, c->x);
+    if (!uffb_has_feedforward(&c->model->arch)) return;
 
     if (pre) {
         uffb_normalise(c, tokens, &layer->norm2, c->x, c->normed);

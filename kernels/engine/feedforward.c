@@ -36,7 +36,7 @@ static void keep_task(void *arg, int64_t task, int32_t thread) {
     const selection *f = arg;
     uffb_context *c = f->context;
     const uffb_arch *a = &c->model->arch;
-    const int64_t ld = uffb_hidden_stride(a->trees * c->model->nodes), size = a->trees * (a->depth + 1);
+    const int64_t ld = uffb_node_stride(a), size = a->trees * (a->depth + 1);
     for (int64_t t = task * TASK_TOKENS; t < c->tokens && t < (task + 1) * TASK_TOKENS; t++) {
         uffb_keep_path(a, c->model->nodes, c->wide + t * ld, f->path ? f->path + t * size : NULL,
                        f->path_logits ? f->path_logits + t * size : NULL);
@@ -59,29 +59,39 @@ static void gate_task(void *arg, int64_t task, int32_t thread) {
     g->ops->multiply(rows, g->half, x, g->ld, x + g->half, g->ld);
 }
 
-void uffb_feed_forward(uffb_context *c, int64_t l, const float *input, float *x, const uffb_taps *taps) {
+static void dense_part(uffb_context *c, const uffb_layer *layer, const float *input, float *x) {
     const uffb_arch *a = &c->model->arch;
-    const uffb_layer *layer = &c->model->layers[l];
     const int64_t tokens = c->tokens, tasks = (tokens + TASK_TOKENS - 1) / TASK_TOKENS;
-    selection f = {c, uffb_tap(taps, UFFB_TAP_PATH, l), uffb_tap(taps, UFFB_TAP_PATH_LOGITS, l)};
-    if (uffb_fff_walks(a)) {
-        uffb_fff_layer(c, layer, input, x, f.path, f.path_logits);
-        return;
-    }
-    const int64_t width = layer->ffn_in.rows, ld = uffb_hidden_stride(width);
+    const int64_t width = a->width, ld = uffb_hidden_stride(width);
     uffb_project(c, tokens, &layer->ffn_in, input, a->hidden, c->wide, ld, 0);
-    switch (a->feedforward) {
-    case UFFB_FFN_DENSE: uffb_activate_all(c, a->activation, tokens, width, c->wide, ld); break;
-    case UFFB_FFN_GLU: {
+    if (a->feedforward == UFFB_FFN_GLU) {
         gate g = {c->ops, tokens, width / 2, ld, c->wide};
         uffb_activate_all(c, a->activation, tokens, width / 2, c->wide + width / 2, ld);
         uffb_parallel(c->team, tasks, gate_task, &g);
-        break;
-    }
-    case UFFB_FFN_FFF:
-        uffb_parallel(c->team, tasks, keep_task, &f);
-        uffb_activate_all(c, a->activation, tokens, width, c->wide, ld); /* every activation maps 0 to 0 */
-        break;
+    } else {
+        uffb_activate_all(c, a->activation, tokens, width, c->wide, ld);
     }
     uffb_project(c, tokens, &layer->ffn_out, c->wide, ld, x, a->hidden, 1);
+}
+
+static void shallow_trees(uffb_context *c, const uffb_layer *layer, const float *input, float *x, int32_t *path,
+                          float *path_logits) {
+    const uffb_arch *a = &c->model->arch;
+    const int64_t tokens = c->tokens, ld = uffb_node_stride(a);
+    selection f = {c, path, path_logits};
+    uffb_project(c, tokens, &layer->nodes_in, input, a->hidden, c->wide, ld, 0);
+    uffb_parallel(c->team, (tokens + TASK_TOKENS - 1) / TASK_TOKENS, keep_task, &f);
+    /* every activation maps 0 to 0 */
+    uffb_activate_all(c, uffb_node_activation(a), tokens, a->trees * c->model->nodes, c->wide, ld);
+    uffb_project(c, tokens, &layer->nodes_out, c->wide, ld, x, a->hidden, 1);
+}
+
+void uffb_feed_forward(uffb_context *c, int64_t l, const float *input, float *x, const uffb_taps *taps) {
+    const uffb_arch *a = &c->model->arch;
+    const uffb_layer *layer = &c->model->layers[l];
+    int32_t *path = uffb_tap(taps, UFFB_TAP_PATH, l);
+    float *path_logits = uffb_tap(taps, UFFB_TAP_PATH_LOGITS, l);
+    if (a->width) dense_part(c, layer, input, x);
+    if (uffb_fff_walks(a)) uffb_fff_layer(c, layer, input, x, path, path_logits);
+    if (uffb_fff_shallow(a)) shallow_trees(c, layer, input, x, path, path_logits);
 }

@@ -50,7 +50,7 @@ static void rest_task(void *arg, int64_t task, int32_t thread) {
     (void)thread;
     const pass *p = arg;
     const uffb_rows rows = walk(p, task, p->top, p->tree.depth + 1);
-    p->context->ops->fff_sum(&p->tree, p->context->model->arch.activation, rows, p->nodes, p->logits, p->ldp, p->y,
+    p->context->ops->fff_sum(&p->tree, uffb_node_activation(&p->context->model->arch), rows, p->nodes, p->logits, p->ldp, p->y,
                              p->tree.hidden);
 }
 

@@ -20,6 +20,8 @@ typedef struct uffb_slot {
 
 int uffb_fff_walks(const uffb_arch *arch) { return arch->feedforward == UFFB_FFN_FFF && arch->depth > 3; }
 
+int uffb_fff_shallow(const uffb_arch *arch) { return arch->feedforward == UFFB_FFN_FFF && !uffb_fff_walks(arch); }
+
 /* --- what can be ---------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -39,7 +41,7 @@ static int32_t check_arch(const uffb_arch *a) {
         {"max_length", a->max_length, 1, 1 << 20},
         {"position_offset", a->position_offset, 0, 1 << 20},
         {"token_types", a->token_types, 0, 1 << 20},
-        {"width", a->width, fff ? 0 : 1, most},
+        {"width", a->width, a->feedforward == UFFB_FFN_GLU, most},
         {"trees", a->trees, fff, most},
         {"depth", a->depth, 0, UFFB_MAX_DEPTH},
         {"pool_width", a->pool_width, 0, most},
@@ -54,6 +56,7 @@ static int32_t check_arch(const uffb_arch *a) {
         {"final_norm", a->final_norm, 0, 1},
         {"mlm_transform", a->mlm_transform, 0, 1},
         {"tied", a->tied, 0, 1},
+        {"linear_nodes", a->linear_nodes, 0, fff},
     };
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
         const bound *b = &bounds[i];
@@ -146,17 +149,18 @@ static void add_norm(uffb_model *m, slot *table, int64_t layer, const char *weig
 static void add_feedforward(uffb_model *m, slot *table, int64_t l, uffb_layer *layer) {
     const uffb_arch *a = &m->arch;
     const int64_t nodes = a->trees * m->nodes;
-    if (a->feedforward != UFFB_FFN_FFF) {
+    if (a->width) {
         const int64_t inner = a->feedforward == UFFB_FFN_GLU ? a->width / 2 : a->width;
         add_linear(m, table, l, "%.ffn.in.weight", "%.ffn.in.bias", a->width, a->hidden, &layer->ffn_in);
         add_linear(m, table, l, "%.ffn.out.weight", "%.ffn.out.bias", a->hidden, inner, &layer->ffn_out);
-    } else if (uffb_fff_walks(a)) {
+    }
+    if (uffb_fff_walks(a)) {
         add_nodes(m, table, l, "%.fff.in.weight", &layer->fff_in);
         add_vector(m, table, l, "%.fff.in.bias", nodes, !REQUIRED, &layer->fff_bias);
         add_nodes(m, table, l, "%.fff.out.weight", &layer->fff_out);
-    } else {
-        add_linear(m, table, l, "%.fff.in.weight", "%.fff.in.bias", nodes, a->hidden, &layer->ffn_in);
-        add_linear(m, table, l, "%.fff.out.weight", NULL, a->hidden, nodes, &layer->ffn_out);
+    } else if (uffb_fff_shallow(a)) {
+        add_linear(m, table, l, "%.fff.in.weight", "%.fff.in.bias", nodes, a->hidden, &layer->nodes_in);
+        add_linear(m, table, l, "%.fff.out.weight", NULL, a->hidden, nodes, &layer->nodes_out);
     }
 }
 
@@ -182,7 +186,7 @@ static void add_tensors(uffb_model *m, slot *table) {
         add_linear(m, table, l, "%.attn.qkv.weight", "%.attn.qkv.bias", 3 * h, h, &layer->qkv);
         add_vector(m, table, l, "%.attn.scale", 1, !REQUIRED, &layer->scale);
         add_linear(m, table, l, "%.attn.out.weight", "%.attn.out.bias", h, h, &layer->out);
-        add_norm(m, table, l, "%.norm2.weight", "%.norm2.bias", &layer->norm2);
+        if (uffb_has_feedforward(a)) add_norm(m, table, l, "%.norm2.weight", "%.norm2.bias", &layer->norm2);
         add_feedforward(m, table, l, layer);
     }
     if (a->final_norm) add_norm(m, table, 0, "final_norm.weight", "final_norm.bias", &m->final_norm);

@@ -22,10 +22,10 @@ typedef struct uffb_layer {
     uffb_linear qkv, out; /* qkv rows: per head q, k, v */
     const float *scale;   /* [1] factor of the attention scores, or NULL for 1/sqrt(hidden/heads) */
     uffb_linear ffn_in, ffn_out;
-    /* FFF, when it walks its trees (uffb_fff_walks): node-major rows. A shallow FFF computes all its nodes instead, with ffn_in
-     * [trees*nodes, hidden] and ffn_out [hidden, trees*nodes]. */
+    /* FFF, when it walks its trees (uffb_fff_walks): node-major rows. */
     uffb_weights fff_in, fff_out;
     const float *fff_bias;
+    uffb_linear nodes_in, nodes_out; /* shallow trees: [trees*nodes, hidden] and [hidden, trees*nodes] */
 } uffb_layer;
 
 struct uffb_model {
@@ -56,6 +56,15 @@ struct uffb_model {
 /* Whether FFF layers walk their trees token by token. Up to depth 3 it is faster to compute all nodes in one GEMM and keep the
  * path: 15 nodes in a GEMM cost less than 4 that are walked (kernels/PERFORMANCE.md). */
 int uffb_fff_walks(const uffb_arch *arch);
+/* Whether all nodes of its trees are computed. */
+int uffb_fff_shallow(const uffb_arch *arch);
+
+/* Whether its blocks have a feedforward half. */
+static inline int uffb_has_feedforward(const uffb_arch *arch) { return arch->width > 0 || arch->feedforward == UFFB_FFN_FFF; }
+/* Of the nodes of trees. */
+static inline int32_t uffb_node_activation(const uffb_arch *arch) {
+    return arch->linear_nodes ? UFFB_IDENTITY : arch->activation;
+}
 
 /* Fixed positions, before their scale: table [positions, hidden]. */
 void uffb_sinusoids(int64_t positions, int64_t hidden, float *table);

@@ -77,10 +77,13 @@ static void test_bad_arch(void) {
     arch.width = 7;
     REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
     NAMES("width");
-    arch.feedforward = UFFB_FFN_DENSE;
     arch.width = 0;
     REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
     NAMES("width");
+    arch.feedforward = UFFB_FFN_DENSE;
+    arch.linear_nodes = 1;
+    REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
+    NAMES("linear_nodes");
     arch = small; /* 2^24 trees of 2^25 nodes */
     arch.trees = 1 << 24;
     arch.depth = 24;

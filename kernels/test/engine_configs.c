@@ -36,6 +36,13 @@ static uffb_arch dense(int32_t feedforward, int64_t width, int32_t activation) {
     return arch;
 }
 
+/* Trees with a dense layer beside them, or whose nodes put out their logits. */
+static uffb_arch beside(uffb_arch arch, int64_t width, int32_t linear_nodes) {
+    arch.width = width;
+    arch.linear_nodes = linear_nodes;
+    return arch;
+}
+
 /* BERT: post-norm, learned positions from an offset, two token types, an MLM head with its own decoder. */
 static uffb_arch bert(int64_t pool_width) {
     uffb_arch arch = dense(UFFB_FFN_DENSE, 160, UFFB_GELU);
@@ -93,6 +100,14 @@ const config *test_configs(int64_t *count) {
     CONFIG("dense identity", 1, dense(UFFB_FFN_DENSE, 48, UFFB_IDENTITY));
     CONFIG("glu gelu_tanh", 1, dense(UFFB_FFN_GLU, 96, UFFB_GELU_TANH));
     CONFIG("glu tanh, no biases", 0, dense(UFFB_FFN_GLU, 34, UFFB_TANH));
+    CONFIG("no feedforward", 1, dense(UFFB_FFN_DENSE, 0, UFFB_GELU));
+    uffb_arch bare = bert(0);
+    bare.width = 0;
+    CONFIG("no feedforward, post-norm", 1, bare);
+    CONFIG("dense 24 + 2x5", 1, beside(fff(2, 5, 48, 3), 24, 0));
+    CONFIG("dense 7 + 3x2, linear nodes, no biases", 0, beside(fff(3, 2, 48, 3), 7, 1));
+    CONFIG("dense 16 + 1x4, linear nodes", 1, beside(fff(1, 4, 40, 5), 16, 1));
+    CONFIG("fff 1x6, linear nodes", 1, beside(fff(1, 6, 48, 3), 0, 1));
     CONFIG("bert", 1, bert(48));
     CONFIG("bert, no pool layer", 1, bert(0));
     CONFIG("classifier, first", 1, classifier(UFFB_POOL_FIRST, 64, UFFB_TANH, 2));

@@ -98,15 +98,20 @@ static void attention(const random_model *m, int64_t layer, int64_t tokens, cons
     free(share);
 }
 
+/* y += the dense layer, if there is one */
 static void dense(const random_model *m, int64_t layer, const double *x, double *y) {
     const uffb_arch *arch = &m->arch;
     int64_t n = arch->hidden, glu = arch->feedforward == UFFB_FFN_GLU, half = glu ? arch->width / 2 : arch->width;
+    if (!arch->width) return;
     double *h = doubles(arch->width);
     linear(arch->width, n, layer_tensor(m, layer, "ffn.in.weight"), layer_tensor(m, layer, "ffn.in.bias"), x, h);
     for (int64_t i = 0; i < half; i++) {
         h[i] = glu ? h[i] * exact_activation(arch->activation, h[half + i]) : exact_activation(arch->activation, h[i]);
     }
-    linear(n, half, layer_tensor(m, layer, "ffn.out.weight"), layer_tensor(m, layer, "ffn.out.bias"), h, y);
+    double *out = doubles(n);
+    linear(n, half, layer_tensor(m, layer, "ffn.out.weight"), layer_tensor(m, layer, "ffn.out.bias"), h, out);
+    for (int64_t i = 0; i < n; i++) y[i] += out[i];
+    free(out);
     free(h);
 }
 
@@ -118,14 +123,13 @@ static int node_major(const random_model *m) {
     return 0;
 }
 
-/* The trees for one token, along `path`; `logits` are the engine's. Returns the near-ties met. */
+/* y += the trees for one token, along `path`; `logits` are the engine's. Returns the near-ties met. */
 static int64_t forest(const random_model *m, int64_t layer, const double *x, const int32_t *path, const float *logits,
                       double *y) {
     int64_t n = m->arch.hidden, levels = m->arch.depth + 1, nodes = ((int64_t)2 << m->arch.depth) - 1, ties = 0;
     int64_t row = node_major(m) ? n : 1, step = node_major(m) ? 1 : m->arch.trees * nodes;
     const float *in = layer_tensor(m, layer, "fff.in.weight"), *bias = layer_tensor(m, layer, "fff.in.bias");
     const float *out = layer_tensor(m, layer, "fff.out.weight");
-    memset(y, 0, (size_t)n * sizeof *y);
     for (int64_t p = 0, expected = 0; p < m->arch.trees * levels; p++) {
         if (p % levels == 0) expected = 0;
         if (!check(path[p] == expected, "layer %lld, step %lld: node %d, not %lld", (long long)layer, (long long)p, path[p],
@@ -139,7 +143,7 @@ static int64_t forest(const random_model *m, int64_t layer, const double *x, con
             magnitude += fabs(in[node * n + i] * x[i]);
         }
         double error = fabs(logits[p] - logit), bound = TOLERANCE * magnitude,
-               factor = exact_activation(m->arch.activation, logit);
+               factor = m->arch.linear_nodes ? logit : exact_activation(m->arch.activation, logit);
         check(error <= bound, "layer %lld, step %lld: logit %g off by %g", (long long)layer, (long long)p, logit, error);
         for (int64_t i = 0; i < n; i++) y[i] += factor * out[node * row + i * step];
         ties += p % levels + 1 < levels && fabs(logit) <= bound;
@@ -165,16 +169,17 @@ static int64_t run_layer(const random_model *m, int64_t layer, int64_t first, in
     attention(m, layer, tokens, z, y);
     for (int64_t t = 0; t < tokens; t++) {
         add_residual(m, w1, b1, y + t * n, x + t * n);
+        if (!arch->width && arch->feedforward != UFFB_FFN_FFF) continue; /* a block ends here */
         memcpy(z, x + t * n, (size_t)n * sizeof *z);
         if (pre) norm(m, w2, b2, x + t * n, z);
+        memset(y + t * n, 0, (size_t)n * sizeof *y);
         if (arch->feedforward == UFFB_FFN_FFF) {
             const output *paths = run_output(r, LAYER(layer, 1)), *logits = run_output(r, LAYER(layer, 2));
-            ties +=
-                forest(m, layer, z, (const int32_t *)paths->data + (first + t) * paths->cols, output_row(logits, first + t), y);
-        } else {
-            dense(m, layer, z, y);
+            ties += forest(m, layer, z, (const int32_t *)paths->data + (first + t) * paths->cols, output_row(logits, first + t),
+                           y + t * n);
         }
-        add_residual(m, w2, b2, y, x + t * n);
+        dense(m, layer, z, y + t * n);
+        add_residual(m, w2, b2, y + t * n, x + t * n);
     }
     free(z);
     free(y);

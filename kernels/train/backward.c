@@ -24,6 +24,8 @@ static int32_t feed_forward_half(uffb_trainer *t, const uffb_train_call *call, i
     const uffb_train_layer *layer = &t->layers[l];
     const int pre = t->arch.norm_position == UFFB_PRE_NORM;
     const int64_t tokens = call->tokens;
+    if (!uffb_has_feedforward(&t->arch))
+        return pre ? UFFB_OK : uffb_norm_gradient(t, &layer->norm1, tokens, layer->middle, t->stream, t->stream, 0);
     if (!pre) { /* y = norm2(x1 + f(x1)), x1 = norm1(middle): x1 reaches y both ways */
         const int32_t status = uffb_norm_gradient(t, &layer->norm2, tokens, layer->sum, t->stream, t->stream, 0);
         if (status) return status;

@@ -1,5 +1,5 @@
-/* The feedforward half of a block, forward and backward: dense, gated, and trees too shallow to be walked, which are a dense
- * layer whose units are zero off the path. Walked trees are in trees.c. */
+/* The feedforward half of a block, forward and backward: a dense layer, gated or not, and trees too shallow to be walked, which
+ * are a dense layer whose units are zero off the path. Walked trees are in trees.c. */
 #include "trainer.h"
 
 #include <string.h>
@@ -9,9 +9,34 @@
 typedef struct {
     uffb_trainer *trainer;
     uffb_train_layer *layer;
+    const uffb_train_linear *in, *out;
+    int32_t activation, gated, shallow; /* shallow: its units are nodes of trees */
     int64_t tokens, ld;
     float *units, *dunits;
 } stage;
+
+static stage dense_stage(uffb_trainer *t, uffb_train_layer *layer, int64_t tokens) {
+    const uffb_arch *a = &t->arch;
+    const int32_t gated = a->feedforward == UFFB_FFN_GLU;
+    return (stage){t,
+                   layer,
+                   &layer->ffn_in,
+                   &layer->ffn_out,
+                   a->activation,
+                   gated,
+                   0,
+                   tokens,
+                   uffb_hidden_stride(a->width),
+                   layer->units,
+                   t->wide};
+}
+
+static stage shallow_stage(uffb_trainer *t, uffb_train_layer *layer, int64_t tokens) {
+    const uffb_arch *a = &t->arch;
+    return (stage){t,      layer, &layer->nodes_in, &layer->nodes_out,   uffb_node_activation(a),
+                   0,      1,     tokens,           uffb_node_stride(a), layer->shallow,
+                   t->wide};
+}
 
 static int64_t rows_of(const stage *s, int64_t task) {
     const int64_t left = s->tokens - task * TASK_TOKENS;
@@ -33,21 +58,19 @@ static void keep_task(void *arg, int64_t task, int32_t thread) {
         uffb_keep_path(&t->arch, t->model->nodes, s->units + i * s->ld, s->layer->nodes + i * size, NULL);
 }
 
-/* dunits = what `ffn.out` reads */
+/* dunits = what `out` reads */
 static void act_task(void *arg, int64_t task, int32_t thread) {
     (void)thread;
     const stage *s = arg;
-    const uffb_arch *a = &s->trainer->arch;
     const uffb_ops *ops = s->trainer->ops;
-    const int64_t rows = rows_of(s, task), first = task * TASK_TOKENS * s->ld, width = s->layer->ffn_in.linear->rows;
-    const int64_t half = width / 2, gated = a->feedforward == UFFB_FFN_GLU;
+    const int64_t rows = rows_of(s, task), first = task * TASK_TOKENS * s->ld, width = s->in->linear->rows, half = width / 2;
     float *out = s->dunits + first;
     memcpy(out, s->units + first, (size_t)(rows * s->ld) * sizeof *out);
-    if (gated) {
-        ops->activate(a->activation, rows, half, out + half, s->ld);
+    if (s->gated) {
+        ops->activate(s->activation, rows, half, out + half, s->ld);
         ops->multiply(rows, half, out, s->ld, out + half, s->ld);
     } else {
-        ops->activate(a->activation, rows, width, out, s->ld);
+        ops->activate(s->activation, rows, width, out, s->ld);
     }
 }
 
@@ -62,23 +85,23 @@ static void count_visits(const uffb_trainer *t, const uffb_train_layer *layer, i
     }
 }
 
+/* out += `out` of the activated units, which are `in` of the input */
+static void add_units(stage s, const float *input, float *out) {
+    uffb_context *c = s.trainer->context;
+    const int64_t h = s.trainer->arch.hidden;
+    uffb_project(c, s.tokens, s.in->linear, input, h, s.units, s.ld, 0);
+    if (s.shallow) run(&s, keep_task);
+    run(&s, act_task);
+    uffb_project(c, s.tokens, s.out->linear, s.dunits, s.ld, out, h, 1);
+}
+
 void uffb_train_feed_forward(uffb_trainer *t, int64_t tokens, int64_t l, const float *input, float *out) {
     const uffb_arch *a = &t->arch;
     uffb_train_layer *layer = &t->layers[l];
-    const int64_t h = a->hidden;
-    if (uffb_fff_walks(a)) {
-        uffb_fff_layer(t->context, &t->model->layers[l], input, out, layer->nodes, layer->logits);
-        count_visits(t, layer, tokens);
-        return;
-    }
-    stage s = {t, layer, tokens, uffb_unit_stride(a), layer->units, t->wide};
-    uffb_project(t->context, tokens, layer->ffn_in.linear, input, h, s.units, s.ld, 0);
-    if (a->feedforward == UFFB_FFN_FFF) {
-        run(&s, keep_task);
-        count_visits(t, layer, tokens);
-    }
-    run(&s, act_task);
-    uffb_project(t->context, tokens, layer->ffn_out.linear, t->wide, s.ld, out, h, 1);
+    if (a->width) add_units(dense_stage(t, layer, tokens), input, out);
+    if (uffb_fff_walks(a)) uffb_fff_layer(t->context, &t->model->layers[l], input, out, layer->nodes, layer->logits);
+    if (uffb_fff_shallow(a)) add_units(shallow_stage(t, layer, tokens), input, out);
+    if (a->feedforward == UFFB_FFN_FFF) count_visits(t, layer, tokens);
 }
 
 /* --- backward ------------------------------------------------------------------------------------------------------------- */
@@ -97,39 +120,45 @@ static void drop_off_path(const stage *s, int64_t token) {
     }
 }
 
-/* dunits: from the gradient of what `ffn.out` reads to that of units; units: to what `ffn.out` read. */
+/* dunits: from the gradient of what `out` reads to that of units; units: to what `out` read. */
 static void back_task(void *arg, int64_t task, int32_t thread) {
     (void)thread;
     const stage *s = arg;
-    const uffb_arch *a = &s->trainer->arch;
     const uffb_ops *ops = s->trainer->ops;
-    const int64_t rows = rows_of(s, task), first = task * TASK_TOKENS, width = s->layer->ffn_in.linear->rows, half = width / 2;
+    const int64_t rows = rows_of(s, task), first = task * TASK_TOKENS, width = s->in->linear->rows, half = width / 2;
     float *u = s->units + first * s->ld, *d = s->dunits + first * s->ld;
-    if (a->feedforward == UFFB_FFN_GLU) { /* y = u1 act(u2): du1 = dy act(u2), du2 = dy u1 act'(u2) */
+    if (s->gated) { /* y = u1 act(u2): du1 = dy act(u2), du2 = dy u1 act'(u2) */
         for (int64_t r = 0; r < rows; r++) memcpy(d + r * s->ld + half, d + r * s->ld, (size_t)half * sizeof *d);
         ops->multiply(rows, half, d + half, s->ld, u, s->ld);
-        ops->activate_back(a->activation, rows, half, u + half, s->ld, d + half, s->ld);
-        ops->activate(a->activation, rows, half, u + half, s->ld);
+        ops->activate_back(s->activation, rows, half, u + half, s->ld, d + half, s->ld);
+        ops->activate(s->activation, rows, half, u + half, s->ld);
         ops->multiply(rows, half, d, s->ld, u + half, s->ld);
         ops->multiply(rows, half, u, s->ld, u + half, s->ld);
         return;
     }
-    ops->activate_back(a->activation, rows, width, u, s->ld, d, s->ld);
-    ops->activate(a->activation, rows, width, u, s->ld);
-    for (int64_t i = first; a->feedforward == UFFB_FFN_FFF && i < first + rows; i++) drop_off_path(s, i);
+    ops->activate_back(s->activation, rows, width, u, s->ld, d, s->ld);
+    ops->activate(s->activation, rows, width, u, s->ld);
+    for (int64_t i = first; s->shallow && i < first + rows; i++) drop_off_path(s, i);
+}
+
+static int32_t units_back(stage s, const float *input, const float *dy, float *dinput) {
+    uffb_trainer *t = s.trainer;
+    const int64_t h = t->arch.hidden;
+    int32_t status = uffb_linear_back(t, s.out, s.tokens, dy, h, s.dunits, s.ld, 0);
+    if (status) return status;
+    run(&s, back_task);
+    status = uffb_linear_gradient(t, s.out, s.tokens, dy, h, s.units, s.ld);
+    if (!status) status = uffb_linear_gradient(t, s.in, s.tokens, s.dunits, s.ld, input, h);
+    if (!status && dinput) status = uffb_linear_back(t, s.in, s.tokens, s.dunits, s.ld, dinput, h, 1);
+    return status;
 }
 
 int32_t uffb_feed_forward_back(uffb_trainer *t, int64_t l, int64_t tokens, const float *input, const float *dy, float *dinput) {
     const uffb_arch *a = &t->arch;
     uffb_train_layer *layer = &t->layers[l];
-    const int64_t h = a->hidden;
-    if (uffb_fff_walks(a)) return uffb_trees_back(t, l, tokens, input, dy, dinput);
-    stage s = {t, layer, tokens, uffb_unit_stride(a), layer->units, t->wide};
-    int32_t status = uffb_linear_back(t, &layer->ffn_out, tokens, dy, h, s.dunits, s.ld, 0);
-    if (status) return status;
-    run(&s, back_task);
-    status = uffb_linear_gradient(t, &layer->ffn_out, tokens, dy, h, s.units, s.ld);
-    if (!status) status = uffb_linear_gradient(t, &layer->ffn_in, tokens, s.dunits, s.ld, input, h);
-    if (!status && dinput) status = uffb_linear_back(t, &layer->ffn_in, tokens, s.dunits, s.ld, dinput, h, 1);
+    int32_t status = UFFB_OK;
+    if (a->width) status = units_back(dense_stage(t, layer, tokens), input, dy, dinput);
+    if (!status && uffb_fff_walks(a)) status = uffb_trees_back(t, l, tokens, input, dy, dinput);
+    if (!status && uffb_fff_shallow(a)) status = units_back(shallow_stage(t, layer, tokens), input, dy, dinput);
     return status;
 }

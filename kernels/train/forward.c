@@ -90,7 +90,7 @@ static void fill_path_taps(const uffb_trainer *t, const uffb_train_call *call, i
         const int64_t token = i / levels / t->arch.trees, tree = i / levels % t->arch.trees;
         logits[i] = uffb_fff_walks(&t->arch)
                         ? layer->logits[i]
-                        : layer->units[token * uffb_unit_stride(&t->arch) + tree * t->model->nodes + layer->nodes[i]];
+                        : layer->shallow[token * uffb_node_stride(&t->arch) + tree * t->model->nodes + layer->nodes[i]];
     }
 }
 
@@ -135,6 +135,11 @@ static void run_block(uffb_trainer *t, const uffb_train_call *call, int64_t l, f
     uffb_project(t->context, tokens, layer->qkv.linear, input, h, layer->qkv_rows, 3 * h, 0);
     uffb_train_attend(t, call, l);
     add_attention(t, call, l, layer->input, layer->middle);
+    if (!uffb_has_feedforward(&t->arch)) {
+        if (pre) uffb_copy_rows(t, tokens, layer->middle, out);
+        if (!pre) uffb_normalise(t->context, tokens, layer->norm1.affine, layer->middle, out);
+        return;
+    }
     uffb_normalise(t->context, tokens, pre ? layer->norm2.affine : layer->norm1.affine, layer->middle, t->normed);
 
     fill_tap(t, call, UFFB_TAP_FFN_INPUT, l, t->normed);

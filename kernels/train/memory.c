@@ -6,11 +6,6 @@
 
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
-int64_t uffb_unit_stride(const uffb_arch *a) {
-    if (a->feedforward != UFFB_FFN_FFF) return uffb_hidden_stride(a->width);
-    return uffb_fff_walks(a) ? 0 : uffb_hidden_stride(a->trees * (((int64_t)2 << a->depth) - 1));
-}
-
 static int64_t path_size(const uffb_arch *a) { return a->feedforward == UFFB_FFN_FFF ? a->trees * (a->depth + 1) : 0; }
 
 static int64_t logit_size(const uffb_arch *a) { return uffb_fff_walks(a) ? path_size(a) : 0; }
@@ -18,7 +13,7 @@ static int64_t logit_size(const uffb_arch *a) { return uffb_fff_walks(a) ? path_
 /* Floats that a token takes in each layer for the backward pass. */
 static int64_t kept_per_layer(const uffb_arch *a) {
     const int64_t states = a->norm_position == UFFB_PRE_NORM ? 6 : 7; /* input, middle, (sum,) q, k, v, attended */
-    return states * a->hidden + uffb_unit_stride(a) + path_size(a) + logit_size(a);
+    return states * a->hidden + uffb_hidden_stride(a->width) + uffb_node_stride(a) + path_size(a) + logit_size(a);
 }
 
 static int64_t kept_per_token(const uffb_arch *a) { return a->layers * kept_per_layer(a) + 2 * a->hidden; }
@@ -42,7 +37,8 @@ static void place(uffb_trainer *t, int64_t tokens) {
         layer->sum = a->norm_position == UFFB_PRE_NORM ? NULL : take(&at, tokens, a->hidden);
         layer->qkv_rows = take(&at, tokens, 3 * a->hidden);
         layer->attended = take(&at, tokens, a->hidden);
-        layer->units = take(&at, tokens, uffb_unit_stride(a));
+        layer->units = take(&at, tokens, uffb_hidden_stride(a->width));
+        layer->shallow = take(&at, tokens, uffb_node_stride(a));
         layer->nodes = (int32_t *)take(&at, tokens, path_size(a));
         layer->logits = take(&at, tokens, logit_size(a));
     }
@@ -83,7 +79,8 @@ int32_t uffb_trainer_memory(const uffb_trainer *t, int64_t sequences, int64_t to
     if (sequences < 1 || tokens < sequences || longest < 1 || longest > tokens || targets < 0 || threads < 1)
         return uffb_fail(UFFB_INVALID, "uffb_trainer_memory: no such step");
     const uffb_arch *a = &t->arch;
-    const int64_t widest = larger(larger(3 * a->hidden, uffb_unit_stride(a)), a->pool_width);
+    const int64_t units = larger(uffb_hidden_stride(a->width), uffb_node_stride(a));
+    const int64_t widest = larger(larger(3 * a->hidden, units), a->pool_width);
     *memory = (uffb_train_memory){0};
     for (int64_t i = 0; i < t->parameters; i++) {
         const uffb_parameter_info *p = &t->parameter[i].info;

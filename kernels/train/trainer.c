@@ -143,10 +143,12 @@ static void wire_layer(const uffb_trainer *t, int64_t l) {
         layer->tree_in = named(t, l, "fff.in.weight");
         layer->tree_bias = named(t, l, "fff.in.bias");
         layer->tree_out = named(t, l, "fff.out.weight");
-    } else if (t->arch.feedforward == UFFB_FFN_FFF) {
-        layer->ffn_in = linear_of(t, l, "fff.in.weight", "fff.in.bias", &of->ffn_in);
-        layer->ffn_out = linear_of(t, l, "fff.out.weight", "", &of->ffn_out);
-    } else {
+    }
+    if (uffb_fff_shallow(&t->arch)) {
+        layer->nodes_in = linear_of(t, l, "fff.in.weight", "fff.in.bias", &of->nodes_in);
+        layer->nodes_out = linear_of(t, l, "fff.out.weight", "", &of->nodes_out);
+    }
+    if (t->arch.width) {
         layer->ffn_in = linear_of(t, l, "ffn.in.weight", "ffn.in.bias", &of->ffn_in);
         layer->ffn_out = linear_of(t, l, "ffn.out.weight", "ffn.out.bias", &of->ffn_out);
     }

@@ -34,7 +34,8 @@ typedef struct uffb_train_norm {
 typedef struct uffb_train_layer {
     uffb_train_norm norm1, norm2;
     uffb_train_linear qkv, out, ffn_in, ffn_out;
-    uffb_parameter *tree_in, *tree_bias, *tree_out; /* of walked trees, in place of ffn_in and ffn_out */
+    uffb_train_linear nodes_in, nodes_out;          /* of shallow trees */
+    uffb_parameter *tree_in, *tree_bias, *tree_out; /* of walked trees */
     int64_t *visits;                                /* [trees, nodes] */
     int32_t attention_trains, trains;               /* whether a parameter of its attention half, or any, is trainable */
 
@@ -44,7 +45,8 @@ typedef struct uffb_train_layer {
     float *sum;      /* [T, hidden] post-norm: before norm2 */
     float *qkv_rows; /* [T, 3 hidden] */
     float *attended; /* [T, hidden] */
-    float *units;    /* [T, uffb_unit_stride] before the activation; of shallow trees zero off the path */
+    float *units;    /* [T, uffb_hidden_stride(width)] before the activation */
+    float *shallow;  /* [T, uffb_node_stride] of shallow trees, likewise; zero off the path */
     int32_t *nodes;  /* [T, trees, depth+1] that tokens came to */
     float *logits;   /* [T, trees, depth+1] of walked trees */
 } uffb_train_layer;
@@ -138,8 +140,6 @@ int uffb_trainer_grow(float **buffer, int64_t *size, int64_t want);
 
 /* --- memory --------------------------------------------------------------------------------------------------------------- */
 
-/* Floats from one token's units to the next one's; 0 for walked trees. */
-int64_t uffb_unit_stride(const uffb_arch *arch);
 /* Room for a step; every buffer that depends on the number of tokens is set to its place for `tokens`. */
 int32_t uffb_trainer_reserve(uffb_trainer *trainer, int64_t sequences, int64_t tokens, int64_t longest);
 

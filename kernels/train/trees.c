@@ -28,14 +28,16 @@ static void token_task(void *arg, int64_t task, int32_t thread) {
     const tree_back *b = arg;
     const uffb_ops *ops = b->trainer->ops;
     const uffb_rows rows = rows_of(b, task);
-    ops->fff_back(&b->tree, b->trainer->arch.activation, rows, b->nodes, b->logits, b->ldp, b->dy, b->tree.hidden, b->dlogits);
+    ops->fff_back(&b->tree, uffb_node_activation(&b->trainer->arch), rows, b->nodes, b->logits, b->ldp, b->dy, b->tree.hidden,
+                  b->dlogits);
     if (b->dinput) {
         uffb_tree down = b->tree;
         down.out = b->tree.in;
         ops->fff_sum(&down, UFFB_IDENTITY, rows, b->nodes, b->dlogits, b->ldp, b->dinput, b->tree.hidden);
     }
     for (int64_t i = 0; i < rows.count; i++)
-        ops->activate(b->trainer->arch.activation, 1, b->tree.depth + 1, b->logits + rows.order[i] * b->ldp, b->ldp);
+        ops->activate(uffb_node_activation(&b->trainer->arch), 1, b->tree.depth + 1, b->logits + rows.order[i] * b->ldp,
+                      b->ldp);
 }
 
 /* Adds the nodes of one level that tokens came to. */

@@ -3,9 +3,12 @@ import { UFFB_HEAD_MLM } from "../../ffi/bindings.ts";
 import { UsageError } from "../base/errors.ts";
 import { type Config, parseConfig } from "./config.ts";
 
-/** The feedforward layers: trees, a dense layer, a gated one (`width` is that of its first matrix, of which half are gates), or none. */
+/**
+ * The feedforward layers: trees, perhaps with a dense layer of `dense` neurons beside them, a node putting out its activation or, where
+ * `linear`, its logit; a dense layer; a gated one (`width` is that of its first matrix, of which half are gates); or none.
+ */
 export type Feedforward =
-  | { kind: "trees"; trees: number; depth: number }
+  | { kind: "trees"; trees: number; depth: number; dense?: number; linear?: boolean }
   | { kind: "dense" | "glu"; width: number }
   | { kind: "none" };
 
@@ -20,25 +23,37 @@ export interface ModelShape {
   maxLength: number;
 }
 
+const TREES = /^(?:dense:(\d{1,7})\+)?(\d{1,6})x(\d{1,2})(:linear)?$/;
+
 /**
- * Reads `1x11` (trees x depth), `dense:3072`, `glu:3072` or `none`. @throws UsageError for anything else, naming these
+ * Reads `1x11` (trees x depth), `1x11:linear` (whose nodes put out their logits), `dense:192+1x11` (with a dense layer beside them),
+ * `dense:3072`, `glu:3072` or `none`. @throws UsageError for anything else, naming these
  */
 export function parseFeedforward(text: string): Feedforward {
-  const trees = /^(\d{1,6})x(\d{1,2})$/.exec(text);
-  if (trees && Number(trees[1]) > 0)
-    return { kind: "trees", trees: Number(trees[1]), depth: Number(trees[2]) };
+  const [, dense, trees, depth, linear] = TREES.exec(text) ?? [];
+  if (Number(trees) > 0 && dense !== "0")
+    return {
+      kind: "trees",
+      trees: Number(trees),
+      depth: Number(depth),
+      ...(dense && { dense: Number(dense) }),
+      ...(linear && { linear: true }),
+    };
   const wide = /^(dense|glu):(\d{1,7})$/.exec(text);
   if (wide && Number(wide[2]) > 0) return { kind: wide[1] as "dense" | "glu", width: Number(wide[2]) };
   if (text === "none") return { kind: "none" };
   throw new UsageError(
-    `--shape ${text}: give trees and their depth as 1x11, a dense layer as dense:3072, a gated one as glu:3072, or none`,
+    `--shape ${text}: give trees and their depth as 1x11, 1x11:linear or dense:192+1x11, a dense layer as dense:3072, a gated one as glu:3072, or none`,
   );
 }
 
+/** As parseFeedforward reads it. */
 export function feedforwardName(feedforward: Feedforward): string {
   switch (feedforward.kind) {
-    case "trees":
-      return `${feedforward.trees}x${feedforward.depth}`;
+    case "trees": {
+      const { trees, depth, dense, linear } = feedforward;
+      return `${dense ? `dense:${dense}+` : ""}${trees}x${depth}${linear ? ":linear" : ""}`;
+    }
     case "none":
       return "none";
     default:
@@ -50,7 +65,7 @@ export function feedforwardName(feedforward: Feedforward): string {
 export function activeNeurons(feedforward: Feedforward): number {
   switch (feedforward.kind) {
     case "trees":
-      return feedforward.trees * (feedforward.depth + 1);
+      return feedforward.trees * (feedforward.depth + 1) + (feedforward.dense ?? 0);
     case "dense":
       return feedforward.width;
     case "glu":
@@ -60,27 +75,26 @@ export function activeNeurons(feedforward: Feedforward): number {
   }
 }
 
-/**
- * No feedforward layer is written as a dense one of a single neuron whose weights are 0 and stay so: it adds exactly nothing, costs next to
- * nothing, and every reader of such models can open it.
- */
-const NOTHING = 1;
-
+/** Keys that the original does not know are written where they say something. */
 function feedforwardSettings(feedforward: Feedforward) {
   switch (feedforward.kind) {
-    case "trees":
+    case "trees": {
+      const { trees, depth, dense, linear } = feedforward;
       return {
         intermed_type: "fff",
-        intermed_size: feedforward.trees,
-        intermed_depth: feedforward.depth,
+        intermed_size: trees,
+        intermed_depth: depth,
+        ...(dense && { intermed_dense: dense }),
+        ...(linear && { intermed_linear: true }),
         nonlin: "GELU",
       };
+    }
     case "dense":
       return { intermed_type: "ff", intermed_size: feedforward.width, nonlin: "GELU" };
     case "glu":
       return { intermed_type: "ff", intermed_size: feedforward.width, nonlin: "GELUglu" };
     case "none":
-      return { intermed_type: "ff", intermed_size: NOTHING, nonlin: "GELU" };
+      return { intermed_type: "none", nonlin: "GELU" };
   }
 }
 

@@ -9,10 +9,8 @@ import { type Arch, UFFB_FFN_FFF, UFFB_FFN_GLU } from "../../ffi/bindings.ts";
  */
 export function forwardFlops(arch: Readonly<Arch>, lengths: readonly number[], layers = arch.layers): number {
   const { hidden, width, trees, depth, feedforward } = arch;
-  const rows =
-    feedforward === UFFB_FFN_FFF
-      ? 2 * trees * (depth + 1)
-      : width + (feedforward === UFFB_FFN_GLU ? width / 2 : width);
+  const nodes = feedforward === UFFB_FFN_FFF ? 2 * trees * (depth + 1) : 0;
+  const rows = nodes + width + (feedforward === UFFB_FFN_GLU ? width / 2 : width);
   const perToken = 2 * hidden * (4 * hidden + rows);
   // Scores and weighted sums: each token with each of its sequence.
   return layers * lengths.reduce((sum, length) => sum + length * (perToken + 4 * length * hidden), 0);

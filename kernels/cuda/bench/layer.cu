@@ -216,13 +216,13 @@ int32_t uffb_cuda_bench_fill_from(uffb_cuda_bench *b, const uffb_model *model, i
     const uffb_arch &a = model->arch;
     const int64_t h = b->shape.hidden;
     if (!model->ready || layer < 0 || layer >= a.layers || a.hidden != h || a.feedforward != UFFB_FFN_FFF ||
-        a.trees != b->shape.trees || a.depth != b->shape.depth || a.activation != b->shape.activation) {
+        a.trees != b->shape.trees || a.depth != b->shape.depth || uffb_node_activation(&a) != b->shape.activation) {
         return uffb_cuda_fail(UFFB_INVALID, "the model has no layer %lld of this shape", (long long)layer);
     }
     const uffb_layer &l = model->layers[layer];
-    const float *bias = l.fff_bias ? l.fff_bias : l.ffn_in.bias;
+    const float *bias = l.fff_bias ? l.fff_bias : l.nodes_in.bias;
     const bool walks = l.fff_in.kind != NULL;
-    const uffb_weights *in = walks ? &l.fff_in : &l.ffn_in.weights, *out = walks ? &l.fff_out : &l.ffn_out.weights;
+    const uffb_weights *in = walks ? &l.fff_in : &l.nodes_in.weights, *out = walks ? &l.fff_out : &l.nodes_out.weights;
     if (uffb_is_quantised(in) || uffb_is_quantised(out))
         return uffb_cuda_fail(UFFB_UNSUPPORTED, "layer %lld is in integers; give the model in f32", (long long)layer);
     /* Of trees that are not walked, the way out is a projection: the transpose of rows a node. */

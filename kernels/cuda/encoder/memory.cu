@@ -11,6 +11,10 @@ static int32_t check_request(const uffb_model *m, int32_t dtype) {
     if (m->layout != UFFB_MODEL_LAYOUT) return uffb_cuda_fail(UFFB_UNSUPPORTED, UFFB_CUDA_OTHER_BUILD);
     if (dtype != UFFB_F32 && dtype != UFFB_F16 && dtype != UFFB_BF16)
         return uffb_cuda_fail(UFFB_INVALID, "uffb_cuda_encoder_new: no encoder computes in dtype %d", dtype);
+    if (!uffb_has_feedforward(&m->arch))
+        return uffb_cuda_fail(UFFB_UNSUPPORTED, "models without feedforward layers do not run on a device");
+    if (m->arch.feedforward == UFFB_FFN_FFF && m->arch.width)
+        return uffb_cuda_fail(UFFB_UNSUPPORTED, "models with a dense layer beside their trees do not run on a device");
     const int64_t head = m->arch.hidden / m->arch.heads;
     if (head > UFFB_CUDA_MAX_HEAD) {
         return uffb_cuda_fail(UFFB_UNSUPPORTED, "attention heads of %lld units are too wide for a device: %d are the most",

@@ -72,12 +72,12 @@ static uffb_cuda_fff copy_trees(upload *u, const uffb_model *m, const uffb_layer
     fff.trees = a->trees;
     fff.depth = a->depth;
     fff.dtype = u->dtype;
-    fff.activation = a->activation;
+    fff.activation = uffb_node_activation(a);
     const bool walks = l->fff_in.kind != NULL;
-    const float *bias = walks ? l->fff_bias : l->ffn_in.bias;
-    fff.in = copy_weights(u, nodes, a->hidden, walks ? &l->fff_in : &l->ffn_in.weights, u->dtype);
+    const float *bias = walks ? l->fff_bias : l->nodes_in.bias;
+    fff.in = copy_weights(u, nodes, a->hidden, walks ? &l->fff_in : &l->nodes_in.weights, u->dtype);
     fff.out = walks ? copy_weights(u, nodes, a->hidden, &l->fff_out, u->dtype)
-                    : copy_weights(u, a->hidden, nodes, &l->ffn_out.weights, u->dtype, UFFB_COLUMNS);
+                    : copy_weights(u, a->hidden, nodes, &l->nodes_out.weights, u->dtype, UFFB_COLUMNS);
     fff.bias = copy_vector(u, nodes, bias);
     fff.typed_bias = bias ? copy_rows(u, 1, nodes, bias, u->dtype) : NULL;
     return fff;

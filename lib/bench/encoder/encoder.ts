@@ -102,8 +102,8 @@ export function flopsPerToken({ arch }: NativeModel, length: number): number {
   const projections = 8 * hidden * hidden;
   const attention = 4 * length * hidden;
   const inner = feedforward === UFFB_FFN_GLU ? 1.5 * width : 2 * width;
-  const ffn = feedforward === UFFB_FFN_FFF ? 4 * trees * (depth + 1) * hidden : 2 * inner * hidden;
-  return layers * (projections + attention + ffn);
+  const nodes = feedforward === UFFB_FFN_FFF ? 2 * trees * (depth + 1) : 0;
+  return layers * (projections + attention + 2 * (inner + nodes) * hidden);
 }
 
 function recordOf(

@@ -38,6 +38,7 @@ const denseArch = (arch: Readonly<Arch>): Arch => ({
   width: 4 * arch.hidden,
   trees: 0,
   depth: 0,
+  linearNodes: 0,
 });
 
 /** Shapes of the random models that stand for a preset. */

@@ -1,6 +1,6 @@
 import { UsageError } from "../../base/errors.ts";
 
-/** A feedforward layer's shape: `trees` trees of `depth`, or a dense layer of `width` when there are none. */
+/** A feedforward layer's shape: `trees` trees of `depth`, a dense layer of `width`, both side by side, or, all 0, none. */
 export interface LayerShape {
   hidden: number;
   trees: number;
@@ -57,12 +57,13 @@ export function preset(name: string): LayerShape {
 export const PAPER_SHAPES: readonly LayerShape[] = PAPER.map(([trees, depth]) => fff(trees, depth));
 
 export function shapeName({ trees, depth, width }: LayerShape): string {
-  return trees > 0 ? `${trees}x${depth}` : `dense ${width}`;
+  if (trees === 0) return width > 0 ? `dense ${width}` : "none";
+  return width > 0 ? `dense ${width} + ${trees}x${depth}` : `${trees}x${depth}`;
 }
 
 /** Neurons of the layer, and how many of them a token uses. */
 export function neurons({ trees, depth, width }: LayerShape): { all: number; used: number } {
   return trees > 0
-    ? { all: trees * (2 ** (depth + 1) - 1), used: trees * (depth + 1) }
+    ? { all: trees * (2 ** (depth + 1) - 1) + width, used: trees * (depth + 1) + width }
     : { all: width, used: width };
 }

@@ -76,13 +76,13 @@ export async function measurePaths(
   items: AsyncIterable<Item | BadItem>,
   { threads = 0, signal, onBad }: PathOptions = {},
 ): Promise<PathUsage> {
-  const { feedforward, layers, hidden, trees, depth } = model.config.arch;
+  const { arch } = model.config;
+  const { feedforward, layers, hidden, trees, depth } = arch;
   if (feedforward !== UFFB_FFN_FFF) {
-    throw new UffbError(
-      `${model.source}: its feedforward layers are dense; there is no tree for a text to fall through`,
-    );
+    const layersAre = arch.width > 0 ? "its feedforward layers are dense" : "it has no feedforward layers";
+    throw new UffbError(`${model.source}: ${layersAre}; there is no tree for a text to fall through`);
   }
-  const width = pathWidth(model.config.arch);
+  const width = pathWidth(arch);
   const perToken = 4 * layers * width;
   const budget = Math.max(1, Math.min(BATCH_TOKENS, Math.floor(TAP_BYTES / perToken)));
   const counters = Array.from({ length: layers }, () => new Counter(trees, depth));
@@ -101,7 +101,7 @@ export async function measurePaths(
     }
     if (texts.length === 0) continue;
     const batch = ragged(texts);
-    const paths = await encodePaths(context, model.config.arch, batch);
+    const paths = await encodePaths(context, arch, batch);
     const states = await context.pool("mean");
     cancellation.check();
     texts.forEach(({ item, ids, dropped }, s) => {

@@ -62,11 +62,13 @@ export function summaryText(summary: Summary, columns = Number.POSITIVE_INFINITY
   return ended(termLines(rows, { columns, indent: 0 }));
 }
 
-function feedforwardText({ kind, neurons, used, trees, depth, leaves }: Feedforward): string {
+function feedforwardText({ kind, neurons, used, trees, depth, leaves, dense }: Feedforward): string {
+  if (kind === "none") return "none; a block ends with attention";
   if (kind !== "trees") return `${kind}, ${plural(neurons, "neuron")}, all used for every token`;
   const each = trees === 1 ? "" : " each";
+  const beside = dense > 0 ? `, beside a dense layer of ${count(dense)}` : "";
   return (
-    `${plural(trees, "tree")} of depth ${depth} with ${count(leaves)} ${leaves === 1 ? "leaf" : "leaves"}${each}; ` +
+    `${plural(trees, "tree")} of depth ${depth} with ${count(leaves)} ${leaves === 1 ? "leaf" : "leaves"}${each}${beside}; ` +
     `a token uses ${count(used)} of ${plural(neurons, "neuron")} (${percent(used / neurons)})`
   );
 }

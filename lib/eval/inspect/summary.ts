@@ -33,7 +33,7 @@ export interface Summary {
 }
 
 export interface Feedforward {
-  kind: "dense" | "gated" | "trees";
+  kind: "dense" | "gated" | "trees" | "none";
   /** Neurons of a layer, and how many of them a token uses. */
   neurons: number;
   used: number;
@@ -41,6 +41,8 @@ export interface Feedforward {
   trees: number;
   depth: number;
   leaves: number;
+  /** Neurons of the dense layer beside the trees, all used for every token; counted in the two above. */
+  dense: number;
   /** How much less arithmetic a layer needs than with all its neurons: on paper. */
   speedup: number;
   /** Multiply-adds per token and layer: of the feedforward part, with all neurons, and of the attention's projections. */
@@ -120,21 +122,21 @@ export function feedforwardOf(arch: {
   trees: number;
   depth: number;
 }): Feedforward {
-  const { hidden, width } = arch;
-  const kind = KINDS[arch.feedforward as keyof typeof KINDS];
+  const { hidden, width, trees, depth } = arch;
+  const dense = KINDS[arch.feedforward as keyof typeof KINDS];
+  const kind = width === 0 && dense === "dense" ? "none" : dense;
   const projections = 4 * hidden * hidden;
+  // Gated: both halves of `width` are computed, one half goes on.
+  const inner = kind === "gated" ? width / 2 : width;
+  const beside = hidden * (width + inner);
   if (kind !== "trees") {
-    // Gated: both halves of `width` are computed, one half goes on.
-    const macs = hidden * (kind === "gated" ? width * 1.5 : width * 2);
-    const neurons = kind === "gated" ? width / 2 : width;
-    const none = { trees: 0, depth: 0, leaves: 0, speedup: 1 };
-    return { kind, neurons, used: neurons, ...none, macs: { used: macs, all: macs, projections } };
+    const none = { trees: 0, depth: 0, leaves: 0, dense: 0, speedup: 1 };
+    return { kind, neurons: inner, used: inner, ...none, macs: { used: beside, all: beside, projections } };
   }
-  const { trees, depth } = arch;
-  const neurons = trees * (2 ** (depth + 1) - 1);
-  const used = trees * (depth + 1);
+  const neurons = trees * (2 ** (depth + 1) - 1) + width;
+  const used = trees * (depth + 1) + width;
   return {
-    ...{ kind, neurons, used, trees, depth, leaves: 2 ** depth, speedup: neurons / used },
+    ...{ kind, neurons, used, trees, depth, leaves: 2 ** depth, dense: width, speedup: neurons / used },
     macs: { used: 2 * hidden * used, all: 2 * hidden * neurons, projections },
   };
 }

@@ -35,27 +35,38 @@ const MAX_SINUSOIDS = 2 ** 24;
 /** Nodes of all trees of a layer, as the engine counts them. */
 const MAX_NODES = 2 ** 31 - 1;
 
+const NO_TREES = { trees: 0, depth: 0, linearNodes: 0 };
+
+/**
+ * The original's `ff` and `fff`. Ours alone: `intermed_type` "none", for blocks that end with attention; `intermed_dense`, neurons of a dense
+ * layer beside the trees; and `intermed_linear`, true where a node puts out its logit in place of its activation.
+ */
 function feedforward(arch: Section) {
-  const kind = arch.choice("intermed_type", { ff: "ff", fff: "fff" }, "ff");
+  const kind = arch.choice("intermed_type", { ff: "ff", fff: "fff", none: "none" }, "ff");
   const { activation, gated } = arch.choice("nonlin", FEEDFORWARD_ACTIVATIONS);
+  if (kind === "none") {
+    arch.ignore("intermed_size", "intermed_depth");
+    return { ...NO_TREES, feedforward: UFFB_FFN_DENSE, activation, width: 0 };
+  }
   const size = arch.size("intermed_size", 1, MAX_SIZE);
   if (kind === "ff") {
     arch.ignore("intermed_depth");
     if (gated && size % 2 !== 0)
       throw arch.bad("intermed_size", "a gated feedforward layer needs an even one");
     return {
+      ...NO_TREES,
       feedforward: gated ? UFFB_FFN_GLU : UFFB_FFN_DENSE,
       activation,
       width: size,
-      trees: 0,
-      depth: 0,
     };
   }
   if (gated) throw arch.bad("nonlin", "a fast feedforward layer has no gates");
   const depth = arch.size("intermed_depth", 0, 24);
   if (size * (2 ** (depth + 1) - 1) > MAX_NODES)
     throw arch.bad("intermed_size", `too many trees of depth ${depth}`);
-  return { feedforward: UFFB_FFN_FFF, activation, width: 0, trees: size, depth };
+  const width = arch.has("intermed_dense") ? arch.size("intermed_dense", 0, MAX_SIZE) : 0;
+  const linearNodes = Number(arch.flag("intermed_linear", false));
+  return { feedforward: UFFB_FFN_FFF, activation, width, trees: size, depth, linearNodes };
 }
 
 function read(config: Section): Settings {

@@ -2,22 +2,18 @@
 import { NativeTrainer, type Parameter } from "../../../ffi/train.ts";
 import { Random } from "../../base/random.ts";
 import type { Config } from "../../model/config.ts";
-import type { Feedforward } from "../../model/crammed-config.ts";
 import { DEVIATION } from "../head.ts";
 
 /**
  * A trainer of a new model. As in cramming and UltraFastBERT, matrices and the embedding, its padding row included, are N(0, 0.02), whatever
  * their layer's own constructor gave them; biases are 0, factors of norms 1, the factor of the sinusoids 1/sqrt(hidden).
  */
-export function newTrainer({ arch }: Config, feedforward: Feedforward, seed: number): NativeTrainer {
+export function newTrainer({ arch }: Config, seed: number): NativeTrainer {
   const trainer = new NativeTrainer(arch);
   for (const parameter of trainer.parameters()) {
     const first = firstWeights(parameter, arch, seed);
     if (first === undefined) continue; // a bias that such models lack
-    const { name, decays } = parameter;
-    const off = feedforward.kind === "none" && name.includes(".ffn.");
-    trainer.set(name, off ? first.fill(0) : first);
-    if (off) trainer.mark(name, { trainable: false, decays });
+    trainer.set(parameter.name, first);
   }
   return trainer;
 }

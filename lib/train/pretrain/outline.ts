@@ -82,7 +82,7 @@ export async function estimate(
   { threads = 0 }: { threads?: number | undefined } = {},
 ): Promise<Estimate> {
   checkPretrainRecipe(recipe);
-  using trainer = newTrainer(newConfig(shape).config, shape.feedforward, recipe.seed);
+  using trainer = newTrainer(newConfig(shape).config, recipe.seed);
   const found = outline(shape, recipe, trainer, threads || cpuCount());
   trainer.ready({ threads });
   const { length, masked: share, seed } = recipe;

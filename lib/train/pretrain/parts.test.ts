@@ -292,6 +292,9 @@ describe("shapes", () => {
   test.each([
     ["1x11", { kind: "trees", trees: 1, depth: 11 }, 12],
     ["3072x0", { kind: "trees", trees: 3072, depth: 0 }, 3072],
+    ["1x8:linear", { kind: "trees", trees: 1, depth: 8, linear: true }, 9],
+    ["dense:192+8x6", { kind: "trees", trees: 8, depth: 6, dense: 192 }, 248],
+    ["dense:7+2x3:linear", { kind: "trees", trees: 2, depth: 3, dense: 7, linear: true }, 15],
     ["dense:3072", { kind: "dense", width: 3072 }, 3072],
     ["glu:3072", { kind: "glu", width: 3072 }, 1536],
     ["none", { kind: "none" }, 0],
@@ -303,7 +306,19 @@ describe("shapes", () => {
     expect([config.task, config.arch.layers, config.arch.tied]).toEqual(["mlm", 2, 1]);
   });
 
-  test.each(["", "0x3", "1x", "dense:0", "dense", "glu:x", "1x11x2", "1X11"])("%j is refused", (name) => {
+  test.each([
+    "",
+    "0x3",
+    "1x",
+    "dense:0",
+    "dense",
+    "glu:x",
+    "1x11x2",
+    "1X11",
+    "dense:0+1x1",
+    "dense:4+",
+    "none:linear",
+  ])("%j is refused", (name) => {
     expect(() => parseFeedforward(name)).toThrow("give trees and their depth as 1x11");
   });
 

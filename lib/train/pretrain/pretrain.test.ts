@@ -73,7 +73,7 @@ async function run(shape: string, options: Partial<PretrainOptions> = {}) {
 const weights = (name: string) => readFileSync(join(folder, name, "model.safetensors"));
 
 describe("a run", () => {
-  test.each(["1x3", "2x2", "dense:24", "glu:24", "none"])(
+  test.each(["1x3", "2x2", "dense:24", "glu:24", "none", "1x4:linear", "dense:8+1x5", "dense:8+2x2:linear"])(
     "of %s learns, and leaves a folder that can be opened",
     async (shape) => {
       const output = join(folder, `out-${shape.replace(":", "-")}`);

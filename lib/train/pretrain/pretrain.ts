@@ -98,7 +98,7 @@ export async function pretrain(job: PretrainJob, options: PretrainOptions): Prom
   const { text, config } = newConfig(job.shape);
   const mask = maskOf(job);
   const sequences = sequencesOf(job, recipe);
-  using trainer = newTrainer(config, job.shape.feedforward, recipe.seed);
+  using trainer = newTrainer(config, recipe.seed);
   const { keeper, start } = await begin(job, options, trainer, sequences);
   using _ = keeper;
   const { progress, log } = keeper;
