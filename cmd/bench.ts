@@ -10,7 +10,7 @@ import { environmentWarnings, findAll, findOne, installHint, OWN } from "../lib/
 import { describeMachine, machineWarnings, measureRoofline } from "../lib/bench/measure/machine.ts";
 import { type BenchRecord, COLUMNS } from "../lib/bench/measure/record.ts";
 import type { Plan, Progress } from "../lib/bench/plan.ts";
-import { toSvg } from "../lib/bench/report/chart.ts";
+import { toSvg } from "../lib/bench/report/chart/chart.ts";
 import { append, compareRuns, openDatabase } from "../lib/bench/report/database.ts";
 import { exportTo, replacing } from "../lib/bench/report/export.ts";
 import { FORMATS } from "../lib/bench/report/formats.ts";
@@ -60,12 +60,14 @@ export default command({
     const blas = on ? [] : args.blas.length > 0 ? args.blas.map(findOne) : findAll();
     if (args.list) return on ? listDevices() : list(blas);
     using plan = await toPlan(args, blas, on);
-    if (args.svg !== undefined && !plan.shapes.some(({ trees }) => trees > 0)) {
-      throw new UsageError("--svg draws layers with trees, and there are none; drop it");
+    if (args.svg !== undefined && plan.models.length === 0 && !plan.shapes.some(({ trees }) => trees > 0)) {
+      throw new UsageError("--svg draws models and layers with trees, and there are none; drop it");
     }
+    if (args.roofline && args.svg === undefined)
+      throw new UsageError("--roofline is part of the picture; add --svg, or drop it");
     const outputs = [
       ...(args.export === undefined ? [] : [exportTo(args.export)]),
-      ...(args.svg === undefined ? [] : [replacing(args.svg, toSvg)]),
+      ...(args.svg === undefined ? [] : [replacing(args.svg, (records) => toSvg(records, args))]),
     ];
     using store = args.db === undefined ? undefined : openDatabase(args.db);
     warnBefore(plan);

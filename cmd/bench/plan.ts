@@ -110,7 +110,13 @@ export const ARGS = {
       valueHint: "file",
       description: "Write the records to a file after each case; its ending names the format",
     },
-    svg: { type: "string", valueHint: "file", description: "Draw speed-up against batch, and the roofline" },
+    svg: {
+      type: "string",
+      valueHint: "file",
+      description:
+        "Draw speed-ups: of layers against batch, of --preset all against depth and trees; of models tokens a second",
+    },
+    roofline: { type: "boolean", description: "Also draw how near contenders come to the machine's limits" },
     db: { type: "string", valueHint: "file", description: "Append the records to an SQLite database" },
     fields: { type: "boolean", description: "List the fields of records, and what they mean" },
   }),

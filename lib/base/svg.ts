@@ -12,8 +12,8 @@ export function xml(text: string): string {
 /** A coordinate, to a tenth of a unit. */
 export const round = (value: number) => Number(value.toFixed(1));
 
-/** Font sizes by class. `token` is monospaced, all others are not. */
-export const SIZES = { head: 16, title: 13, label: 12, token: 12, tick: 11 } as const;
+/** Font sizes by class. `token` is monospaced, all others are not; `note` stands on lines, and has a halo. */
+export const SIZES = { head: 16, title: 13, label: 12, token: 12, tick: 11, note: 11 } as const;
 export type TextClass = keyof typeof SIZES;
 
 /** Width of a character over the font's size: of common monospaced fonts, and more than the mean of common others. */
@@ -94,11 +94,11 @@ const STYLE = `text{font-family:system-ui,sans-serif;fill:#222}
 ${Object.entries(SIZES)
   .map(([name, size]) => `.${name}{font-size:${size}px}`)
   .join("")}
-.head,.title{font-weight:bold}.token{font-family:ui-monospace,monospace}.tick{fill:#555}
+.head,.title{font-weight:bold}.token{font-family:ui-monospace,monospace}.tick{fill:#555}.note{font-weight:bold;paint-order:stroke;stroke:#fff;stroke-width:3px;stroke-linejoin:round}
 .page{fill:#fff}.grid{stroke:#e2e2e2;fill:none}.rule{stroke:#777;stroke-dasharray:4 3;fill:none}.unused{stroke:#b5b5b5;fill:none}
 .branch{stroke:#2563a8;fill:none}.bar{fill:#d9822b}.line{fill:none}
 ${colours(LIGHT)}
-@media(prefers-color-scheme:dark){text{fill:#e6e6e6}.tick{fill:#a8a8a8}.page{fill:#0d1117}.grid{stroke:#2a3038}.rule{stroke:#8b949e}
+@media(prefers-color-scheme:dark){text{fill:#e6e6e6}.tick{fill:#a8a8a8}.page{fill:#0d1117}.note{stroke:#0d1117}.grid{stroke:#2a3038}.rule{stroke:#8b949e}
 .unused{stroke:#4a5058}.branch{stroke:#6cb0f5}.bar{fill:#f0a050}
 ${colours(DARK)}}`;
 

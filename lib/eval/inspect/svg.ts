@@ -8,7 +8,7 @@ import type { LayerUsage, PathUsage } from "./paths.ts";
 import { drawLeafLabels, type LeafLabel, leafLabels, leafLabelsHeight } from "./svg-leaves.ts";
 
 const WIDTH = 960;
-const LEFT = 64;
+const LEFT = 76;
 const MARGIN = 24;
 const LEVEL_HEIGHT = 22;
 const BAR_HEIGHT = 32;
@@ -181,7 +181,7 @@ const height = (level: number) => TREE_TOP + level * LEVEL_HEIGHT;
 function scale(levels: number, depth: number): string[] {
   return Array.from({ length: levels + 1 }, (_, level) => {
     const name = level === 0 ? "root" : level === depth ? "leaves" : `level ${level}`;
-    return `<path class="grid" d="M0 ${height(level)}H${WIDTH}"/>${text(-8, height(level) + 4, name, "tick", { anchor: "end" })}`;
+    return `<path class="grid" d="M0 ${height(level)}H${WIDTH}"/>${text(-18, height(level) + 4, name, "tick", { anchor: "end" })}`;
   });
 }
 
