@@ -79,9 +79,18 @@ export const UFFB_POOL_MAX = 2;
 /** log of the sum of exponentials, per hidden unit */
 export const UFFB_POOL_LSE = 3;
 
+// These are for uffb_pool alone, not for a classification head.
+export const UFFB_POOL_LAST = 4;
+/** the sum divided by the square root of the number of tokens */
+export const UFFB_POOL_MEAN_SQRT = 5;
+/** the mean with the weights 1, 2, 3 and so on, by position */
+export const UFFB_POOL_WEIGHTED = 6;
+
 // Heads, as bits of uffb_arch.heads_present.
 export const UFFB_HEAD_MLM = 1;
 export const UFFB_HEAD_CLASS = 2;
+/** classification of each token */
+export const UFFB_HEAD_TOKENS = 4;
 /** f32 [tokens, hidden]; layer ignored */
 export const UFFB_TAP_EMBEDDING = 0;
 /** f32 [tokens, hidden]: the output of that layer */
@@ -185,7 +194,7 @@ export interface Arch {
   depth: number;
   /** classification: rows of `head.pool.dense`; 0 without that layer */
   poolWidth: number;
-  /** classification: rows of `head.class` */
+  /** classification: rows of `head.class` or, of tokens, of `head.token` */
   labels: number;
   normEps: number;
   /** UFFB_PRE_NORM, UFFB_POST_NORM */
@@ -555,8 +564,9 @@ export const PROTOTYPES = {
     "int32_t uffb_mlm_logits(uffb_context *context, int64_t count, const int64_t *positions, float *logits)",
   uffb_mlm_top_k:
     "int32_t uffb_mlm_top_k(uffb_context *context, int64_t count, const int64_t *positions, int64_t k, int32_t *ids, float *probabilities)",
-  uffb_pool: "int32_t uffb_pool(uffb_context *context, int32_t pooling, float *vectors)",
+  uffb_pool: "int32_t uffb_pool(uffb_context *context, int32_t pooling, int64_t skip, float *vectors)",
   uffb_classify: "int32_t uffb_classify(uffb_context *context, float *logits)",
+  uffb_classify_tokens: "int32_t uffb_classify_tokens(uffb_context *context, float *logits)",
   uffb_taps_new: "int32_t uffb_taps_new(_Out_ uffb_taps **taps)",
   uffb_taps_free: "void uffb_taps_free(uffb_taps *taps)",
   uffb_taps_add:
@@ -784,10 +794,15 @@ export interface Functions {
     ids: Int32Array | null,
     probabilities: Float32Array | null,
   ): number;
-  /** vectors [sequences, hidden] */
-  uffb_pool(context: Handle | null, pooling: number, vectors: Float32Array | null): number;
+  /**
+   * vectors [sequences, hidden]. The first `skip` tokens of each sequence are left out, 0 for none; weights
+   * by position still count them. A sequence with no other tokens has a vector of zeros.
+   */
+  uffb_pool(context: Handle | null, pooling: number, skip: number, vectors: Float32Array | null): number;
   /** logits [sequences, labels] */
   uffb_classify(context: Handle | null, logits: Float32Array | null): number;
+  /** logits [tokens, labels] */
+  uffb_classify_tokens(context: Handle | null, logits: Float32Array | null): number;
   uffb_taps_new(taps: [Handle | null]): number;
   uffb_taps_free(taps: Handle | null): void;
   /** One buffer for each kind and layer. `bytes` is checked against the shape at each encode. */

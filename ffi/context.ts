@@ -1,4 +1,13 @@
-import { type Handle, UFFB_POOL_FIRST, UFFB_POOL_LSE, UFFB_POOL_MAX, UFFB_POOL_MEAN } from "./bindings.ts";
+import {
+  type Handle,
+  UFFB_POOL_FIRST,
+  UFFB_POOL_LAST,
+  UFFB_POOL_LSE,
+  UFFB_POOL_MAX,
+  UFFB_POOL_MEAN,
+  UFFB_POOL_MEAN_SQRT,
+  UFFB_POOL_WEIGHTED,
+} from "./bindings.ts";
 import { callAsync } from "./call.ts";
 import { checked, type Library, native } from "./library.ts";
 import type { NativeModel } from "./model.ts";
@@ -28,6 +37,9 @@ const POOLINGS = {
   mean: UFFB_POOL_MEAN,
   max: UFFB_POOL_MAX,
   lse: UFFB_POOL_LSE,
+  last: UFFB_POOL_LAST,
+  "mean-sqrt": UFFB_POOL_MEAN_SQRT,
+  weighted: UFFB_POOL_WEIGHTED,
 } as const;
 export type Pooling = keyof typeof POOLINGS;
 
@@ -48,7 +60,13 @@ export function checkBatch({ offsets, ids, types }: Batch): void {
 }
 
 /** Calls that may take long: they run on another thread. */
-type LongCall = "uffb_encode" | "uffb_mlm_logits" | "uffb_mlm_top_k" | "uffb_pool" | "uffb_classify";
+type LongCall =
+  | "uffb_encode"
+  | "uffb_mlm_logits"
+  | "uffb_mlm_top_k"
+  | "uffb_pool"
+  | "uffb_classify"
+  | "uffb_classify_tokens";
 type Rest<F> = F extends (context: Handle | null, ...rest: infer R) => number ? R : never;
 
 /**
@@ -138,10 +156,13 @@ export class NativeContext extends Resource {
     return { ids, probabilities };
   }
 
-  /** One vector for each sequence of the batch: [sequences, hidden]. Only real tokens count, there is no padding. */
-  async pool(pooling: Pooling): Promise<Float32Array> {
+  /**
+   * One vector for each sequence of the batch: [sequences, hidden]. Only real tokens count, there is no padding; the first `skip` are left
+   * out, and a sequence that has no others has a vector of zeros.
+   */
+  async pool(pooling: Pooling, skip = 0): Promise<Float32Array> {
     const vectors = new Float32Array(this.#sequences * this.#model.arch.hidden);
-    await this.#call("uffb_pool", POOLINGS[pooling], vectors);
+    await this.#call("uffb_pool", POOLINGS[pooling], skip, vectors);
     return vectors;
   }
 
@@ -149,6 +170,13 @@ export class NativeContext extends Resource {
   async classify(): Promise<Float32Array> {
     const logits = new Float32Array(this.#sequences * this.#model.arch.labels);
     await this.#call("uffb_classify", logits);
+    return logits;
+  }
+
+  /** Logits [tokens, labels] of the head that classifies each token. */
+  async classifyTokens(): Promise<Float32Array> {
+    const logits = new Float32Array(this.#tokens * this.#model.arch.labels);
+    await this.#call("uffb_classify_tokens", logits);
     return logits;
   }
 

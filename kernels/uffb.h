@@ -86,10 +86,15 @@ enum {
 #define UFFB_POOL_MEAN 1
 #define UFFB_POOL_MAX 2
 #define UFFB_POOL_LSE 3 /* log of the sum of exponentials, per hidden unit */
+/* These are for uffb_pool alone, not for a classification head. */
+#define UFFB_POOL_LAST 4
+#define UFFB_POOL_MEAN_SQRT 5 /* the sum divided by the square root of the number of tokens */
+#define UFFB_POOL_WEIGHTED 6  /* the mean with the weights 1, 2, 3 and so on, by position */
 
 /* Heads, as bits of uffb_arch.heads_present. */
 #define UFFB_HEAD_MLM 1
 #define UFFB_HEAD_CLASS 2
+#define UFFB_HEAD_TOKENS 4 /* classification of each token */
 
 /* What a model is. Everything about a block is data here. Sizes are counts of elements. */
 typedef struct uffb_arch {
@@ -104,7 +109,7 @@ typedef struct uffb_arch {
     int64_t trees;           /* FFF: number of trees */
     int64_t depth;           /* FFF: depth >= 0; a tree has 2^(depth+1)-1 nodes and a path depth+1 */
     int64_t pool_width;      /* classification: rows of `head.pool.dense`; 0 without that layer */
-    int64_t labels;          /* classification: rows of `head.class` */
+    int64_t labels;          /* classification: rows of `head.class` or, of tokens, of `head.token` */
     double norm_eps;
     int32_t norm_position;   /* UFFB_PRE_NORM, UFFB_POST_NORM */
     int32_t positions;       /* UFFB_SINUSOIDAL, UFFB_LEARNED */
@@ -227,10 +232,13 @@ UFFB_API int32_t uffb_mlm_logits(uffb_context *context, int64_t count, const int
 /* The k most probable tokens at each position, best first, equal ones by id: ids [count, k], probabilities [count, k]. */
 UFFB_API int32_t uffb_mlm_top_k(uffb_context *context, int64_t count, const int64_t *positions, int64_t k, int32_t *ids,
                                 float *probabilities);
-/* vectors [sequences, hidden] */
-UFFB_API int32_t uffb_pool(uffb_context *context, int32_t pooling, float *vectors);
+/* vectors [sequences, hidden]. The first `skip` tokens of each sequence are left out, 0 for none; weights by position still
+ * count them. A sequence with no other tokens has a vector of zeros. */
+UFFB_API int32_t uffb_pool(uffb_context *context, int32_t pooling, int64_t skip, float *vectors);
 /* logits [sequences, labels] */
 UFFB_API int32_t uffb_classify(uffb_context *context, float *logits);
+/* logits [tokens, labels] */
+UFFB_API int32_t uffb_classify_tokens(uffb_context *context, float *logits);
 
 /* --- taps: buffers of the caller that an encode fills on its way ---------------------------------------------------------- */
 

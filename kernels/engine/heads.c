@@ -115,12 +115,13 @@ int32_t uffb_mlm_top_k(uffb_context *c, int64_t count, const int64_t *positions,
 
 /* --- one vector a sequence ------------------------------------------------------------------------------------------------ */
 
-static void pool_mean(int64_t n, int64_t h, const float *x, float *out) {
+/* The sum of the rows, over `divisor`. */
+static void pool_sum(int64_t n, int64_t h, float divisor, const float *x, float *out) {
     memset(out, 0, (size_t)h * sizeof *out);
     for (int64_t t = 0; t < n; t++) {
         for (int64_t i = 0; i < h; i++) out[i] += x[t * h + i];
     }
-    for (int64_t i = 0; i < h; i++) out[i] /= (float)n;
+    for (int64_t i = 0; i < h; i++) out[i] /= divisor;
 }
 
 static void pool_max(int64_t n, int64_t h, const float *x, float *out) {
@@ -142,28 +143,48 @@ static void pool_lse(int64_t n, int64_t h, const float *x, float *out) {
     }
 }
 
-static void pool(const uffb_context *c, int32_t pooling, float *vectors) {
+/* The weight of row t is `first` + t. */
+static void pool_weighted(int64_t n, int64_t h, int64_t first, const float *x, float *out) {
+    float sum = 0;
+    memset(out, 0, (size_t)h * sizeof *out);
+    for (int64_t t = 0; t < n; t++) {
+        const float weight = (float)(first + t);
+        sum += weight;
+        for (int64_t i = 0; i < h; i++) out[i] += weight * x[t * h + i];
+    }
+    for (int64_t i = 0; i < h; i++) out[i] /= sum;
+}
+
+static void pool(const uffb_context *c, int32_t pooling, int64_t skip, float *vectors) {
     const int64_t h = c->model->arch.hidden;
     for (int64_t s = 0; s < c->sequences; s++, vectors += h) {
-        const float *x = c->final + c->offsets[s] * h;
-        const int64_t n = c->offsets[s + 1] - c->offsets[s];
+        const int64_t n = c->offsets[s + 1] - c->offsets[s] - skip;
+        if (n <= 0) {
+            memset(vectors, 0, (size_t)h * sizeof *vectors);
+            continue;
+        }
+        const float *x = c->final + (c->offsets[s] + skip) * h;
         switch (pooling) {
         case UFFB_POOL_FIRST: memcpy(vectors, x, (size_t)h * sizeof *vectors); break;
-        case UFFB_POOL_MEAN: pool_mean(n, h, x, vectors); break;
+        case UFFB_POOL_MEAN: pool_sum(n, h, (float)n, x, vectors); break;
         case UFFB_POOL_MAX: pool_max(n, h, x, vectors); break;
-        default: pool_lse(n, h, x, vectors); break;
+        case UFFB_POOL_LSE: pool_lse(n, h, x, vectors); break;
+        case UFFB_POOL_LAST: memcpy(vectors, x + (n - 1) * h, (size_t)h * sizeof *vectors); break;
+        case UFFB_POOL_MEAN_SQRT: pool_sum(n, h, sqrtf((float)n), x, vectors); break;
+        default: pool_weighted(n, h, skip + 1, x, vectors); break;
         }
     }
 }
 
-int32_t uffb_pool(uffb_context *c, int32_t pooling, float *vectors) {
+int32_t uffb_pool(uffb_context *c, int32_t pooling, int64_t skip, float *vectors) {
     if (!c) return uffb_fail(UFFB_INVALID, "uffb_pool: no context");
     int32_t status = check_head(c, 0, "uffb_pool");
-    if (!status && (pooling < UFFB_POOL_FIRST || pooling > UFFB_POOL_LSE))
+    if (!status && (pooling < UFFB_POOL_FIRST || pooling > UFFB_POOL_WEIGHTED))
         status = uffb_fail(UFFB_INVALID, "no pooling %d", pooling);
+    if (!status && skip < 0) status = uffb_fail(UFFB_INVALID, "uffb_pool: %lld tokens cannot be left out", (long long)skip);
     if (!status && !vectors) status = uffb_fail(UFFB_INVALID, "uffb_pool: nowhere to put the vectors");
     if (status) return uffb_context_fail(c, status);
-    pool(c, pooling, vectors);
+    pool(c, pooling, skip, vectors);
     return UFFB_OK;
 }
 
@@ -176,7 +197,7 @@ int32_t uffb_classify(uffb_context *c, float *logits) {
     const int64_t n = c->sequences, h = m->arch.hidden, width = m->classes.cols;
     float *vectors = uffb_head_scratch(c, n * (h + width));
     if (!vectors) return uffb_context_fail(c, uffb_fail(UFFB_NO_MEMORY, "no memory for the classification head"));
-    pool(c, m->arch.pooling, vectors);
+    pool(c, m->arch.pooling, 0, vectors);
     float *pooled = vectors;
     if (m->arch.pool_width) {
         pooled = vectors + n * h;
@@ -184,5 +205,15 @@ int32_t uffb_classify(uffb_context *c, float *logits) {
     }
     uffb_activate_all(c, m->arch.pool_activation, n, width, pooled, width);
     uffb_project(c, n, &m->classes, pooled, width, logits, m->arch.labels, 0);
+    return finish(c);
+}
+
+int32_t uffb_classify_tokens(uffb_context *c, float *logits) {
+    if (!c) return uffb_fail(UFFB_INVALID, "uffb_classify_tokens: no context");
+    int32_t status = check_head(c, UFFB_HEAD_TOKENS, "uffb_classify_tokens");
+    if (!status && !logits) status = uffb_fail(UFFB_INVALID, "uffb_classify_tokens: nowhere to put the logits");
+    if (status) return uffb_context_fail(c, status);
+    const uffb_arch *a = &c->model->arch;
+    uffb_project(c, c->tokens, &c->model->token_classes, c->final, a->hidden, logits, a->labels, 0);
     return finish(c);
 }

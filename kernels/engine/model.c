@@ -30,7 +30,7 @@ typedef struct {
 } bound;
 
 static int32_t check_arch(const uffb_arch *a) {
-    const int fff = a->feedforward == UFFB_FFN_FFF, classifies = (a->heads_present & UFFB_HEAD_CLASS) != 0;
+    const int fff = a->feedforward == UFFB_FFN_FFF, classifies = (a->heads_present & (UFFB_HEAD_CLASS | UFFB_HEAD_TOKENS)) != 0;
     const int64_t most = 1 << 24;
     const bound bounds[] = {
         {"feedforward", a->feedforward, UFFB_FFN_DENSE, UFFB_FFN_FFF},
@@ -51,7 +51,7 @@ static int32_t check_arch(const uffb_arch *a) {
         {"activation", a->activation, 0, UFFB_ACTIVATION_COUNT - 1},
         {"pool_activation", a->pool_activation, 0, UFFB_ACTIVATION_COUNT - 1},
         {"pooling", a->pooling, UFFB_POOL_FIRST, UFFB_POOL_LSE},
-        {"heads_present", a->heads_present, 0, UFFB_HEAD_MLM | UFFB_HEAD_CLASS},
+        {"heads_present", a->heads_present, 0, UFFB_HEAD_MLM | UFFB_HEAD_CLASS | UFFB_HEAD_TOKENS},
         {"embed_norm", a->embed_norm, 0, 1},
         {"final_norm", a->final_norm, 0, 1},
         {"mlm_transform", a->mlm_transform, 0, 1},
@@ -203,6 +203,8 @@ static void add_tensors(uffb_model *m, slot *table) {
         if (a->pool_width) add_linear(m, table, 0, "head.pool.dense.weight", "head.pool.dense.bias", pooled, h, &m->pool_dense);
         add_linear(m, table, 0, "head.class.weight", "head.class.bias", a->labels, pooled, &m->classes);
     }
+    if (a->heads_present & UFFB_HEAD_TOKENS)
+        add_linear(m, table, 0, "head.token.weight", "head.token.bias", a->labels, h, &m->token_classes);
 }
 
 int32_t uffb_model_new(const uffb_arch *arch, uffb_model **model) {

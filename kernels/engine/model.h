@@ -42,7 +42,7 @@ struct uffb_model {
     float *sinusoids;
     uffb_affine embed_norm, final_norm, mlm_norm;
     uffb_layer *layers;
-    uffb_linear mlm_dense, decoder, pool_dense, classes;
+    uffb_linear mlm_dense, decoder, pool_dense, classes, token_classes;
     uffb_weights decoder_rows; /* [vocab, hidden], beside a quantised decoder */
     int64_t slots;
     struct uffb_slot *slot;

@@ -67,7 +67,7 @@ static void test_bad_arch(void) {
     BAD(activation, UFFB_ACTIVATION_COUNT);
     BAD(pool_activation, -1);
     BAD(pooling, 4);
-    BAD(heads_present, 4);
+    BAD(heads_present, 8);
     BAD(embed_norm, 2);
     BAD(final_norm, -1);
     BAD(mlm_transform, 2);

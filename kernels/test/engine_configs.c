@@ -59,6 +59,13 @@ static uffb_arch bert(int64_t pool_width) {
     return arch;
 }
 
+static uffb_arch token_classifier(int64_t labels) {
+    uffb_arch arch = bert(0);
+    arch.heads_present = UFFB_HEAD_TOKENS;
+    arch.labels = labels;
+    return arch;
+}
+
 static uffb_arch classifier(int32_t pooling, int64_t pool_width, int32_t pool_activation, int64_t labels) {
     uffb_arch arch = base;
     arch.heads_present = UFFB_HEAD_CLASS;
@@ -110,6 +117,7 @@ const config *test_configs(int64_t *count) {
     CONFIG("fff 1x6, linear nodes", 1, beside(fff(1, 6, 48, 3), 0, 1));
     CONFIG("bert", 1, bert(48));
     CONFIG("bert, no pool layer", 1, bert(0));
+    CONFIG("bert, classifier of tokens", 1, token_classifier(9));
     CONFIG("classifier, first", 1, classifier(UFFB_POOL_FIRST, 64, UFFB_TANH, 2));
     CONFIG("classifier, mean, no pool layer", 1, classifier(UFFB_POOL_MEAN, 0, UFFB_TANH, 17));
     CONFIG("classifier, max, no biases", 0, classifier(UFFB_POOL_MAX, 33, UFFB_GELU, 1));

@@ -43,7 +43,11 @@ static void check_reached(const random_model *m, uffb_context *context, const ch
     for (int64_t s = 0; s < b->sequences; s++) {
         if (!of_classes) check_no_number(r, MLM, b->offsets[s]);
         if (!of_mlm) check_no_number(r, CLASSES, s);
-        for (int64_t p = POOL_FIRST; !of_mlm && !of_classes && p <= POOL_LSE; p++) check_no_number(r, p, s);
+        if (!of_mlm) check_no_number(r, TOKEN_CLASSES, b->offsets[s]);
+        for (int64_t p = POOL_FIRST; !of_mlm && !of_classes && p <= POOL_WEIGHTED; p++) {
+            /* Without layers, the last token's state knows no other's. */
+            if (p != POOL_LAST || m->arch.layers) check_no_number(r, p, s);
+        }
     }
     if (of_classes || !(m->arch.heads_present & UFFB_HEAD_MLM)) return;
     int32_t ids[2];

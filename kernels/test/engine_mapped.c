@@ -59,7 +59,7 @@ static void test_cut(const uffb_arch *arch, int32_t threads, uint64_t kept) {
     check(uffb_encode(context, 2, offsets, ids, NULL, NULL) == UFFB_LOST, "%s", uffb_error());
     check(strstr(uffb_context_error(context), "cut short") != NULL, "%s", uffb_context_error(context));
     test_case("after that");
-    check(uffb_pool(context, UFFB_POOL_MEAN, (float[2 * 128]){0}) == UFFB_INVALID, "states of a lost model");
+    check(uffb_pool(context, UFFB_POOL_MEAN, 0, (float[2 * 128]){0}) == UFFB_INVALID, "states of a lost model");
     check(uffb_encode(context, 2, offsets, ids, NULL, NULL) == UFFB_LOST, "%s", uffb_error());
     check(uffb_context_new(model, 1, NULL, &later) == UFFB_OK, "%s", uffb_error());
     check(uffb_encode(later, 2, offsets, ids, NULL, NULL) == UFFB_LOST, "%s", uffb_error());

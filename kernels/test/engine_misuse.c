@@ -28,7 +28,7 @@ static void test_bad_encodes(const random_model *m, uffb_context *context) {
     check(uffb_context_error(fresh)[0] == '\0', "a new context has failed: %s", uffb_context_error(fresh));
     REFUSED(UFFB_INVALID, uffb_mlm_logits(fresh, 2, positions, out));
     REFUSED(UFFB_INVALID, uffb_mlm_top_k(fresh, 2, positions, 3, top, out));
-    REFUSED(UFFB_INVALID, uffb_pool(fresh, UFFB_POOL_MEAN, out));
+    REFUSED(UFFB_INVALID, uffb_pool(fresh, UFFB_POOL_MEAN, 0, out));
     REFUSED(UFFB_INVALID, uffb_classify(fresh, out));
     check(strcmp(uffb_context_error(fresh), uffb_error()) == 0, "the context says \"%s\"", uffb_context_error(fresh));
     uffb_context_free(fresh);
@@ -52,7 +52,7 @@ static void test_bad_encodes(const random_model *m, uffb_context *context) {
     REFUSED(UFFB_INVALID, uffb_encode(context, 2, offsets, id_low, types, NULL));
     REFUSED(UFFB_INVALID, uffb_encode(context, 2, offsets, ids, type_high, NULL));
     REFUSED(UFFB_INVALID, uffb_encode(context, 2, offsets, ids, type_low, NULL));
-    REFUSED(UFFB_INVALID, uffb_pool(context, UFFB_POOL_MEAN, out)); /* a refused batch leaves no states */
+    REFUSED(UFFB_INVALID, uffb_pool(context, UFFB_POOL_MEAN, 0, out)); /* a refused batch leaves no states */
 
     REFUSED(UFFB_INVALID, uffb_take_final(NULL, 2, offsets, out));
     REFUSED(UFFB_INVALID, uffb_take_final(context, 2, NULL, out));
@@ -63,7 +63,7 @@ static void test_bad_encodes(const random_model *m, uffb_context *context) {
     REFUSED(UFFB_INVALID, uffb_take_final(context, 2, falls, out));
     REFUSED(UFFB_INVALID, uffb_take_final(context, 2, long_one, out));
     REFUSED(UFFB_INVALID, uffb_take_final(context, 2, wild, out));
-    REFUSED(UFFB_INVALID, uffb_pool(context, UFFB_POOL_MEAN, out)); /* refused states are not kept */
+    REFUSED(UFFB_INVALID, uffb_pool(context, UFFB_POOL_MEAN, 0, out)); /* refused states are not kept */
 
     test_case("sound again");
     check(uffb_encode(context, 2, offsets, ids, types, NULL) == UFFB_OK, "%s", uffb_error());
@@ -82,11 +82,14 @@ static void test_bad_encodes(const random_model *m, uffb_context *context) {
     REFUSED(UFFB_INVALID, uffb_mlm_top_k(context, 2, positions, 51, top, out));
     REFUSED(UFFB_INVALID, uffb_mlm_top_k(context, 2, positions, 3, NULL, out));
     REFUSED(UFFB_INVALID, uffb_mlm_top_k(context, 2, positions, 3, top, NULL));
-    REFUSED(UFFB_INVALID, uffb_pool(NULL, UFFB_POOL_MEAN, out));
-    REFUSED(UFFB_INVALID, uffb_pool(context, 4, out));
-    REFUSED(UFFB_INVALID, uffb_pool(context, -1, out));
-    REFUSED(UFFB_INVALID, uffb_pool(context, UFFB_POOL_MEAN, NULL));
+    REFUSED(UFFB_INVALID, uffb_pool(NULL, UFFB_POOL_MEAN, 0, out));
+    REFUSED(UFFB_INVALID, uffb_pool(context, 7, 0, out));
+    REFUSED(UFFB_INVALID, uffb_pool(context, -1, 0, out));
+    REFUSED(UFFB_INVALID, uffb_pool(context, UFFB_POOL_MEAN, 0, NULL));
+    REFUSED(UFFB_INVALID, uffb_pool(context, UFFB_POOL_MEAN, -1, out));
     REFUSED(UFFB_INVALID, uffb_classify(NULL, out));
+    REFUSED(UFFB_INVALID, uffb_classify_tokens(NULL, out));
+    REFUSED(UFFB_INVALID, uffb_classify_tokens(context, out)); /* it has no such head */
     REFUSED(UFFB_INVALID, uffb_classify(context, NULL));
     test_case("no positions");
     check(uffb_mlm_logits(context, 0, NULL, NULL) == UFFB_OK, "%s", uffb_error());
@@ -181,7 +184,7 @@ static void test_cancel(uffb_context *context) {
     REFUSED(UFFB_INVALID, uffb_context_cancel(NULL));
     check(uffb_context_cancel(context) == UFFB_OK, "%s", uffb_error());
     REFUSED(UFFB_CANCELLED, uffb_encode(context, 2, offsets, ids, types, NULL));
-    REFUSED(UFFB_INVALID, uffb_pool(context, UFFB_POOL_MEAN, out));
+    REFUSED(UFFB_INVALID, uffb_pool(context, UFFB_POOL_MEAN, 0, out));
     test_case("after a cancelled call");
     check(uffb_encode(context, 2, offsets, ids, types, NULL) == UFFB_OK, "%s", uffb_error());
 

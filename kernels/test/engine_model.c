@@ -216,13 +216,17 @@ static void run_heads(const random_model *m, uffb_context *context, const batch 
         check(status == UFFB_OK, "uffb_mlm_logits: %s", uffb_error());
         free(positions);
     }
-    for (int32_t pooling = UFFB_POOL_FIRST; pooling <= UFFB_POOL_LSE; pooling++) {
-        int32_t status = uffb_pool(context, pooling, run_output(r, POOL_FIRST + pooling)->data);
+    for (int32_t pooling = UFFB_POOL_FIRST; pooling <= UFFB_POOL_WEIGHTED; pooling++) {
+        int32_t status = uffb_pool(context, pooling, 0, run_output(r, POOL_FIRST + pooling)->data);
         check(status == UFFB_OK, "uffb_pool: %s", uffb_error());
     }
     if (m->arch.heads_present & UFFB_HEAD_CLASS) {
         int32_t status = uffb_classify(context, run_output(r, CLASSES)->data);
         check(status == UFFB_OK, "uffb_classify: %s", uffb_error());
+    }
+    if (m->arch.heads_present & UFFB_HEAD_TOKENS) {
+        int32_t status = uffb_classify_tokens(context, run_output(r, TOKEN_CLASSES)->data);
+        check(status == UFFB_OK, "uffb_classify_tokens: %s", uffb_error());
     }
 }
 
@@ -232,15 +236,18 @@ static run *run_new(const random_model *m, const batch *b, int with_taps) {
     int64_t tapped = with_taps ? b->tokens : 0, path = arch->trees * (arch->depth + 1);
     int64_t path_rows = arch->feedforward == UFFB_FFN_FFF ? tapped : 0, mlm = arch->heads_present & UFFB_HEAD_MLM;
     run *r = allocate(1, sizeof *r);
-    r->count = 1 + 3 * arch->layers + 7;
+    r->count = 1 + 3 * arch->layers + 11;
     r->outputs = allocate(r->count, sizeof *r->outputs);
     *run_output(r, EMBEDDING) = output_of("embedding", tapped, arch->hidden, 0);
     *run_output(r, FINAL) = output_of("final", tapped, arch->hidden, 0);
     *run_output(r, MLM) = output_of("mlm logits", mlm ? b->tokens : 0, arch->vocab, 0);
-    static const char *const pools[] = {"pool first", "pool mean", "pool max", "pool lse"};
-    for (int p = 0; p < 4; p++) *run_output(r, POOL_FIRST + p) = output_of(pools[p], b->sequences, arch->hidden, 1);
+    static const char *const pools[] = {"pool first", "pool mean",      "pool max",     "pool lse",
+                                        "pool last",  "pool mean_sqrt", "pool weighted"};
+    for (int p = 0; p < 7; p++) *run_output(r, POOL_FIRST + p) = output_of(pools[p], b->sequences, arch->hidden, 1);
     int64_t classified = arch->heads_present & UFFB_HEAD_CLASS ? b->sequences : 0;
     *run_output(r, CLASSES) = output_of("class logits", classified, arch->labels, 1);
+    classified = arch->heads_present & UFFB_HEAD_TOKENS ? b->tokens : 0;
+    *run_output(r, TOKEN_CLASSES) = output_of("token logits", classified, arch->labels, 0);
     for (int64_t l = 0; l < arch->layers; l++) {
         char name[48];
         snprintf(name, sizeof name, "layer.%lld", (long long)l);

@@ -209,13 +209,21 @@ static void check_mlm(const random_model *m, int64_t first, int64_t tokens, cons
 
 static void pool(int32_t pooling, int64_t tokens, int64_t n, const double *x, double *y) {
     for (int64_t i = 0; i < n; i++) {
-        double sum = 0, top = -INFINITY, exponentials = 0;
+        double sum = 0, top = -INFINITY, exponentials = 0, weighted = 0, weights = 0;
         for (int64_t t = 0; t < tokens; t++) {
             sum += x[t * n + i];
+            weighted += (double)(t + 1) * x[t * n + i];
+            weights += (double)(t + 1);
             top = fmax(top, x[t * n + i]);
         }
         for (int64_t t = 0; t < tokens; t++) exponentials += exp(x[t * n + i] - top);
-        const double by_kind[] = {x[i], sum / (double)tokens, top, top + log(exponentials)};
+        const double by_kind[] = {x[i],
+                                  sum / (double)tokens,
+                                  top,
+                                  top + log(exponentials),
+                                  x[(tokens - 1) * n + i],
+                                  sum / sqrt((double)tokens),
+                                  weighted / weights};
         y[i] = by_kind[pooling];
     }
 }
@@ -237,6 +245,17 @@ static void check_classes(const random_model *m, int64_t sequence, int64_t token
     free(logits);
 }
 
+static void check_token_classes(const random_model *m, int64_t first, int64_t tokens, const run *r, const double *final) {
+    const uffb_arch *arch = &m->arch;
+    double *logits = doubles(tokens * arch->labels);
+    for (int64_t t = 0; t < tokens; t++) {
+        linear(arch->labels, arch->hidden, tensor_of(m, "head.token.weight"), tensor_of(m, "head.token.bias"),
+               final + t * arch->hidden, logits + t * arch->labels);
+    }
+    check_rows(run_output(r, TOKEN_CLASSES), first, tokens, logits);
+    free(logits);
+}
+
 int64_t check_against_reference(const random_model *m, const batch *b, const run *r) {
     const uffb_arch *arch = &m->arch;
     int64_t n = arch->hidden, ties = 0;
@@ -255,7 +274,8 @@ int64_t check_against_reference(const random_model *m, const batch *b, const run
         check_rows(run_output(r, FINAL), first, tokens, x);
         if (arch->heads_present & UFFB_HEAD_MLM) check_mlm(m, first, tokens, r, x);
         if (arch->heads_present & UFFB_HEAD_CLASS) check_classes(m, s, tokens, r, x);
-        for (int32_t p = UFFB_POOL_FIRST; p <= UFFB_POOL_LSE; p++) {
+        if (arch->heads_present & UFFB_HEAD_TOKENS) check_token_classes(m, first, tokens, r, x);
+        for (int32_t p = UFFB_POOL_FIRST; p <= UFFB_POOL_WEIGHTED; p++) {
             pool(p, tokens, n, x, vector);
             check_rows(run_output(r, POOL_FIRST + p), s, 1, vector);
         }

@@ -268,7 +268,7 @@ static void *encode_often(void *arg) {
     const int64_t *offsets = j->b->offsets;
     for (int i = 0; i < 20; i++) {
         if (uffb_encode(j->context, j->b->sequences, offsets, j->b->ids, NULL, NULL) != UFFB_OK) return arg;
-        if (uffb_pool(j->context, UFFB_POOL_MEAN, run_output(j->result, POOL_MEAN)->data) != UFFB_OK) return arg;
+        if (uffb_pool(j->context, UFFB_POOL_MEAN, 0, run_output(j->result, POOL_MEAN)->data) != UFFB_OK) return arg;
     }
     return NULL;
 }

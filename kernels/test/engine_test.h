@@ -61,7 +61,21 @@ batch *batch_pick(const batch *from, int64_t sequences, const int64_t *chosen);
 void batch_free(batch *b);
 
 /* What a run gives, in the order in which it arises. Layers: states, paths, logits of the paths. */
-enum { EMBEDDING, LAYERS, FINAL = -8, MLM, POOL_FIRST, POOL_MEAN, POOL_MAX, POOL_LSE, CLASSES };
+enum {
+    EMBEDDING,
+    LAYERS,
+    FINAL = -12,
+    MLM,
+    POOL_FIRST,
+    POOL_MEAN,
+    POOL_MAX,
+    POOL_LSE,
+    POOL_LAST,
+    POOL_MEAN_SQRT,
+    POOL_WEIGHTED,
+    CLASSES,
+    TOKEN_CLASSES
+};
 
 typedef struct output {
     char name[48];

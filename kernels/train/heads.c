@@ -133,7 +133,7 @@ int32_t uffb_train_class(uffb_trainer *t, const uffb_train_call *call, const uff
     float *at = t->head, *pooled = take(&at, n * h), *dense = take(&at, n * width), *active = take(&at, n * width);
     float *logits = take(&at, n * a->labels), *dactive = take(&at, n * width), *dpooled = at;
     t->context->final = t->final;
-    status = uffb_pool(t->context, a->pooling, pooled);
+    status = uffb_pool(t->context, a->pooling, 0, pooled);
     if (status) return status;
     if (a->pool_width) {
         uffb_project(t->context, n, t->pool_dense.linear, pooled, h, dense, width, 0);

@@ -69,7 +69,7 @@ int32_t uffb_train_vector(uffb_trainer *t, const uffb_train_call *call, const uf
     if (!uffb_trainer_grow(&t->head, &t->head_size, 4 * size)) return uffb_fail(UFFB_NO_MEMORY, "no memory for the head");
     vectors v = {call->step, targets, t->arch.hidden, t->head, t->head + size, t->head + 2 * size, t->head + 3 * size};
     t->context->final = t->final;
-    const int32_t status = uffb_pool(t->context, call->step->pooling, t->head);
+    const int32_t status = uffb_pool(t->context, call->step->pooling, 0, t->head);
     if (status) return status;
     uffb_parallel(t->context->team, n, unit_task, &v);
     uffb_parallel(t->context->team, n, loss_task, &v);
