@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { TemporaryFolder } from "../testing/folders.ts";
+import { assembled } from "../testing/heads.ts";
 import { writeSentenceModel } from "../testing/sentence.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
@@ -29,6 +30,44 @@ const column = (text: string, number: number) =>
     .trimEnd()
     .split("\n")
     .map((line) => line.split("\t")[number - 1]!);
+
+describe("vectors of a model of sentence-transformers", () => {
+  const LINES = "hello world\nthe cat sat on the mat\ngood film\n";
+
+  test("a search puts the model's prompts before both sides, or those that are given", async () => {
+    using folder = assembled("base", "vectors/prompts");
+    const search = async (...flags: string[]) =>
+      (await infer(["--model", folder.path, "--similar", "hello world", ...flags], LINES)).stdout;
+    const own = await search();
+    expect(await search("--prompt", "document", "--query-prompt", "query : ")).toBe(own);
+    expect(await search("--prompt", "plain")).not.toBe(own);
+    expect(await search("--query-prompt", "")).not.toBe(own);
+    const distances = column(await search("--similarity", "euclidean"), 3).map(Number);
+    expect(distances).toEqual(distances.toSorted((a, b) => b - a));
+    expect(distances.every((distance) => distance < 0)).toBe(true);
+    const json = JSON.parse(await search("--similarity", "dot", "--json"));
+    expect(json[0].closest[0].dot).toBeGreaterThan(1);
+    const missing = await infer(["--model", folder.path, "--embed", "--prompt", "qurey"], LINES);
+    expect([missing.stdout, missing.exitCode]).toEqual(["", 2]);
+    expect(missing.stderr).toContain("the model has no prompt qurey; it has document, plain, query");
+  });
+
+  test("an array is as wide as the last module's vectors", async () => {
+    using folder = assembled("base", "vectors/dense-tanh");
+    const { stdout, stderr } = await infer(["--model", folder.path, "--embed", "--format", "npy"], LINES);
+    expect(stdout).toContain("'shape': (3, 8)");
+    expect(stderr).not.toContain("does not say how");
+  });
+
+  test.each([
+    [["--similarity", "dot", "--embed"], "--similarity is for --similar"],
+    [["--query-prompt", "a: ", "--embed"], "--query-prompt is for --similar"],
+    [["--prompt", "a: "], "--prompt is for vectors and classifiers"],
+  ])("%j is refused", async (flags, message) => {
+    const { stderr, exitCode } = await infer([...flags, "a [MASK]"]);
+    expect([stderr, exitCode]).toEqual([expect.stringContaining(message), 2]);
+  });
+});
 
 describe("output", () => {
   test("six columns for masks when piped", async () => {
@@ -94,7 +133,9 @@ describe("output", () => {
     expect(rows.map((row) => row.split(",").length)).toEqual([257, 257, 257]);
     expect(rows[1]).toBe(`2${",".repeat(256)}`);
     expect(csv.exitCode).toBe(1);
-    expect(csv.stderr).toMatch(/^error: line 2: blank line\n2 texts, \d+(\.\d)? texts\/s\n$/);
+    expect(csv.stderr).toMatch(
+      /^the model does not say how to make vectors: .*\nerror: line 2: blank line\n2 texts, \d+(\.\d)? texts\/s\n$/,
+    );
     const jsonl = await infer(["--embed", "--format", "jsonl"], texts);
     const lines = jsonl.stdout.trimEnd().split("\n");
     expect(lines.map((line) => JSON.parse(line).error)).toEqual([undefined, "blank line", undefined]);

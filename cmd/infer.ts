@@ -1,14 +1,18 @@
+import type { Pooling } from "../ffi/context.ts";
 import { UsageError } from "../lib/base/errors.ts";
 import { type Model, openModel } from "../lib/model/model.ts";
+import { SIMILARITIES, type Similarity } from "../lib/model/sentence/prompts.ts";
 import { ARRAY_DTYPES, ARRAY_FORMATS, ARRAY_LIMITS, ArraySink, isArrayFormat } from "../lib/run/arrays.ts";
 import { openDevice } from "../lib/run/device.ts";
 import { type InferOptions, infer, POOLINGS, type Task, taskOf, textsOf } from "../lib/run/infer.ts";
 import { columnsOf, exporter } from "../lib/run/output.ts";
 import { longest } from "../lib/run/prepare.ts";
+import { promptFor, type Side } from "../lib/run/prompt.ts";
 import { embedQueries, isQueryFile, type MatchFormat, readQueries, SimilarSink } from "../lib/run/similar.ts";
 import { type Sink, textSink } from "../lib/run/sink.ts";
+import { vectorMaker } from "../lib/run/vectors.ts";
 import { type Input, itemsOf, openInput, type Tabs } from "../lib/text/input/input.ts";
-import { deviceArgs, grouped, threadsArg } from "./cli/args.ts";
+import { deviceArgs, flagName, grouped, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { BadInputs, inputArgs, inputPositionals, questionFileName } from "./cli/input.ts";
 import { interruptSignal } from "./cli/interrupt.ts";
@@ -22,6 +26,10 @@ type AnyFormat = (typeof FORMATS)[number];
 
 /** Candidates of a mask, or lines nearest to a query. */
 const TOP = 5;
+
+/** Said of vectors that no settings of the model's describe. */
+const PLAIN_MEAN =
+  "the model does not say how to make vectors: they are the means of its tokens' final states; --pooling chooses otherwise";
 
 export default command({
   meta: {
@@ -89,6 +97,23 @@ export default command({
         valueHint: "query",
         description: "Embed, and print the lines nearest to this text, or to each line of this file",
       },
+      similarity: {
+        type: "enum",
+        options: SIMILARITIES,
+        description:
+          "How --similar compares vectors; euclidean and manhattan are distances below zero; default: as the model's settings say, or cosine",
+      },
+      prompt: {
+        type: "string",
+        valueHint: "name|text",
+        description:
+          "What stands before each text: one of the model's own prompts by its name, or a text such as 'passage: '; default: the model's choice, which for --similar is its prompt for documents",
+      },
+      queryPrompt: {
+        type: "string",
+        valueHint: "name|text",
+        description: "The same before each query of --similar; default: the model's prompt for queries",
+      },
     }),
     ...deviceArgs,
     threads: threadsArg,
@@ -129,7 +154,7 @@ export default command({
       ],
       ["regression", "id, score"],
       ["--embed", "id, the vector's numbers"],
-      ["--similar", "query, rank, cosine, id, text"],
+      ["--similar", "query, rank, similarity, id, text"],
       ["id", "the input's own, or else its line (of a Parquet file, its row)"],
     ],
     "FIELDS of json and jsonl": [
@@ -141,7 +166,10 @@ export default command({
       ],
       ["regression", "score"],
       ["--embed", "vector"],
-      ["--similar", "for each query instead: query, closest: [{line, id, cosine, text, text_pair}]"],
+      [
+        "--similar",
+        "for each query instead: query, closest: [{line, id, cosine (or dot and so on), text, text_pair}]",
+      ],
     ],
   },
   exitCodes: { 1: "failure, or an input could not be used" },
@@ -159,6 +187,10 @@ export default command({
     const task = taskOf(model, embed);
     checkFlags(args, format, task);
     const count = textsOf(model, embed);
+    if (task === "embed" && pooling === undefined && model.sentence() === undefined)
+      messages.info(PLAIN_MEAN);
+    const asked = (value: string | undefined, side: Side) =>
+      promptFor(model, { embeds: task === "embed", asked: value, ...(similar !== undefined && { side }) });
     const options: InferOptions = {
       embed,
       truncate,
@@ -169,14 +201,22 @@ export default command({
       ...(device && { device }),
     };
     using owned = new DisposableStack();
+    const similarity = args.similarity ?? model.sentence()?.similarity ?? "cosine";
     const queries =
-      similar === undefined ? undefined : await embedQueries(model, await readQueries(similar), options);
+      similar === undefined
+        ? undefined
+        : await embedQueries(
+            model,
+            await readQueries(similar),
+            { ...options, prompt: asked(args.queryPrompt, "query") },
+            similarity,
+          );
     const input = await openInput({ ...args, texts, count, tabs: args.tabs ?? tabsFor(task, count) });
     if (input.note !== undefined) messages.info(input.note);
     const kept = args.keep ? input.kept : undefined;
     const sink = queries
-      ? new SimilarSink(queries, topK ?? TOP, format as MatchFormat, args.header)
-      : openSink(format, { model, task, dtype: args.dtype, header: args.header, kept }, owned);
+      ? new SimilarSink(queries, topK ?? TOP, format as MatchFormat, args.header, similarity)
+      : openSink(format, { model, task, pooling, dtype: args.dtype, header: args.header, kept }, owned);
     const embeds = task === "embed";
     // Where results are shown on the terminal, they show the progress.
     const shows = !(isTerminal(1) && similar === undefined);
@@ -186,6 +226,7 @@ export default command({
     let cut = 0;
     const results = infer(model, itemsOf(input), {
       ...options,
+      prompt: asked(args.prompt, "document"),
       topK: topK ?? TOP,
       ...(!force && { texts: count }),
       ...(maskId !== undefined && { maskId }),
@@ -232,6 +273,9 @@ interface Flags {
   pooling: string | undefined;
   dtype: "f32" | "f16" | undefined;
   similar: string | undefined;
+  similarity: Similarity | undefined;
+  prompt: string | undefined;
+  queryPrompt: string | undefined;
   keep: boolean;
 }
 
@@ -243,6 +287,12 @@ function checkFlags(flags: Flags, format: AnyFormat, task: Task): void {
     throw new UsageError("--pooling is for --embed; add that, or drop it");
   if (isArray && task !== "embed")
     throw new UsageError(`--format ${format} is for --embed; add that, or choose another`);
+  for (const flag of ["similarity", "queryPrompt"] as const) {
+    if (flags[flag] !== undefined && similar === undefined)
+      throw new UsageError(`--${flagName(flag)} is for --similar; add that, or drop it`);
+  }
+  if (flags.prompt !== undefined && !["embed", "classify", "regress"].includes(task))
+    throw new UsageError("--prompt is for vectors and classifiers; add --embed, or drop it");
   if (flags.topK !== undefined && task !== "fill-mask" && similar === undefined)
     throw new UsageError("--top-k is for masks, which are not filled here, and for --similar; drop it");
   if (isArray && similar !== undefined)
@@ -260,14 +310,16 @@ function checkFlags(flags: Flags, format: AnyFormat, task: Task): void {
 interface SinkOptions {
   model: Model;
   task: Task;
+  pooling: Pooling | undefined;
   dtype: "f32" | "f16" | undefined;
   header: boolean;
   kept: Input["kept"] | undefined;
 }
 
 function openSink(format: AnyFormat, options: SinkOptions, owned: DisposableStack): Sink {
-  const { model, task, dtype = "f32", header, kept } = options;
-  if (isArrayFormat(format)) return owned.use(new ArraySink(format, dtype, model.config.arch.hidden));
+  const { model, task, pooling, dtype = "f32", header, kept } = options;
+  if (isArrayFormat(format))
+    return owned.use(new ArraySink(format, dtype, vectorMaker(model, pooling).width));
   const named = header || format === "csv" || kept !== undefined;
   const columns = columnsOf(task, model.config, named);
   return textSink(

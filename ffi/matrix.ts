@@ -1,4 +1,13 @@
-import { UFFB_I8, UFFB_I16, UFFB_PANELS_I8, UFFB_PANELS_I16 } from "./bindings.ts";
+import {
+  UFFB_BF16,
+  UFFB_F16,
+  UFFB_F32,
+  UFFB_F64,
+  UFFB_I8,
+  UFFB_I16,
+  UFFB_PANELS_I8,
+  UFFB_PANELS_I16,
+} from "./bindings.ts";
 import { checked, native } from "./library.ts";
 import { InvalidError } from "./status.ts";
 
@@ -50,6 +59,14 @@ export function convertMatrix(
   );
   return target;
 }
+
+/** Floating-point dtypes by their names in safetensors files. */
+export const FLOATS: Readonly<Record<string, number>> = {
+  F32: UFFB_F32,
+  F16: UFFB_F16,
+  BF16: UFFB_BF16,
+  F64: UFFB_F64,
+};
 
 /**
  * Matrices of integers, by their dtype in safetensors files: what the engine has each in, and how many columns lie together in its

@@ -46,8 +46,8 @@ export function convertModel(
     const weights = planWeights(bound.bindings, dtype, bound.config.arch);
     const bytes =
       to === "packed"
-        ? await writePacked(temporary, weights, checkpoint.file)
-        : await writeFolder(temporary, weights, bound.config, checkpoint.file);
+        ? await writePacked(temporary, weights, checkpoint)
+        : await writeFolder(temporary, weights, bound.config, checkpoint);
     await check?.(temporary);
     unchanged(checkpoint.tensors.values())();
     return { bytes, weights, unused: bound.unused };

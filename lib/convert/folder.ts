@@ -1,12 +1,13 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { ModelFiles } from "../files/folder.ts";
+import type { Checkpoint } from "../files/checkpoint.ts";
 import { modelTexts } from "../files/packed.ts";
 import { type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
 import type { Config } from "../model/config.ts";
 import { takePart } from "../model/interleave.ts";
 import { storedForms } from "../model/roles.ts";
 import { withTokenizer } from "../model/tokenizers/read.ts";
+import { moduleSources } from "./modules.ts";
 import { Scratch } from "./rewrite.ts";
 import { type Weight, weightData } from "./weights.ts";
 
@@ -16,17 +17,21 @@ import { type Weight, weightData } from "./weights.ts";
  *
  * @throws as weightData does
  */
-export function writeFolder(
+export async function writeFolder(
   path: string,
   weights: readonly Weight[],
   config: Config,
-  file: ModelFiles,
+  checkpoint: Checkpoint,
 ): Promise<number> {
   const { family, arch } = config;
   mkdirSync(path);
-  for (const [name, text] of modelTexts(withTokenizer(file))) {
+  for (const [name, text] of modelTexts(withTokenizer(checkpoint.file))) {
     mkdirSync(dirname(join(path, name)), { recursive: true });
     writeFileSync(join(path, name), text);
+  }
+  for (const [folder, sources] of moduleSources(checkpoint)) {
+    mkdirSync(join(path, folder), { recursive: true });
+    await writeSafetensors(join(path, folder, "model.safetensors"), { format: "pt" }, sources);
   }
   const scratch = new Scratch();
   const stored = (weight: Weight, engineName: string): TensorSource[] => {

@@ -1,17 +1,22 @@
-import type { ModelFiles } from "../files/folder.ts";
+import type { Checkpoint } from "../files/checkpoint.ts";
 import { modelTexts, PACKED_METADATA, packedForm } from "../files/packed.ts";
 import { type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
 import { withTokenizer } from "../model/tokenizers/read.ts";
+import { moduleSources } from "./modules.ts";
 import { Scratch } from "./rewrite.ts";
 import { quantised, type Weight, weightData } from "./weights.ts";
 
 /**
- * Writes a packed file and returns its size. `file` gives the model's files by name. Beyond the mapped source it needs memory for a small
- * part of one tensor.
+ * Writes a packed file and returns its size. The files and modules beside the encoder are those of `checkpoint`. Beyond the mapped source it
+ * needs memory for a small part of one tensor.
  *
  * @throws as weightData does
  */
-export function writePacked(path: string, weights: readonly Weight[], file: ModelFiles): Promise<number> {
+export function writePacked(
+  path: string,
+  weights: readonly Weight[],
+  checkpoint: Checkpoint,
+): Promise<number> {
   const broken = weights.filter(({ finite }) => !finite).map(({ binding }) => binding.wanted.name);
   const metadata: Record<string, string> = { ...PACKED_METADATA };
   if (broken.length > 0) metadata.not_finite = broken.join(" ");
@@ -23,7 +28,9 @@ export function writePacked(path: string, weights: readonly Weight[], file: Mode
     const integers = quantised(weight, shape, scratch);
     return integers ?? [{ name, dtype, shape, data: () => weightData(weight, layout, scratch) }];
   });
-  for (const [name, text] of modelTexts(withTokenizer(file))) {
+  for (const [folder, sources] of moduleSources(checkpoint))
+    tensors.push(...sources.map((source) => ({ ...source, name: `${folder}/${source.name}` })));
+  for (const [name, text] of modelTexts(withTokenizer(checkpoint.file))) {
     const data = new TextEncoder().encode(text);
     tensors.push({ name, dtype: "U8", shape: [data.length], data: () => [data] });
   }

@@ -29,6 +29,12 @@ export interface Checkpoint {
   skipped: readonly string[];
   /** A file that belongs to the model (config.json, tokenizer.json, ...), or undefined when it has none of this name. */
   file: ModelFiles;
+  /**
+   * The tensors of a module after the encoder, by the names of its own code; undefined where it has none. `folder` is as in modules.json.
+   *
+   * @throws UffbError when its file is not sound
+   */
+  moduleTensors(folder: string): Map<string, StoredTensor> | undefined;
 }
 
 const MAX_SHARDS = 1000;
@@ -112,7 +118,16 @@ function plain(
 ): Checkpoint {
   const skipped: string[] = [];
   const tensors = open((key) => skipped.push(key));
-  return { source, packed: undefined, tensors, skipped, file: filesOf(folder) };
+  const moduleTensors = (module: string) => openModule(join(folder, module));
+  return { source, packed: undefined, tensors, skipped, file: filesOf(folder), moduleTensors };
+}
+
+function openModule(folder: string): Map<string, StoredTensor> | undefined {
+  for (const format of FORMATS) {
+    const file = join(folder, format.file);
+    if (isThere(file)) return format.open(file, () => {});
+  }
+  return undefined;
 }
 
 export function openPacked(packed: PackedFile, source: string): Checkpoint {
@@ -120,7 +135,14 @@ export function openPacked(packed: PackedFile, source: string): Checkpoint {
     const bytes = packed.files.get(name);
     return bytes && { text: decodeUtf8(bytes, `${source}, ${name}`), source: `${source}, ${name}` };
   };
-  return { source, packed, tensors: packed.tensors, skipped: [], file };
+  const moduleTensors = (folder: string) => {
+    const start = `${folder}/`;
+    const own = [...packed.moduleTensors].filter(([name]) => name.startsWith(start));
+    return own.length === 0
+      ? undefined
+      : new Map(own.map(([name, tensor]) => [name.slice(start.length), tensor]));
+  };
+  return { source, packed, tensors: packed.tensors, skipped: [], file, moduleTensors };
 }
 
 /**

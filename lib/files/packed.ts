@@ -3,7 +3,8 @@
  * and integers are used in place: matrices in panels are [ceil(rows/16), cols, 16] or, in 8 bits, [ceil(rows/16), ceil(cols/4), 16, 4], in
  * 16 bits [ceil(rows/16), ceil(cols/2), 16, 2], with their scales in NAME.scale, and a decoder's rows once more in NAME.rows, f16
  * (kernels/uffb.h); others and vectors are as they are.
- * config.json and the tokenizer's files are U8 tensors under their own names.
+ * config.json, the tokenizer's files and those of modules of the sentence-transformers library are U8 tensors under their own names;
+ * a module's tensors are as its own file has them, with its folder's name before theirs ("2_Dense/linear.weight").
  */
 
 import { UFFB_PANELS } from "../../ffi/bindings.ts";
@@ -14,7 +15,7 @@ import { readJson } from "../base/json.ts";
 import { quoted } from "../base/printable.ts";
 import type { ModelFiles } from "./folder.ts";
 import type { StoredTensor, TensorFile } from "./safetensors/safetensors.ts";
-import { SENTENCE_FILES } from "./sentence.ts";
+import { isModuleConfig, isModuleTensor, moduleConfig, moduleFolders, SENTENCE_FILES } from "./sentence.ts";
 
 export const PACKED_METADATA = { format: "uffb", version: "1", layout: "panels16" } as const;
 
@@ -35,7 +36,7 @@ export const MODEL_FILES = [
  * @throws UffbError naming the file
  */
 export function* modelTexts(file: ModelFiles): Generator<[name: string, text: string]> {
-  for (const name of MODEL_FILES) {
+  for (const name of [...MODEL_FILES, ...moduleFolders(file).map(moduleConfig)]) {
     const found = file(name);
     if (found === undefined) continue;
     readJson(found.text, found.source);
@@ -45,6 +46,8 @@ export function* modelTexts(file: ModelFiles): Generator<[name: string, text: st
 
 export interface PackedFile {
   tensors: Map<string, StoredTensor>;
+  /** Of modules after the encoder, by FOLDER/NAME. */
+  moduleTensors: Map<string, StoredTensor>;
   files: Map<string, Uint8Array>;
   /** Tensors with NaNs or infinities, found when the file was written: looking now would read every page of the file. */
   notFinite: string[];
@@ -68,14 +71,16 @@ export function packedFiles({ metadata, tensors: all }: TensorFile, source: stri
     );
   }
   const tensors = new Map<string, StoredTensor>();
+  const moduleTensors = new Map<string, StoredTensor>();
   const files = new Map<string, Uint8Array>();
   for (const [name, tensor] of all) {
     if (/^pad\.\d+$/.test(name)) continue;
-    if (!MODEL_FILES.includes(name)) tensors.set(name, tensor);
+    if (isModuleTensor(name)) moduleTensors.set(name, tensor);
+    else if (!MODEL_FILES.includes(name) && !isModuleConfig(name)) tensors.set(name, tensor);
     else if (tensor.dtype === "U8") files.set(name, tensor.data);
     else throw new UffbError(`${source}: ${name} is ${tensor.dtype} instead of U8; run uffb convert again`);
   }
-  return { tensors, files, notFinite: knownNames(metadata.not_finite ?? "", tensors) };
+  return { tensors, moduleTensors, files, notFinite: knownNames(metadata.not_finite ?? "", tensors) };
 }
 
 /** Those names of a list that are tensors, each once. A list longer than all names together is none of ours: it is not taken apart. */

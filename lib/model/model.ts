@@ -9,7 +9,8 @@ import { unchanged } from "../files/safetensors/mapped.ts";
 import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { type Binding, bindTensors, type Unused } from "./roles.ts";
-import { readSentenceSettings, type SentenceSettings } from "./sentence.ts";
+import { type Prompts, readPrompts } from "./sentence/prompts.ts";
+import { readSentenceSettings, type SentenceSettings } from "./sentence/settings.ts";
 import { loadTokenizer } from "./tokenizer.ts";
 
 /** A model ready to run. Dispose of it after its contexts. */
@@ -34,6 +35,12 @@ export interface Model extends Disposable {
    * @throws UffbError
    */
   sentence(): SentenceSettings | undefined;
+  /**
+   * What the same library says of a model of any of its kinds.
+   *
+   * @throws UffbError
+   */
+  prompts(): Prompts;
 }
 
 /**
@@ -66,8 +73,18 @@ export async function openModel(path?: string): Promise<Model> {
       ...notFiniteWarnings(source, findNotFinite(checkpoint, bindings)),
     ],
     ...tokenizerOf(checkpoint),
-    sentence: () => readSentenceSettings(checkpoint, config.arch.hidden),
+    sentence: once(() => readSentenceSettings(checkpoint, config.arch.hidden)),
+    prompts: once(() => readPrompts(checkpoint)),
     [Symbol.dispose]: () => native[Symbol.dispose](),
+  };
+}
+
+/** A function that computes its value when first asked for. */
+function once<T>(compute: () => T): () => T {
+  let found: { value: T } | undefined;
+  return () => {
+    found ??= { value: compute() };
+    return found.value;
   };
 }
 

@@ -1,17 +1,7 @@
 /** Gives each of a checkpoint's tensors its place in the engine, and refuses what does not fit: nothing is guessed or left out. */
 
-import {
-  UFFB_BF16,
-  UFFB_COLUMNS,
-  UFFB_F16,
-  UFFB_F32,
-  UFFB_F64,
-  UFFB_HEAD_CLASS,
-  UFFB_HEAD_MLM,
-  UFFB_PANELS,
-  UFFB_ROWS,
-} from "../../ffi/bindings.ts";
-import { INTEGERS, type Integers } from "../../ffi/matrix.ts";
+import { UFFB_COLUMNS, UFFB_HEAD_CLASS, UFFB_HEAD_MLM, UFFB_PANELS, UFFB_ROWS } from "../../ffi/bindings.ts";
+import { FLOATS, INTEGERS, type Integers } from "../../ffi/matrix.ts";
 import { NativeModel, type Tensor } from "../../ffi/model.ts";
 import { UffbError } from "../base/errors.ts";
 import { quoted } from "../base/printable.ts";
@@ -60,12 +50,7 @@ export interface BindOptions {
 }
 
 /** Element types a weight can have, in safetensors' and in the engine's terms. */
-export const WEIGHT_DTYPES: Readonly<Record<string, number>> = {
-  F32: UFFB_F32,
-  F16: UFFB_F16,
-  BF16: UFFB_BF16,
-  F64: UFFB_F64,
-};
+export const WEIGHT_DTYPES = FLOATS;
 
 /** What a packed tensor in integers has beside it, by the end of its name: scales, and a decoder's rows, which older files lack. */
 const BESIDE_INTEGERS: Readonly<Record<string, Role>> = {

@@ -14,6 +14,7 @@ import { type Model, openModel } from "../model/model.ts";
 import { ArraySink } from "./arrays.ts";
 import type { Embedding } from "./heads.ts";
 import { type InferOptions, infer } from "./infer.ts";
+import { normaliseRows } from "./normalise.ts";
 import { readQueries, SimilarSink } from "./similar.ts";
 
 const MINILM = fileURLToPath(new URL("../../../shared/models/all-MiniLM-L6-v2/", import.meta.url));
@@ -50,11 +51,14 @@ afterAll(() => {
 describe("a folder of sentence-transformers", () => {
   test("says how vectors are made", async () => {
     expect(model.sentence()).toEqual({
-      pooling: "mean",
-      normalise: true,
+      pooling: { kind: "Pooling", poolings: ["mean"], includesPrompt: true },
+      after: [{ kind: "Normalize" }],
+      width: 32,
       maxLength: 12,
       lowercase: false,
-      prompt: "",
+      named: {},
+      usual: "",
+      similarity: "cosine",
     });
     expect(model.config.task).toBe("embedding");
     const [short, long] = await embed(model, ["a film", "word ".repeat(30)]);
@@ -63,8 +67,6 @@ describe("a folder of sentence-transformers", () => {
   });
 
   test("the caller's wishes win", async () => {
-    const [mean] = await embed(model, ["a film"], { normalise: false });
-    expect(lengthOf(mean!.vector)).not.toBeCloseTo(1, 2);
     const [first] = await embed(model, ["a film"], { pooling: "first" });
     expect(first!.vector).not.toEqual((await embed(model, ["a film"]))[0]!.vector);
   });
@@ -87,10 +89,10 @@ describe("a folder of sentence-transformers", () => {
       files["1_Pooling/config.json"].pooling_mode_max_tokens = true;
       files["modules.json"].pop();
     });
-    expect(max.sentence()).toMatchObject({ pooling: "max", normalise: false });
+    expect(max.sentence()).toMatchObject({ pooling: { poolings: ["max"] }, after: [] });
     const [own] = await embed(max, ["a film"]);
-    const [same] = await embed(model, ["a film"], { pooling: "max", normalise: false });
-    expect(own!.vector).toEqual(same!.vector);
+    const [same] = await embed(model, ["a film"], { pooling: "max" });
+    expect(normaliseRows(own!.vector, 32)).toEqual(same!.vector);
   });
 
   test("a prompt of its own comes first, and texts are trimmed and made small where it says so", async () => {
@@ -101,7 +103,7 @@ describe("a folder of sentence-transformers", () => {
       };
       files["sentence_bert_config.json"].do_lower_case = true;
     });
-    expect(other.sentence()).toMatchObject({ prompt: "the query: ", lowercase: true });
+    expect(other.sentence()).toMatchObject({ usual: "the query: ", lowercase: true });
     const [prompted] = await embed(other, ["a film "]);
     const [plain] = await embed(model, ["the query: a film"]);
     expect(prompted!.vector).toEqual(plain!.vector);
@@ -119,11 +121,25 @@ describe("a folder of sentence-transformers", () => {
 
   test.each<[string, (files: Record<string, Json>) => void, string]>([
     [
-      "a dense layer",
-      (files) => files["modules.json"].push({ type: "sentence_transformers.models.Dense", path: "3_Dense" }),
-      'module 3.type is "sentence_transformers.models.Dense"; supported: Transformer, then Pooling',
+      "a module of another kind",
+      (files) => files["modules.json"].push({ type: "sentence_transformers.models.LSTM", path: "3_LSTM" }),
+      'module 3.type is "sentence_transformers.models.LSTM"; supported: Transformer, Pooling, Dense',
+    ],
+    [
+      "code of the model's own",
+      (files) => {
+        files["modules.json"][2].type = "custom_code.Normalize";
+      },
+      'module 2.type is "custom_code.Normalize"; supported:',
     ],
     ["another order", (files) => files["modules.json"].reverse(), "module 0.type is"],
+    [
+      "two poolings, one after another",
+      (files) => {
+        files["modules.json"][2] = { ...files["modules.json"][1] };
+      },
+      "module 2.type is",
+    ],
     ["no pooling", (files) => files["modules.json"].splice(1), "does not list a text model and its pooling"],
     [
       "a model elsewhere",
@@ -142,31 +158,23 @@ describe("a folder of sentence-transformers", () => {
     [
       "another pooling",
       (files) => {
-        files["1_Pooling/config.json"].pooling_mode_mean_tokens = false;
-        files["1_Pooling/config.json"].pooling_mode_lasttoken = true;
+        files["1_Pooling/config.json"] = { pooling_mode: "median" };
       },
-      "pooling_mode_lasttoken is true; supported: one of",
+      'pooling_mode is "median"; supported: cls, max, mean',
     ],
     [
-      "two poolings",
+      "another pooling's flag",
       (files) => {
-        files["1_Pooling/config.json"].pooling_mode_cls_token = true;
+        files["1_Pooling/config.json"].pooling_mode_median = true;
       },
-      "pooling_mode_mean_tokens is true; supported: one of",
+      "pooling_mode_median is true; supported: pooling_mode_cls_token",
     ],
     [
-      "none",
+      "an empty list of poolings",
       (files) => {
-        files["1_Pooling/config.json"].pooling_mode_mean_tokens = false;
+        files["1_Pooling/config.json"] = { pooling_mode: [] };
       },
-      "names no pooling",
-    ],
-    [
-      "another width",
-      (files) => {
-        files["1_Pooling/config.json"].word_embedding_dimension = 384;
-      },
-      "word_embedding_dimension is 384; only 32",
+      "pooling_mode is []; it must name a pooling",
     ],
     ["no pooling file", (files) => delete files["1_Pooling/config.json"], "has no 1_Pooling/config.json"],
     [
@@ -179,9 +187,9 @@ describe("a folder of sentence-transformers", () => {
     [
       "a prompt that is not there",
       (files) => {
-        files["config_sentence_transformers.json"] = { prompts: {}, default_prompt_name: "query" };
+        files["config_sentence_transformers.json"] = { prompts: {}, default_prompt_name: "search" };
       },
-      'default_prompt_name is "query"; prompts has no such text',
+      'default_prompt_name is "search"; prompts has no such text',
     ],
     [
       "an object for modules",

@@ -1,14 +1,11 @@
-import type { NativeContext, Pooling } from "../../ffi/context.ts";
+import type { NativeContext } from "../../ffi/context.ts";
 import { UffbError } from "../base/errors.ts";
 import { largest } from "../base/numbers.ts";
 import type { Model } from "../model/model.ts";
 import type { Item } from "../text/input/input.ts";
 import { fill } from "./fill.ts";
-import { normaliseRows } from "./normalise.ts";
 import type { Prepared } from "./prepare.ts";
-
-/** Poolings a sentence vector can have. */
-export const POOLINGS = ["mean", "first", "max"] as const satisfies readonly Pooling[];
+import type { VectorMaker } from "./vectors.ts";
 
 interface Common {
   item: Item;
@@ -52,7 +49,7 @@ export interface Regression extends Common {
 
 export interface Embedding extends Common {
   task: "embed";
-  /** [hidden] */
+  /** [width], as `vectors` of the options makes it */
   vector: Float32Array;
 }
 
@@ -62,9 +59,7 @@ export type Task = Result["task"];
 export interface HeadOptions {
   /** Candidates for each mask, at least 1. */
   topK: number;
-  pooling: Pooling;
-  /** Scale vectors to length 1. */
-  normalise: boolean;
+  vectors: VectorMaker;
 }
 
 /** What each task asks of the batch that the context has just encoded: one result for each of its sequences, in order. */
@@ -161,18 +156,17 @@ async function regress(_model: Model, context: NativeContext, batch: Prepared[])
 }
 
 async function embed(
-  model: Model,
+  _model: Model,
   context: NativeContext,
   batch: Prepared[],
-  options: HeadOptions,
+  { vectors: { width, read } }: HeadOptions,
 ): Promise<Embedding[]> {
-  const { hidden } = model.config.arch;
-  const vectors = await context.pool(options.pooling);
-  if (options.normalise) normaliseRows(vectors, hidden);
+  const bySkip = new Map<number, Float32Array>();
+  for (const { skip } of batch) if (!bySkip.has(skip)) bySkip.set(skip, await read(context, skip));
   return batch.map((prepared, s) => ({
     task: "embed",
     ...common(prepared),
-    vector: vectors.subarray(s * hidden, (s + 1) * hidden),
+    vector: bySkip.get(prepared.skip)!.subarray(s * width, (s + 1) * width),
   }));
 }
 

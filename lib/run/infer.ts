@@ -1,3 +1,4 @@
+import type { Pooling } from "../../ffi/context.ts";
 import { CancelledError, ChangedError } from "../../ffi/status.ts";
 import type { Model } from "../model/model.ts";
 import { BATCH_TOKENS, batches, DEVICE_BATCH_TOKENS, ragged } from "../text/batches.ts";
@@ -7,15 +8,24 @@ import { type Device, openContext } from "./device.ts";
 import { faultOf } from "./finite.ts";
 import { HEADS, type HeadOptions, type Result, type Task } from "./heads.ts";
 import { type Prepared, prepare } from "./prepare.ts";
+import { promptFor } from "./prompt.ts";
+import { vectorMaker } from "./vectors.ts";
 
-export { POOLINGS, type Result, type Task } from "./heads.ts";
+export type { Result, Task } from "./heads.ts";
+export { POOLINGS } from "./vectors.ts";
 
-export interface InferOptions extends Partial<HeadOptions> {
+export interface InferOptions {
+  /** Candidates for each mask, at least 1. */
+  topK?: number;
   /**
-   * Give sentence vectors, instead of what the model was trained for. A model of sentence-transformers then says itself how it pools,
-   * normalises and reads a text; another's vectors are means, as they come.
+   * Give sentence vectors, instead of what the model was trained for. A model of sentence-transformers then says itself how it makes them
+   * and reads a text; another's vectors are means, as they come.
    */
   embed?: boolean;
+  /** Of sentence vectors, instead of the model's own. */
+  pooling?: Pooling;
+  /** What stands before each text; the model's own usual prompt when absent. */
+  prompt?: string;
   /** Cut what is longer than the model takes (the default), or report it as bad. */
   truncate?: boolean;
   /** Texts that each item is to have; others are bad. Any number when absent. */
@@ -73,16 +83,19 @@ export async function* infer(
   const { topK = 5, truncate = true, maskId, signal, isa, device } = options;
   const { limit = Number.POSITIVE_INFINITY } = options;
   const batchTokens = options.batchTokens ?? (device ? DEVICE_BATCH_TOKENS : BATCH_TOKENS);
-  const sentence = task === "embed" ? model.sentence() : undefined;
-  const pooling = options.pooling ?? sentence?.pooling ?? "mean";
-  const normalise = options.normalise ?? sentence?.normalise ?? false;
+  const embeds = task === "embed";
+  const headOptions: HeadOptions = {
+    topK,
+    vectors: vectorMaker(model, embeds ? options.pooling : undefined),
+  };
   using context = openContext(model.native, { threads: options.threads ?? 0, isa, device });
   using cancellation = new Cancellation(context, signal);
   const prepared = prepare(model, items, {
     fill: task === "fill-mask",
     truncate,
     maskId,
-    sentence,
+    sentence: embeds ? model.sentence() : undefined,
+    prompt: options.prompt ?? promptFor(model, { embeds }),
     texts: options.texts,
   });
   const { labels, vocab } = model.config.arch;
@@ -96,7 +109,7 @@ export async function* infer(
   const run = async (batch: Prepared[]): Promise<(Result | BadItem)[]> => {
     try {
       await context.encode(ragged(batch));
-      const results = await HEADS[task](model, context, batch, { topK, pooling, normalise });
+      const results = await HEADS[task](model, context, batch, headOptions);
       return results.map((result) => {
         const error = faultOf(result, limit);
         return error === undefined ? result : bad(result.item, error);

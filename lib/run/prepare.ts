@@ -1,6 +1,6 @@
 import { UffbError } from "../base/errors.ts";
 import type { Model } from "../model/model.ts";
-import { type SentenceSettings, sentenceText } from "../model/sentence.ts";
+import { type SentenceSettings, sentenceText } from "../model/sentence/settings.ts";
 import { type BadItem, badItem, type Item, SystematicError } from "../text/input/input.ts";
 import type { EncodeOptions, Encoding, Tokenizer } from "../text/tokenizer/tokenizer.ts";
 
@@ -14,6 +14,8 @@ export interface Prepared {
   dropped: number;
   /** Rows of the mask tokens; empty unless masks are to be filled. */
   masks: number[];
+  /** Tokens at the start that are the prompt's and not pooled. */
+  skip: number;
 }
 
 export interface PrepareOptions {
@@ -27,6 +29,8 @@ export interface PrepareOptions {
   texts?: 1 | 2 | undefined;
   /** How a model of sentence-transformers reads texts, if that is what is asked of it. */
   sentence?: SentenceSettings | undefined;
+  /** What stands before each text; "" when absent. */
+  prompt?: string;
 }
 
 /**
@@ -38,6 +42,7 @@ export async function* prepare(
   items: AsyncIterable<Item | BadItem>,
   options: PrepareOptions,
 ): AsyncGenerator<Prepared | BadItem> {
+  let skip: number | undefined;
   for await (const item of items) {
     if ("error" in item) {
       yield item;
@@ -48,7 +53,8 @@ export async function* prepare(
       ? findMaskId(model, tokenizer ?? model.optionalTokenizer(), options)
       : undefined;
     try {
-      yield prepareItem(model, item, tokenizer, maskId, options);
+      skip ??= tokenizer && promptTokens(model, tokenizer, options);
+      yield prepareItem(model, item, { tokenizer, maskId, skip: tokenizer ? skip! : 0 }, options);
     } catch (error) {
       yield badItem(item, error);
     }
@@ -58,15 +64,15 @@ export async function* prepare(
 function prepareItem(
   model: Model,
   item: Item,
-  tokenizer: Tokenizer | undefined,
-  maskId: number | undefined,
-  { truncate, sentence, texts }: PrepareOptions,
+  { tokenizer, maskId, skip }: { tokenizer: Tokenizer | undefined; maskId: number | undefined; skip: number },
+  options: PrepareOptions,
 ): Prepared {
+  const { truncate, sentence, texts } = options;
   checkTexts(item, texts);
   const { vocab, tokenTypes } = model.config.arch;
   const maxLength = longest(model, sentence);
   const { ids, types, dropped } = tokenizer
-    ? tokenizer.encode(sentence ? sentenceText(item.text, sentence) : item.text, {
+    ? tokenizer.encode(textOf(item.text, options), {
         ...template(model, item),
         ...(truncate && { maxLength }),
       })
@@ -91,7 +97,26 @@ function prepareItem(
       "write [MASK] where a word is missing, or use --embed for a sentence vector",
     );
   }
-  return { item, ids, types: tokenTypes > 1 ? types : undefined, dropped, masks };
+  return { item, ids, types: tokenTypes > 1 ? types : undefined, dropped, masks, skip };
+}
+
+/** A text as the tokenizer gets it. */
+export function textOf(
+  text: string,
+  { sentence, prompt = "" }: Pick<PrepareOptions, "sentence" | "prompt">,
+): string {
+  return sentence ? sentenceText(text, prompt, sentence) : prompt + text;
+}
+
+/**
+ * How many of a text's tokens are the prompt's and not to be pooled, as sentence-transformers counts them: all that the prompt alone would
+ * have, but for a special one at its end.
+ */
+function promptTokens(model: Model, tokenizer: Tokenizer, options: PrepareOptions): number {
+  const { sentence, prompt = "" } = options;
+  if (prompt === "" || sentence?.pooling.includesPrompt !== false) return 0;
+  const { ids } = tokenizer.encode(textOf("", options), { maxLength: longest(model, sentence) });
+  return ids.length - (tokenizer.isSpecial(ids.at(-1)) ? 1 : 0);
 }
 
 /** @throws SystematicError for a pair where one text is wanted, and the other way round */

@@ -3,21 +3,23 @@ import { UffbError } from "../base/errors.ts";
 import { printable, quoted } from "../base/printable.ts";
 import { decodeUtf8, readNamed } from "../base/read.ts";
 import type { Model } from "../model/model.ts";
+import type { Similarity } from "../model/sentence/prompts.ts";
 import type { Item } from "../text/input/input.ts";
 import { type InferOptions, infer } from "./infer.ts";
-import { dot, normaliseRows } from "./normalise.ts";
 import { csvRow, oneLine, tsvRow } from "./rows.ts";
+import { COMPARISONS } from "./similarity.ts";
 import type { Sink } from "./sink.ts";
 
 /** An input and how near it is to a query. */
 export interface Match {
   item: Item;
-  cosine: number;
+  /** As the sink's similarity has it: the larger the nearer. */
+  score: number;
 }
 
 export interface Query {
   text: string;
-  /** [hidden], of length 1 */
+  /** [width], as the similarity compares it */
   vector: Float32Array;
   /** The nearest so far, best first; equal ones in the order of input. */
   closest: Match[];
@@ -53,7 +55,7 @@ export function isQueryFile(value: string): boolean {
 }
 
 /**
- * Embeds the texts to be searched for.
+ * Embeds the texts to be searched for; `options.prompt` is theirs.
  *
  * @throws UffbError for one that the model cannot take
  */
@@ -61,7 +63,9 @@ export async function embedQueries(
   model: Model,
   texts: readonly string[],
   options: InferOptions,
+  similarity: Similarity = "cosine",
 ): Promise<Query[]> {
+  const { prepare } = COMPARISONS[similarity];
   async function* items() {
     for (const [i, text] of texts.entries()) yield { line: i + 1, text };
   }
@@ -71,7 +75,7 @@ export async function embedQueries(
       const text = texts[queries.length]!;
       if ("error" in result) throw new UffbError(`query ${quoted(text)}: ${result.error}`);
       if (result.task !== "embed") continue;
-      const vector = normaliseRows(result.vector.slice(), result.vector.length);
+      const vector = prepare(result.vector.slice());
       if (!vector.every(Number.isFinite))
         throw new UffbError(`query ${quoted(text)}: the model gives numbers for it that are not finite`);
       queries.push({ text, vector, closest: [] });
@@ -82,8 +86,6 @@ export async function embedQueries(
 
 export type MatchFormat = "text" | "tsv" | "csv" | "json" | "jsonl";
 
-const COLUMNS = ["query", "rank", "cosine", "id", "text"];
-
 /** Keeps the `count` inputs nearest to each query, and prints them at the end. Memory does not grow with the number of inputs. */
 export class SimilarSink implements Sink {
   constructor(
@@ -91,48 +93,56 @@ export class SimilarSink implements Sink {
     readonly count: number,
     readonly format: MatchFormat,
     readonly header = false,
+    readonly similarity: Similarity = "cosine",
   ) {}
 
   add(result: Parameters<Sink["add"]>[0]): string {
     if (!("task" in result) || result.task !== "embed") return "";
-    const vector = normaliseRows(result.vector.slice(), result.vector.length);
-    for (const query of this.queries) this.#offer(query.closest, result.item, dot(query.vector, vector));
+    const { prepare, compare } = COMPARISONS[this.similarity];
+    const vector = prepare(result.vector.slice());
+    for (const query of this.queries) this.#offer(query.closest, result.item, compare(query.vector, vector));
     return "";
   }
 
-  #offer(closest: Match[], item: Item, cosine: number): void {
-    if (Number.isNaN(cosine)) return; // it is near to nothing
-    if (closest.length === this.count && !(cosine > closest.at(-1)!.cosine)) return;
+  #offer(closest: Match[], item: Item, score: number): void {
+    if (Number.isNaN(score)) return; // it is near to nothing
+    if (closest.length === this.count && !(score > closest.at(-1)!.score)) return;
     let at = closest.length;
-    while (at > 0 && cosine > closest[at - 1]!.cosine) at--;
-    closest.splice(at, 0, { item, cosine });
+    while (at > 0 && score > closest[at - 1]!.score) at--;
+    closest.splice(at, 0, { item, score });
     if (closest.length > this.count) closest.pop();
+  }
+
+  #names(): string[] {
+    return ["query", "rank", this.similarity, "id", "text"];
   }
 
   #rows(): string[][] {
     return this.queries.flatMap(({ closest }, q) =>
-      closest.map(({ item, cosine }, rank) =>
-        [q + 1, rank + 1, cosine.toFixed(6), item.id ?? item.line, text(item)].map(String),
+      closest.map(({ item, score }, rank) =>
+        [q + 1, rank + 1, score.toFixed(6), item.id ?? item.line, text(item)].map(String),
       ),
     );
   }
 
   finish(): string[] {
-    const objects = () => this.queries.map(toObject);
+    const objects = () => this.queries.map((query) => toObject(query, this.similarity));
     switch (this.format) {
       case "json":
         return [`${JSON.stringify(objects())}\n`];
       case "jsonl":
         return objects().map((object) => `${JSON.stringify(object)}\n`);
       case "tsv":
-        return [...(this.header ? [COLUMNS] : []), ...this.#rows()].map((row) => tsvRow(row.map(oneLine)));
+        return [...(this.header ? [this.#names()] : []), ...this.#rows()].map((row) =>
+          tsvRow(row.map(oneLine)),
+        );
       case "csv":
-        return [COLUMNS, ...this.#rows()].map(csvRow);
+        return [this.#names(), ...this.#rows()].map(csvRow);
       case "text":
         return this.queries.flatMap((query) => [
           ...(this.queries.length > 1 ? [`${printable(query.text)}\n`] : []),
           ...query.closest.map(
-            ({ item, cosine }) => `${cosine.toFixed(4).padStart(7)}  ${printable(text(item))}\n`,
+            ({ item, score }) => `${score.toFixed(4).padStart(7)}  ${printable(text(item))}\n`,
           ),
         ]);
     }
@@ -140,13 +150,13 @@ export class SimilarSink implements Sink {
 }
 
 /** What `--json` and `--jsonl` say of a query. */
-function toObject({ text: query, closest }: Query) {
+function toObject({ text: query, closest }: Query, similarity: Similarity) {
   return {
     query,
-    closest: closest.map(({ item: { line, id, text, pair, ids }, cosine }) => ({
+    closest: closest.map(({ item: { line, id, text, pair, ids }, score }) => ({
       line,
       ...(id !== undefined && { id }),
-      cosine: Number(cosine.toPrecision(6)),
+      [similarity]: Number(score.toPrecision(6)),
       ...(!ids && { text }),
       ...(pair !== undefined && { text_pair: pair }),
     })),

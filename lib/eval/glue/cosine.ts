@@ -2,9 +2,10 @@ import { UffbError } from "../../base/errors.ts";
 import type { Dataset } from "../../data/load.ts";
 import type { Task } from "../../data/tasks.ts";
 import type { Model } from "../../model/model.ts";
-import { sentenceText } from "../../model/sentence.ts";
 import { dot, normaliseRows } from "../../run/normalise.ts";
-import { longest } from "../../run/prepare.ts";
+import { longest, textOf } from "../../run/prepare.ts";
+import { promptFor } from "../../run/prompt.ts";
+import { vectorMaker } from "../../run/vectors.ts";
 import { type EvaluateOptions, type Evaluation, scored } from "./evaluate.ts";
 import type { Prediction } from "./predictions.ts";
 import { run } from "./run.ts";
@@ -26,22 +27,24 @@ export async function evaluateCosine(
 ): Promise<Evaluation> {
   const { task, examples } = dataset;
   if (!takesCosine(task)) throw new UffbError(`${task.title} does not score two texts, as --cosine needs`);
-  const { hidden, tokenTypes } = model.config.arch;
+  const { tokenTypes } = model.config.arch;
   const sentence = model.sentence();
   const maxLength = longest(model, sentence);
   const tokenizer = model.tokenizer();
+  const prompt = promptFor(model, { embeds: true });
+  const { width, read } = vectorMaker(model);
   const encodings = examples.flatMap(({ texts }) =>
-    texts.map((text) => tokenizer.encode(sentence ? sentenceText(text, sentence) : text, { maxLength })),
+    texts.map((text) => tokenizer.encode(textOf(text, { sentence, prompt }), { maxLength })),
   );
   const inputs = encodings.map(({ ids, types }) => (tokenTypes > 1 ? { ids, types } : { ids }));
   const { fixedLength: _, onProgress, ...running } = options;
   const { logits: vectors, ...rest } = await run(model, inputs, {
     ...running,
     onProgress: onProgress && ((done) => onProgress(Math.floor(done / 2))),
-    head: { width: hidden, read: (context) => context.pool(sentence?.pooling ?? "mean") },
+    head: { width, read },
   });
-  normaliseRows(vectors, hidden);
-  const vector = (i: number) => vectors.subarray(i * hidden, (i + 1) * hidden);
+  normaliseRows(vectors, width);
+  const vector = (i: number) => vectors.subarray(i * width, (i + 1) * width);
   const predictions = examples.map(({ index, label }, i): Prediction => {
     const cosine = dot(vector(2 * i), vector(2 * i + 1));
     return { index, ...(label !== undefined && { label }), prediction: cosine, logits: [cosine] };

@@ -20,6 +20,7 @@ import { loadSplit } from "../../data/load.ts";
 import { findTasks } from "../../data/tasks.ts";
 import { crammed } from "../../model/families/crammed.ts";
 import { type Model, openModel } from "../../model/model.ts";
+import { PLAIN_PROMPTS } from "../../model/sentence/prompts.ts";
 import { openTokenizer } from "../../model/tokenizer.ts";
 import type { Embedding } from "../../run/heads.ts";
 import { infer } from "../../run/infer.ts";
@@ -86,6 +87,7 @@ async function randomModel(labels: number): Promise<Model> {
     tokenizer: () => tokenizer,
     optionalTokenizer: () => tokenizer,
     sentence: () => undefined,
+    prompts: () => PLAIN_PROMPTS,
     [Symbol.dispose]: () => native[Symbol.dispose](),
   };
 }

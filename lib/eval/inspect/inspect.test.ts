@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { pack, REFERENCE, TemporaryFolder } from "../../../testing/folders.ts";
+import { assembled } from "../../../testing/heads.ts";
 import { writeSentenceModel } from "../../../testing/sentence.ts";
 import { collisions } from "../../../testing/svg.ts";
 import { UffbError } from "../../base/errors.ts";
@@ -141,11 +142,31 @@ describe("summary", () => {
   test("says how a model makes vectors, where the model does", async () => {
     using folder = new TemporaryFolder();
     const summary = await summarize(writeSentenceModel(folder));
-    expect(summary.sentence).toMatchObject({ pooling: "mean", maxLength: 12, normalise: true });
+    expect(summary.sentence).toMatchObject({
+      pooling: { poolings: ["mean"] },
+      after: [{ kind: "Normalize" }],
+      maxLength: 12,
+    });
     expect(summaryText(summary)).toContain(
       "vectors        the mean of all tokens' final state, at most 12 tokens",
     );
     expect(summaryText(await summarize())).not.toContain("vectors");
+  });
+
+  test("names the modules after the pooling, and the prompts", async () => {
+    using folder = assembled(
+      "base",
+      "vectors/dense-two",
+      "vectors/prompts/config_sentence_transformers.json",
+    );
+    const summary = await summarize(folder.path);
+    expect(JSON.parse(JSON.stringify(summary.sentence)).after).toEqual([
+      { kind: "Dense", inputs: 32, outputs: 12, activation: "GELU", residual: false },
+      { kind: "Dense", inputs: 12, outputs: 6, activation: "ReLU", residual: false },
+    ]);
+    const text = summaryText(summary);
+    expect(text).toContain("then a layer from 32 to 12 with GELU, then a layer from 12 to 6 with ReLU");
+    expect(text).toMatch(/compared by +cosine\n *prompts +document: "passage : "\n +query: "query : "\n/);
   });
 
   test("of the built-in model", async () => {

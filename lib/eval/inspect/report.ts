@@ -5,9 +5,8 @@ import { count, formatBytes, largest, percent, plural } from "../../base/numbers
 import { printable, quoted } from "../../base/printable.ts";
 import { fitTable } from "../../base/table.ts";
 import { termLines, wrap } from "../../base/wrap.ts";
-import type { SentenceSettings } from "../../model/sentence.ts";
 import type { LayerUsage, PathUsage, Walk } from "./paths.ts";
-import type { Feedforward, Summary } from "./summary.ts";
+import type { Feedforward, ModuleSummary, SentenceSummary, Summary } from "./summary.ts";
 
 const TASKS: Readonly<Record<string, string>> = {
   mlm: "masked language model",
@@ -24,13 +23,49 @@ const POOLED: Readonly<Record<Pooling, string>> = {
   mean: "the mean of all tokens'",
   max: "the largest of all tokens'",
   lse: "the log of summed exponentials of all tokens'",
+  last: "the last token's",
+  "mean-sqrt": "the sum of all tokens', divided by the square root of their number,",
+  weighted: "the mean, weighted by position, of all tokens'",
 };
 
-function sentenceText({ pooling, normalise, maxLength, prompt }: SentenceSettings, longest: number): string {
+function vectorText(sentence: SentenceSummary, longest: number): string {
+  const { pooling, after, width, truncateDim, usual, maxLength } = sentence;
   const most = count(Math.min(maxLength ?? longest, longest));
-  const scaled = normalise ? ", scaled to length 1" : "";
-  const after = prompt === "" ? "" : `, after ${quoted(prompt)}`;
-  return `${POOLED[pooling]} final state, at most ${most} tokens of a text${scaled}${after}`;
+  const pooled = pooling.poolings.map((name) => POOLED[name]).join(" and ");
+  return [
+    `${pooled} final state, at most ${most} tokens of a text`,
+    ...(usual === "" ? [] : [`after ${quoted(usual)}`]),
+    ...(pooling.includesPrompt ? [] : ["without the prompt's tokens"]),
+    ...after.map(moduleText),
+    ...(truncateDim === undefined || truncateDim >= width
+      ? []
+      : [`of that the first ${count(truncateDim)} numbers`]),
+  ].join(", ");
+}
+
+function moduleText(module: ModuleSummary): string {
+  switch (module.kind) {
+    case "Dense": {
+      const residual = module.residual ? " and a residual connection" : "";
+      return `then a layer from ${count(module.inputs)} to ${count(module.outputs)} with ${module.activation}${residual}`;
+    }
+    case "LayerNorm":
+      return "then LayerNorm";
+    case "Normalize":
+      return "scaled to length 1";
+  }
+}
+
+/** Prompts that are not empty, and how vectors are compared. */
+function searchRows({ named, similarity }: SentenceSummary): [string, string][] {
+  const prompts = Object.entries(named).filter(([, prompt]) => prompt !== "");
+  return [
+    ["compared by", similarity],
+    ...prompts.map(([name, prompt], i): [string, string] => [
+      i === 0 ? "prompts" : "",
+      `${quoted(name)}: ${quoted(prompt)}`,
+    ]),
+  ];
 }
 
 /** A line or more for each fact, within the columns of a terminal, if there is one. */
@@ -46,7 +81,9 @@ export function summaryText(summary: Summary, columns = Number.POSITIVE_INFINITY
       `${plural(layers, "layer")}, hidden ${count(hidden)}, ${plural(heads, "head")} of ${hidden / heads}`,
     ],
     ["text", `${count(vocab)} tokens known, at most ${count(maxLength)} in a text`],
-    ...(sentence ? [["vectors", sentenceText(sentence, maxLength)] satisfies [string, string]] : []),
+    ...(sentence
+      ? [["vectors", vectorText(sentence, maxLength)] satisfies [string, string], ...searchRows(sentence)]
+      : []),
     ["feedforward", feedforwardText(summary.feedforward)],
     ["arithmetic", arithmeticText(summary.feedforward)],
     ["parameters", `${count(parameters.total)}${tied ? ", the word embedding also being the decoder" : ""}`],

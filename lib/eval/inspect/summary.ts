@@ -4,7 +4,8 @@ import { type Checkpoint, openCheckpoint } from "../../files/checkpoint.ts";
 import { byteCount } from "../../files/safetensors/safetensors.ts";
 import { loadConfig } from "../../model/config.ts";
 import { type Binding, bindTensors } from "../../model/roles.ts";
-import { readSentenceSettings, type SentenceSettings } from "../../model/sentence.ts";
+import type { VectorModule } from "../../model/sentence/modules.ts";
+import { readSentenceSettings, type SentenceSettings } from "../../model/sentence/settings.ts";
 import { loadTokenizer } from "../../model/tokenizer.ts";
 import type { Specials } from "../../text/tokenizer/tokenizer.ts";
 
@@ -21,7 +22,7 @@ export interface Summary {
   vocab: number;
   maxLength: number;
   /** How it makes vectors of texts, where it says so. */
-  sentence: SentenceSettings | undefined;
+  sentence: SentenceSummary | undefined;
   /** Whether the decoder is the word embedding. */
   tied: boolean;
   feedforward: Feedforward;
@@ -31,6 +32,15 @@ export interface Summary {
   tensors: TensorSummary[];
   tokenizer: { vocabSize: number; specials: Specials } | undefined;
 }
+
+/** Its settings; of modules what they are, without their weights. */
+export interface SentenceSummary extends Omit<SentenceSettings, "after"> {
+  after: ModuleSummary[];
+}
+
+export type ModuleSummary =
+  | { kind: "Dense"; inputs: number; outputs: number; activation: string; residual: boolean }
+  | { kind: "LayerNorm" | "Normalize" };
 
 export interface Feedforward {
   kind: "dense" | "gated" | "trees" | "none";
@@ -92,7 +102,7 @@ export async function summarize(path?: string): Promise<Summary> {
     task,
     labels,
     ...pick(arch, ["layers", "hidden", "heads", "vocab", "maxLength"]),
-    sentence: readSentenceSettings(checkpoint, arch.hidden),
+    sentence: sentenceSummary(readSentenceSettings(checkpoint, arch.hidden)),
     tied: arch.tied === 1,
     feedforward: feedforwardOf(arch),
     parameters: { total: Object.values(parts).reduce((sum, count) => sum + count, 0), parts },
@@ -100,6 +110,16 @@ export async function summarize(path?: string): Promise<Summary> {
     tensors,
     tokenizer: tokenizer && { vocabSize: tokenizer.vocabSize, specials: tokenizer.specials },
   };
+}
+
+function sentenceSummary(settings: SentenceSettings | undefined): SentenceSummary | undefined {
+  return settings && { ...settings, after: settings.after.map(moduleSummary) };
+}
+
+function moduleSummary(module: VectorModule): ModuleSummary {
+  if (module.kind !== "Dense") return { kind: module.kind };
+  const { kind, inputs, outputs, activationName: activation, residual } = module;
+  return { kind, inputs, outputs, activation, residual: residual !== "none" };
 }
 
 /** Leaves out tensors that are not parameters: scales and second copies of weights in integers, and attention's factor, which follows from its width. */

@@ -9,6 +9,7 @@ import type { NativeContext } from "../../../ffi/context.ts";
 import { NativeTaps } from "../../../ffi/taps.ts";
 import type { Model } from "../../model/model.ts";
 import { normaliseRows } from "../../run/normalise.ts";
+import { vectorMaker } from "../../run/vectors.ts";
 import { ragged } from "../../text/batches.ts";
 import type { Paths, Values } from "./compare.ts";
 import type { Sequence } from "./expected.ts";
@@ -112,8 +113,8 @@ export async function compareBatch(
   if (logits && task !== "mlm") comparePooled(logits, await context.classify());
   const sentence = values.get("sentence");
   if (sentence) {
-    const vectors = await context.pool(model.sentence()?.pooling ?? "mean");
-    comparePooled(sentence, normaliseRows(vectors, arch.hidden));
+    const { width, read } = vectorMaker(model);
+    comparePooled(sentence, normaliseRows(await read(context), width));
   }
 }
 

@@ -161,6 +161,11 @@ export class Tokenizer {
     return this.#vocabulary.tokens[id] !== undefined;
   }
 
+  /** Whether it is a token of the template or another with a role, none of the text's own. */
+  isSpecial(id: number | undefined): boolean {
+    return id !== undefined && this.#special.has(id);
+  }
+
   /** The spelling of a token. An id that the vocabulary lacks, such as a model's padding rows, is shown as "<id N>". */
   token(id: number): string {
     return this.#vocabulary.tokens[id] ?? `<id ${id}>`;
