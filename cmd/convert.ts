@@ -13,6 +13,7 @@ import { openModel } from "../lib/model/model.ts";
 import { flagName } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
+import { chooseModel, downloadArg } from "./cli/model.ts";
 import { print } from "./cli/terminal.ts";
 
 const DTYPES = { f32: "F32", f16: "F16", bf16: "BF16", int8: "I8" } as const;
@@ -27,7 +28,7 @@ export default command({
     {
       name: "model",
       description:
-        "Folder with config.json and the checkpoint (safetensors or pytorch_model.bin), a checkpoint's file beside its config.json, a packed file, or the name of a downloaded model",
+        "Folder with config.json and the checkpoint (safetensors or pytorch_model.bin), a checkpoint's file beside its config.json, a packed file, or the name of a model on the hub",
       required: true,
     },
   ],
@@ -51,6 +52,7 @@ export default command({
       description:
         "How matrices are stored; default: f32, which is exact and opens fastest. int8 also runs faster: whole models about 1.5 times as fast on a CPU with AVX2 alone, 2.5 to 3 times with VNNI. It stores trees in bf16, and in 16 bits what loses most in 8: small heads and, in pre-norm models, the first two layers' attention. A decoder's rows are also kept in f16, to rank the best tokens exactly",
     },
+    download: downloadArg,
     ignoreUnknown: {
       type: "boolean",
       description: "Leave out tensors that the model does not have, instead of stopping with an error",
@@ -92,7 +94,7 @@ export default command({
       throw new UsageError(`${output} is the input itself; give another path with -o`);
     }
 
-    const checkpoint = openCheckpoint(source);
+    const checkpoint = openCheckpoint((await chooseModel(source, args.download)) ?? source);
     const skipped = checkpoint.skipped.map(quoted).join(", ");
     if (skipped !== "") messages.info(`Left out, because it is not part of the model: ${skipped}`);
     if (to === "safetensors") return await writeTensors(checkpoint, output);

@@ -3,6 +3,7 @@ import { UsageError } from "../lib/base/errors.ts";
 import { formatBytes } from "../lib/base/numbers.ts";
 import { type DownloadOptions, download, type Plan, planDownload } from "../lib/hub/download.ts";
 import { hubEnvironment } from "../lib/hub/environment.ts";
+import { repositoryOf, SHORT_NAMES } from "../lib/hub/models.ts";
 import { parseRepo } from "../lib/hub/names.ts";
 import { offlineDownload } from "../lib/hub/offline.ts";
 import { Progress } from "../lib/hub/progress.ts";
@@ -15,7 +16,12 @@ const DEFAULT_REPO = "pbelcak/UltraFastBERT-1x11-long";
 
 export default command({
   meta: { name: "download", description: "Download a model or data set to the cache that Python shares" },
-  positionals: [{ name: "repo", description: `ORGANISATION/NAME on the hub; default: ${DEFAULT_REPO}` }],
+  positionals: [
+    {
+      name: "repo",
+      description: `ORGANISATION/NAME on the hub, or a short name of a model (below); default: ${DEFAULT_REPO}`,
+    },
+  ],
   args: {
     ...grouped("WHAT", {
       dataset: { type: "boolean", description: "The repository is a data set, not a model" },
@@ -75,6 +81,7 @@ export default command({
     "model=$(uffb download sentence-transformers/all-MiniLM-L6-v2)   # stdout is the folder, nothing else",
     "uffb download --dry-run   # columns: fetch or cached, bytes, path",
   ],
+  sections: { "SHORT NAMES, for every command": Object.entries(SHORT_NAMES) },
 
   async run({ args, positionals }) {
     if (args.dataset && positionals.length === 0) {
@@ -86,7 +93,7 @@ export default command({
     });
     const options: DownloadOptions = {
       ...args,
-      repo: parseRepo(positionals[0] ?? DEFAULT_REPO, args.dataset ? "dataset" : "model"),
+      repo: parseRepo(repositoryFor(positionals[0], args.dataset), args.dataset ? "dataset" : "model"),
       environment: hubEnvironment(args),
       localDir: args.localDir === undefined ? undefined : resolve(args.localDir),
       onEvent: progress.show,
@@ -98,10 +105,10 @@ export default command({
       return;
     }
     const plan = await planDownload(options);
-    messages.log(describe(plan, options));
+    messages.info(describe(plan, options));
     for (const { what, files } of plan.leftOut) {
       const paths = files.length === 1 ? files[0]!.path : `${files[0]!.path} and ${files.length - 1} more`;
-      messages.log(`left out, ${what}: ${paths} (${total(files)}); --include '*' brings all`);
+      messages.info(`left out, ${what}: ${paths} (${total(files)}); --include '*' brings all`);
     }
     if (args.dryRun) {
       print(
@@ -118,6 +125,12 @@ export default command({
     }
   },
 });
+
+/** A model's short name stands for its repository; any other name for itself. */
+function repositoryFor(name: string | undefined, isDataset: boolean): string {
+  if (name === undefined) return DEFAULT_REPO;
+  return (isDataset ? undefined : repositoryOf(name)) ?? name;
+}
 
 function describe({ commit, chosen, missing }: Plan, { repo, revision = "main" }: DownloadOptions): string {
   const name = revision === commit ? repo.name : `${repo.name} ${revision}`;

@@ -14,6 +14,7 @@ import { version } from "../package.json";
 import { grouped, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
+import { chooseModel, downloadArg, MODEL_ARGUMENT } from "./cli/model.ts";
 import { recipeArgs, toRecipe } from "./cli/recipe.ts";
 import { showRun } from "./cli/run.ts";
 import { GracefulStop } from "./cli/stop.ts";
@@ -43,9 +44,9 @@ export default command({
       model: {
         type: "string",
         valueHint: "path",
-        description:
-          "Where to start: a folder with config.json and a checkpoint, or org/name of a downloaded one; default: the built-in model",
+        description: `Where to start. ${MODEL_ARGUMENT}`,
       },
+      download: downloadArg,
       output: {
         type: "string",
         alias: "o",
@@ -137,7 +138,7 @@ export default command({
 
   async run({ args, positionals }) {
     const [path] = positionals as [string];
-    const { model, json, threads, resume, valid, split, skipBad, svg } = args;
+    const { json, threads, resume, valid, split, skipBad, svg } = args;
     if (valid !== undefined && split !== undefined)
       throw new UsageError("--valid is what to validate on; leave --split out");
     const output = args.output ?? `${stem(path)}-model`;
@@ -162,7 +163,7 @@ export default command({
     const { clear, ...display } = showRun();
     try {
       const result = await finetune(job, {
-        model,
+        model: await chooseModel(args.model, args.download),
         recipe,
         output,
         resume,

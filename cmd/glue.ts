@@ -19,8 +19,9 @@ import { GLUE_SANE } from "../lib/train/recipe.ts";
 import { type SeedRun, seedsJson, seedsText } from "../lib/train/seeds.ts";
 import { version } from "../package.json";
 import { deviceArgs, flagName, grouped, threadsArg, type Values } from "./cli/args.ts";
-import { command } from "./cli/command.ts";
+import { COMMON, command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
+import { chooseModel, downloadArg, MODEL_ARGUMENT } from "./cli/model.ts";
 import { recipeArgs, toRecipe } from "./cli/recipe.ts";
 import { showRun } from "./cli/run.ts";
 import { GracefulStop } from "./cli/stop.ts";
@@ -32,8 +33,12 @@ const args = {
     model: {
       type: "string",
       valueHint: "path",
-      description:
-        "Checkpoint: a folder, a packed model, or org/name of a downloaded one; {task} in it stands for the task's name. One without a head is fine-tuned first. Default: the built-in model",
+      description: `${MODEL_ARGUMENT}. {task} in it stands for the task's name. One without a head is fine-tuned first`,
+    },
+    download: downloadArg,
+    force: {
+      type: "boolean",
+      description: "Take labels that the task calls otherwise in the order of its classes",
     },
     data: {
       type: "string",
@@ -159,7 +164,7 @@ export default command({
       return compareFiles(positionals.slice(1), args.json);
     }
     const tasks = findTasks(positionals);
-    const { model, json } = args;
+    const { json } = args;
     const all = positionals.some((name) => name.toLowerCase() === "all");
     const seeds = args.seeds ?? 1;
     checkPlaces(args, tasks.length, seeds);
@@ -173,6 +178,7 @@ export default command({
     if (args.int8 !== undefined && !args.ladder)
       throw new UsageError("--int8 is for --ladder; give an 8-bit model as --model");
     const trains = !args.cosine && !args.ladder;
+    const model = args.model?.includes("{task}") ? args.model : await chooseModel(args.model, args.download);
     if (!trains && model === undefined)
       throw new UsageError("give --model a checkpoint; only fine-tuning starts from the built-in model");
     const { clear, ...show } = display();
@@ -180,7 +186,7 @@ export default command({
     try {
       if (args.ladder) {
         only(
-          ["ladder", "int8", "model", "data", "batchTokens", "json"],
+          ["ladder", "int8", "model", "data", "batchTokens", "json", "force"],
           args,
           "--ladder times its own settings",
         );
@@ -278,7 +284,7 @@ function opener({
 
 /** @throws UsageError when a flag is given that is none of these, nor one that every command has */
 function only(keys: readonly string[], args: Record<string, unknown>, why: string): void {
-  const meant = [...keys, "verbose"];
+  const meant = [...keys, ...Object.keys(COMMON), "download"];
   const other = Object.keys(args).find(
     (key) => !meant.includes(key) && args[key] !== undefined && args[key] !== false,
   );

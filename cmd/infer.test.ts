@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { writeClassifier } from "../testing/classifier.ts";
 import { TemporaryFolder } from "../testing/folders.ts";
 import { assembled } from "../testing/heads.ts";
 import { writeSentenceModel } from "../testing/sentence.ts";
@@ -169,6 +170,63 @@ describe("output", () => {
     const tab = await infer(["--top-k", "1", "--tabs", "pairs"], "a [MASK]\tb [MASK]\n");
     expect(flag.stdout).toBe(tab.stdout);
     expect(column(flag.stdout, 2)).toEqual(["1", "2"]);
+  });
+});
+
+describe("what is said", () => {
+  test("--quiet leaves only errors; --color forces colours, or forbids them", async () => {
+    const long = `[MASK] ${"word ".repeat(200)}`;
+    expect((await infer([long])).stderr).toContain("warning: 1 input was cut");
+    expect((await infer(["--quiet", long])).stderr).toBe("");
+    expect((await infer(["-q", ""])).stderr).toBe("error: argument 1: blank text\n");
+    const text = ["--format", "text", FILM];
+    expect((await infer([...text, "--color", "always"])).stdout).toContain("\u001b[1m");
+    expect((await infer(text)).stdout).not.toContain("\u001b");
+    expect((await infer(["--color", "sometimes", "a"])).stderr).toContain(
+      "--color is one of auto, always, never",
+    );
+  });
+
+  test("ten inputs with the same fault are enough", async () => {
+    const none = await infer([], "no mask\n".repeat(1000));
+    expect(none.exitCode).toBe(2);
+    expect(none.stderr.trimEnd().split("\n")).toHaveLength(11);
+    expect(none.stderr).toEndWith(
+      "error: line 10: none of the inputs so far can be used; write [MASK] where a word is missing, or use --embed for a sentence vector\n",
+    );
+    const plain = await infer(["--embed", "--input-format", "jsonl"], "a text\n".repeat(1000));
+    expect(plain.stderr).toContain("for plain lines say --input-format lines");
+    const late = await infer([], `a [MASK]\n${"no mask\n".repeat(20)}`);
+    expect([late.exitCode, late.stderr.trimEnd().split("\n").length]).toEqual([1, 11]);
+    expect(late.stderr).toEndWith("error: 20 inputs could not be used; the first 10 are named above\n");
+  });
+});
+
+describe("the number of texts", () => {
+  test("is the model's, unless it is forced", async () => {
+    using folder = new TemporaryFolder();
+    const model = folder.file("pairs");
+    writeClassifier(model);
+    const config = JSON.parse(readFileSync(`${model}/config.json`, "utf8"));
+    writeFileSync(`${model}/config.json`, JSON.stringify({ ...config, texts_per_input: 2 }));
+    const one = await infer(["--model", model, "a text"]);
+    expect([one.exitCode, one.stderr]).toEqual([
+      1,
+      "error: argument 1: one text, and the model compares two; give the second with --pair, --pair-column or behind a tab, or add --force\n",
+    ]);
+    expect((await infer(["--model", model, "a text", "--force"])).exitCode).toBe(0);
+    const tab = await infer(["--model", model], "a\tb\n");
+    expect([tab.exitCode, tab.stdout]).toEqual([
+      0,
+      (await infer(["--model", model, "a", "--pair", "b"])).stdout,
+    ]);
+    writeFileSync(`${model}/config.json`, JSON.stringify({ ...config, finetuning_task: "sst2" }));
+    expect((await infer(["--model", model, "a", "--pair", "b"])).stderr).toContain(
+      "two texts, and the model takes one",
+    );
+    expect((await infer(["--model", model], "a\tb\n")).exitCode).toBe(0);
+    writeFileSync(`${model}/config.json`, JSON.stringify({ ...config, finetuning_task: undefined }));
+    expect((await infer(["--model", model], "a\tb\n")).stderr).toContain("has a tab; say --tabs pairs where");
   });
 });
 

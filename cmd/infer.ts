@@ -17,6 +17,7 @@ import { command } from "./cli/command.ts";
 import { BadInputs, inputArgs, inputPositionals, questionFileName } from "./cli/input.ts";
 import { interruptSignal } from "./cli/interrupt.ts";
 import { messages } from "./cli/messages.ts";
+import { chooseModel, modelArgs } from "./cli/model.ts";
 import { formatOf, outputArgs, TEXT_FORMATS } from "./cli/output.ts";
 import { Rate } from "./cli/rate.ts";
 import { hasColor, isTerminal, print, statusLine } from "./cli/terminal.ts";
@@ -38,14 +39,7 @@ export default command({
   },
   positionals: inputPositionals,
   args: {
-    ...grouped("MODEL", {
-      model: {
-        type: "string",
-        valueHint: "path",
-        description:
-          "Folder with config.json and a checkpoint, a packed model, or org/name of a downloaded one; default: the built-in model",
-      },
-    }),
+    ...modelArgs,
     ...inputArgs,
     ...grouped("INPUT", {
       maskId: {
@@ -175,14 +169,14 @@ export default command({
   exitCodes: { 1: "failure, or an input could not be used" },
 
   async run({ args, positionals: texts }) {
-    const { model: path, topK, pooling, maskId, truncate, threads, batchTokens, similar, force } = args;
+    const { topK, pooling, maskId, truncate, threads, batchTokens, similar, force } = args;
     const format = formatOf(args);
     for (const text of texts) questionFileName(text, `to read it, say --input ${text}`, args);
     if (similar !== undefined && !isQueryFile(similar))
       questionFileName(similar, "--similar takes a text or a file of texts", args);
     const embed = args.embed || similar !== undefined;
     const device = openDevice(args.device, args.deviceDtype);
-    using model = await openModel(path);
+    using model = await openModel(await chooseModel(args.model, args.download));
     for (const warning of model.warnings) messages.warn(warning);
     const task = taskOf(model, embed);
     checkFlags(args, format, task);

@@ -17,6 +17,7 @@ import { command } from "./cli/command.ts";
 import { BadInputs } from "./cli/input.ts";
 import { interruptSignal } from "./cli/interrupt.ts";
 import { messages } from "./cli/messages.ts";
+import { chooseModel, downloadArg, MODEL_ARGUMENT } from "./cli/model.ts";
 import { outputColumns, print } from "./cli/terminal.ts";
 
 export default command({
@@ -27,8 +28,7 @@ export default command({
   positionals: [
     {
       name: "model",
-      description:
-        "Folder with config.json and a checkpoint, a packed model, or org/name of a downloaded one; default: the built-in model",
+      description: MODEL_ARGUMENT,
     },
   ],
   args: {
@@ -52,6 +52,7 @@ export default command({
       },
       ids: { type: "boolean", description: "Each text is token ids, separated by spaces or commas" },
     }),
+    ...grouped("MODEL", { download: downloadArg }),
     threads: threadsArg,
   },
   examples: [
@@ -66,7 +67,7 @@ export default command({
   },
   exitCodes: { 1: "failure, or a text could not be used" },
 
-  async run({ args, positionals: [path] }) {
+  async run({ args, positionals: [given] }) {
     const texts = args.text ?? [];
     if (texts.length === 0 && args.svg !== undefined) {
       throw new UsageError(
@@ -76,6 +77,7 @@ export default command({
     if (texts.length === 0 && (args.ids || args.threads !== undefined)) {
       throw new UsageError("--ids and --threads are for --text; add that, or drop them");
     }
+    const path = await chooseModel(given, args.download);
     const summary = await summarize(path);
     let bad: BadInputs | undefined;
     let paths: PathUsage | undefined;

@@ -52,12 +52,22 @@ describe("uffb", () => {
       stderr: "error: unknown command tokenise; did you mean tokenize?\n",
     });
     expect(uffb(["--versoin"]).stderr).toBe("error: unknown flag --versoin; did you mean --version?\n");
+    expect(uffb(["embed", "a"]).stderr).toBe(
+      "error: unknown command embed; did you mean uffb infer --embed?\n",
+    );
+    expect(uffb(["classify"]).stderr).toContain("did you mean uffb infer --model CLASSIFIER?");
+    expect(uffb(["-v"]).stderr).toBe("error: unknown flag -v; did you mean --version?\n");
     for (const word of ["constructor", "__proto__", "", "\u001b[2J"]) {
       const { exitCode, stderr } = uffb([word]);
       expect(exitCode).toBe(2);
       expect(stderr).toStartWith("error: unknown command");
       expect(stderr).not.toContain("\u001b");
     }
+  });
+
+  test("help is help, also of a command", () => {
+    expect(uffb(["help"]).stdout).toBe(uffb(["--help"]).stdout);
+    expect(uffb(["help", "verify"]).stdout).toBe(uffb(["verify", "--help"]).stdout);
   });
 
   test("--verbose or UFFB_DEBUG=1 adds the stack, and only they", () => {

@@ -105,16 +105,44 @@ async function run(line: readonly string[]): Promise<number> {
     return 0;
   }
   if (word.startsWith("-")) {
-    const hint = didYouMean(word, ["--help", "--version", "--verbose"]);
+    const hint = /^-v$/i.test(word)
+      ? "; did you mean --version?"
+      : didYouMean(word, ["--help", "--version", "--verbose"]);
     throw new UsageError(`unknown flag ${word}${hint || "; flags of a command stand after its name"}`);
   }
+  if (word === "help") return run(rest.length > 0 ? [rest[0]!, "--help"] : ["--help"]);
   const entry = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;
-  if (entry === undefined) {
-    const hint = didYouMean(word, Object.keys(COMMANDS));
-    throw new UsageError(`unknown command ${word}${hint || "; uffb --help lists them"}`);
-  }
+  if (entry === undefined) throw new UsageError(`unknown command ${word}${hintFor(word)}`);
   const { default: command } = await entry.load();
   return runLine(command, rest);
+}
+
+/** What does the work that people call by these words. */
+const MEANT: Readonly<Record<string, string>> = {
+  classify: "infer --model CLASSIFIER",
+  predict: "infer --model CLASSIFIER",
+  score: "infer --model CLASSIFIER",
+  run: "infer",
+  fill: 'infer "Text with a [MASK]."',
+  mask: 'infer "Text with a [MASK]."',
+  embed: "infer --embed",
+  encode: "infer --embed",
+  vectors: "infer --embed",
+  similar: "infer --similar QUERY",
+  search: "infer --similar QUERY",
+  train: "finetune",
+  eval: "glue",
+  evaluate: "glue",
+  benchmark: "bench",
+  pack: "convert",
+  quantize: "convert --dtype int8",
+  version: "--version",
+};
+
+function hintFor(word: string): string {
+  const meant = Object.hasOwn(MEANT, word) ? MEANT[word] : undefined;
+  if (meant !== undefined) return `; did you mean uffb ${meant}?`;
+  return didYouMean(word, Object.keys(COMMANDS)) || "; uffb --help lists them";
 }
 
 /** Says what went wrong in one line, and returns the exit code. What is not a UffbError is a bug: it says so and shows its stack. */

@@ -7,6 +7,7 @@ import { grouped } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { BadInputs, inputArgs, inputPositionals, questionFileName } from "./cli/input.ts";
 import { messages } from "./cli/messages.ts";
+import { chooseModel, downloadArg } from "./cli/model.ts";
 import { formatOf, outputArgs, TEXT_FORMATS } from "./cli/output.ts";
 import { Rate } from "./cli/rate.ts";
 import { isTerminal, print, statusLine } from "./cli/terminal.ts";
@@ -24,8 +25,9 @@ export default command({
       type: "string",
       valueHint: "path",
       description:
-        "Folder with a tokenizer.json, that file, a packed model, or org/name of a downloaded one; default: the built-in model",
+        "A folder with a tokenizer.json, that file, a packed model, or the name of a model on the hub. Default: UFFB_MODEL, or else the built-in model",
     },
+    download: downloadArg,
     maxLength: {
       type: "number",
       valueHint: "tokens",
@@ -61,7 +63,7 @@ export default command({
     for (const text of texts) questionFileName(text, `to read it, say --input ${text}`, args);
     if (args.keep && format === "text")
       throw new UsageError("--keep is for tsv, csv, jsonl and json; choose one with --format, or drop it");
-    const tokenizer = await openTokenizer(args.tokenizer);
+    const tokenizer = await openTokenizer(await chooseModel(args.tokenizer, args.download));
     const { maxLength } = args;
     const input = await openInput({ ...args, texts });
     if (input.note !== undefined) messages.info(input.note);

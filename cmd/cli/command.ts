@@ -2,7 +2,7 @@ import { type CommandDef, defineCommand, runCommand } from "citty";
 import { type Arg, type Args, grouped, type Positional, type Values } from "./args.ts";
 import { helpText, type Section } from "./help.ts";
 import { parse } from "./parse.ts";
-import { print, styled, textColumns } from "./terminal.ts";
+import { COLORS, print, setAppearance, styled, textColumns } from "./terminal.ts";
 
 export interface Definition<A extends Args> {
   meta: { name: string; description: string };
@@ -28,7 +28,13 @@ export async function runLine(command: Command, line: readonly string[]): Promis
 }
 
 /** Flags that every command has. main.ts acts on --verbose. */
-const COMMON = grouped("OTHER", {
+export const COMMON = grouped("OTHER", {
+  quiet: { type: "boolean", alias: "q", description: "Say nothing on stderr but errors" },
+  color: {
+    type: "enum",
+    options: COLORS,
+    description: "Colours; default: auto, on a terminal and not with NO_COLOR",
+  },
   verbose: { type: "boolean", description: "Show the stack of an error, too" },
   help: { type: "boolean", alias: "h", description: "Show this help" },
 });
@@ -61,6 +67,8 @@ export function command<const A extends Args = Record<never, Arg>>(definition: D
         return 0;
       }
       const parsed = parse(rawArgs, args, positionals);
+      const { quiet, color } = parsed.args as Values<typeof COMMON>;
+      setAppearance({ quiet, color });
       const code = await definition.run({
         args: parsed.args as unknown as Values<A>,
         positionals: parsed.positionals,

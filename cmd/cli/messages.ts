@@ -1,6 +1,6 @@
 import { createConsola, type LogObject } from "consola/core";
 import { printableLines } from "../../lib/base/printable.ts";
-import { hasColor, toStderr } from "./terminal.ts";
+import { hasColor, isQuiet, toStderr } from "./terminal.ts";
 
 const LABELS: Readonly<Record<string, [text: string, color: number]>> = {
   error: ["error: ", 31],
@@ -18,6 +18,7 @@ export const messages = createConsola({
 });
 
 function report({ type, args }: LogObject): void {
+  if (isQuiet() && (type === "info" || type === "warn")) return;
   const [label, color] = LABELS[type] ?? ["", 0];
   const shown = hasColor(2) && label !== "" ? `\u001b[${color}m${label}\u001b[0m` : label;
   toStderr(`${shown}${args.map((arg) => printableLines(String(arg))).join(" ")}\n`);

@@ -51,9 +51,24 @@ function isDevice(descriptor: number): boolean {
 
 const { NO_COLOR, CI, TERM } = process.env;
 
+export const COLORS = ["auto", "always", "never"] as const;
+
+/** What flags say of how the program looks. */
+const appearance: { quiet: boolean; color: (typeof COLORS)[number] } = { quiet: false, color: "auto" };
+
+export function setAppearance(given: { quiet: boolean; color: (typeof COLORS)[number] | undefined }): void {
+  appearance.quiet = given.quiet;
+  appearance.color = given.color ?? "auto";
+}
+
+/** Whether only errors are to be said. */
+export function isQuiet(): boolean {
+  return appearance.quiet;
+}
+
 /** Whether to show progress: only on a terminal. */
 function showsProgress(): boolean {
-  return isTerminal(2) && !CI && TERM !== "dumb";
+  return !appearance.quiet && isTerminal(2) && !CI && TERM !== "dumb";
 }
 
 /** Writes to stderr what is not a message. */
@@ -77,6 +92,7 @@ export function statusLine(): StatusLine {
 
 /** Whether to write colours to `descriptor`. */
 export function hasColor(descriptor: 1 | 2): boolean {
+  if (appearance.color !== "auto") return appearance.color === "always";
   return isTerminal(descriptor) && !NO_COLOR && !CI && TERM !== "dumb";
 }
 

@@ -6,7 +6,7 @@ import { UffbError } from "../base/errors.ts";
 import { isObject, readObject } from "../base/json.ts";
 import { quoted } from "../base/printable.ts";
 import { decodeUtf8 } from "../base/read.ts";
-import { requireSnapshot } from "../hub/cache.ts";
+import { requireModel } from "../hub/models.ts";
 import { filesOf, isThere, type ModelFiles, readTextFile } from "./folder.ts";
 import { isPacked, type PackedFile, packedFiles } from "./packed.ts";
 import { openPickle } from "./pickle/pickle.ts";
@@ -64,13 +64,13 @@ export const FORMATS: readonly Format[] = [
 ];
 
 /**
- * Opens a folder, a file, or, where there is neither, the cached snapshot of the hub's repository `path` ("organisation/name").
+ * Opens a folder, a file, or, where there is neither, the cached model of that name (see requireModel).
  *
  * @throws UffbError when there is no model at `path` or a file of it is not sound
  */
 export function openCheckpoint(path: string): Checkpoint {
   const status = statSync(path, { throwIfNoEntry: false });
-  if (status === undefined) return openCheckpoint(findSnapshot(path));
+  if (status === undefined) return openCheckpoint(requireModel(path));
   if (!status.isDirectory()) return openFile(path);
   for (const format of FORMATS) {
     const file = join(path, format.file);
@@ -82,20 +82,6 @@ export function openCheckpoint(path: string): Checkpoint {
   throw new UffbError(
     `${path}: holds no ${FORMATS.map(({ file }) => file).join(" or ")}; is it a model's folder?`,
   );
-}
-
-/** A name that can only be a path: with more or less than one slash, or ending as files do. */
-const PATH_ONLY = /^[^/]*$|\/.*\/|\/$|^\.|\.(safetensors|bin|pth?|ckpt)$/;
-
-function findSnapshot(path: string): string {
-  const missing = `${path}: no such file or folder`;
-  if (PATH_ONLY.test(path)) throw new UffbError(missing);
-  try {
-    return requireSnapshot(path);
-  } catch (error) {
-    if (error instanceof UffbError) throw new UffbError(`${missing}; ${error.message}`, { cause: error });
-    throw error;
-  }
 }
 
 function openFile(path: string): Checkpoint {

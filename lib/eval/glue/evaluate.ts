@@ -11,6 +11,8 @@ import { type Input, type Run, type RunOptions, run } from "./run.ts";
 export interface EvaluateOptions extends Omit<RunOptions, "padTo" | "head"> {
   /** Pads every input to the maximum; see RunOptions.padTo. */
   fixedLength?: boolean;
+  /** Take labels whose names are not the task's in the order of its classes. */
+  force?: boolean | undefined;
 }
 
 export interface MetricValue {
@@ -53,8 +55,8 @@ export interface Prepared {
 }
 
 /** Tokenises a split. @throws UffbError when the model's head is not the one the task needs */
-export function prepare(model: Model, { task, examples, warnings }: Dataset): Prepared {
-  const { order, warning } = matchLabels(task, model);
+export function prepare(model: Model, { task, examples, warnings }: Dataset, force?: boolean): Prepared {
+  const { order, warning } = matchLabels(task, model, force);
   const { maxLength, tokenTypes } = model.config.arch;
   const maximum = Math.min(MAX_LENGTH, maxLength);
   const tokenizer = model.tokenizer();
@@ -77,8 +79,8 @@ export async function evaluate(
   dataset: Dataset,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
-  const { fixedLength = false, ...running } = options;
-  const { inputs, order, maximum, longest, truncated, warnings } = prepare(model, dataset);
+  const { fixedLength = false, force, ...running } = options;
+  const { inputs, order, maximum, longest, truncated, warnings } = prepare(model, dataset, force);
   const { logits, ...rest } = await run(model, inputs, {
     ...running,
     padTo: fixedLength ? maximum : undefined,

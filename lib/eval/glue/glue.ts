@@ -56,7 +56,7 @@ export async function glue(tasks: readonly Task[], options: GlueOptions): Promis
   return eachTask(tasks, options, (model, task) => evaluateTask(model, task, options));
 }
 
-export interface GlueLadderOptions extends TaskOptions, Pick<EvaluateOptions, "batchTokens"> {
+export interface GlueLadderOptions extends TaskOptions, Pick<EvaluateOptions, "batchTokens" | "force"> {
   /** The same checkpoint with 8-bit weights; "{task}" in it is replaced, too. */
   int8?: string | undefined;
 }
@@ -80,7 +80,8 @@ export async function glueLadders(
         ? undefined
         : await openModel(options.int8.replaceAll("{task}", checkpointName(task)));
     const onProgress = (done: number) => options.onProgress(task, "dev", done, dataset.examples.length);
-    const found = await ladder(model, dataset, { int8, batchTokens: options.batchTokens, onProgress });
+    const { batchTokens, force } = options;
+    const found = await ladder(model, dataset, { int8, batchTokens, onProgress, force });
     for (const warning of found.warnings) options.onWarning(warning);
     return { task, model: model.source, ladder: found };
   });

@@ -16,12 +16,16 @@ describe("matchLabels", () => {
     expect(matchLabels(task("boolq"), model(["False", "True"]))).toEqual({ order: [0, 1] });
   });
 
-  test("takes names that say nothing in order, and other names in order with a warning", () => {
+  test("takes names that say nothing in order, and other names only if it is forced to, with a warning", () => {
     expect(matchLabels(task("rte"), model(["LABEL_0", "LABEL_1"]))).toEqual({ order: [0, 1] });
-    const { order, warning } = matchLabels(task("rte"), model(["negative", "positive"]));
+    const other = model(["negative", "positive"]);
+    expect(() => matchLabels(task("rte"), other)).toThrow(
+      "ckpt calls its labels negative, positive, and RTE entailment, not_entailment: give --model one fine-tuned for it, or add --force",
+    );
+    const { order, warning } = matchLabels(task("rte"), other, true);
     expect(order).toEqual([0, 1]);
     expect(warning).toBe(
-      "ckpt calls its labels negative, positive, RTE entailment, not_entailment; they are taken in this order",
+      "ckpt calls its labels negative, positive, and RTE entailment, not_entailment; they are taken in this order",
     );
   });
 

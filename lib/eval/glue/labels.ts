@@ -3,13 +3,15 @@ import type { Task } from "../../data/tasks.ts";
 import type { Model } from "../../model/model.ts";
 
 /**
- * Checks that a model has the head a task needs, and finds which of its labels is which class.
+ * Checks that a model has the head a task needs, and finds which of its labels is which class: by their names, or, where these say nothing
+ * or with `force`, in the order of both.
  * @returns order[class]: the model's label of that class; and a warning where only the position says so
  * @throws UffbError saying what the model has and what the task needs
  */
 export function matchLabels(
   task: Task,
   { config, source }: Pick<Model, "config" | "source">,
+  force = false,
 ): { order: number[]; warning?: string } {
   const needed = task.labels.length || 1;
   const needs = `${task.title} needs ${task.labels.length === 0 ? "one score" : `${needed} labels (${task.labels.join(", ")})`}`;
@@ -35,8 +37,10 @@ export function matchLabels(
   if (new Set(order).size === needed && !order.includes(-1)) return { order };
   const inOrder = task.labels.map((_, c) => c);
   if (names.every((name) => /^(label)?\d+$/.test(name))) return { order: inOrder };
-  return {
-    order: inOrder,
-    warning: `${source} calls its labels ${config.labels.join(", ")}, ${task.title} ${task.labels.join(", ")}; they are taken in this order`,
-  };
+  const differ = `${source} calls its labels ${config.labels.join(", ")}, and ${task.title} ${task.labels.join(", ")}`;
+  if (!force)
+    throw new UffbError(
+      `${differ}: give --model one fine-tuned for it, or add --force where they mean the same in this order`,
+    );
+  return { order: inOrder, warning: `${differ}; they are taken in this order` };
 }

@@ -25,7 +25,7 @@ export interface Ladder {
   warnings: string[];
 }
 
-export interface LadderOptions extends Pick<EvaluateOptions, "batchTokens" | "onProgress"> {
+export interface LadderOptions extends Pick<EvaluateOptions, "batchTokens" | "onProgress" | "force"> {
   /** The same model with weights in 8 bits, for the last rungs. */
   int8?: Model | undefined;
 }
@@ -53,7 +53,7 @@ export async function ladder(model: Model, dataset: Dataset, options: LadderOpti
   }
   // Reads all weights once, so that the first rung is not slower for it.
   const few = { ...dataset, examples: dataset.examples.slice(0, 8) };
-  for (const one of int8 ? [model, int8] : [model]) await evaluate(one, few);
+  for (const one of int8 ? [model, int8] : [model]) await evaluate(one, few, { force: options.force });
 
   const rungs: Rung[] = [];
   const warnings = new Set<string>();
