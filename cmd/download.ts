@@ -81,7 +81,9 @@ export default command({
     "model=$(uffb download sentence-transformers/all-MiniLM-L6-v2)   # stdout is the folder, nothing else",
     "uffb download --dry-run   # columns: fetch or cached, bytes, path",
   ],
-  sections: { "SHORT NAMES, for every command": Object.entries(SHORT_NAMES) },
+  sections: {
+    "SHORT NAMES, for every command": Object.entries(SHORT_NAMES).map(([name, repo]) => `${name}: ${repo}`),
+  },
 
   async run({ args, positionals }) {
     if (args.dataset && positionals.length === 0) {
