@@ -8,6 +8,7 @@ import { checkWritable } from "../base/write.ts";
 import { checkSpace } from "../hub/disk.ts";
 import { RunLog } from "./log.ts";
 import {
+  newProgress,
   openState,
   type Progress,
   restoreState,
@@ -126,10 +127,6 @@ export class Keeper implements Disposable {
       );
     return { ...state.progress, isa };
   }
-}
-
-function newProgress(isa: string): Progress {
-  return { step: 0, sequences: 0, loss: 0, epochs: [], logBytes: 0, seconds: 0, stopped: false, isa };
 }
 
 /**

@@ -49,6 +49,11 @@ export interface Progress {
   isa: string;
 }
 
+/** Of a run that has not begun. */
+export function newProgress(isa: string): Progress {
+  return { step: 0, sequences: 0, loss: 0, epochs: [], logBytes: 0, seconds: 0, stopped: false, isa };
+}
+
 /** What is saved of a parameter, by the beginnings of the tensors' names. */
 const KINDS = { weight: UFFB_WEIGHT, first: UFFB_FIRST_MOMENT, second: UFFB_SECOND_MOMENT } as const;
 type Saved = keyof typeof KINDS;
