@@ -1,4 +1,5 @@
 import { asArray, asFlag, asObject, asString, fail, type JsonObject } from "../../base/json.ts";
+import { characters } from "./unicode/classes.ts";
 import { MAX_TOKEN, type Vocabulary } from "./vocabulary.ts";
 
 /** A token that is found in the text before the model sees it, such as a mask. */
@@ -60,7 +61,6 @@ interface Node {
   token?: AddedToken;
 }
 
-const WORD = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
 const SPACE = /\p{White_Space}/u;
 
 /**
@@ -162,6 +162,9 @@ function lastOf(text: string, end: number): string {
   return pair.length === 2 && pair.codePointAt(0)! > 0xffff ? pair : pair.slice(-1);
 }
 
+let word: RegExp | undefined;
+
 function isWord(char: string): boolean {
-  return WORD.test(char);
+  word ??= new RegExp(`[${characters("word")}]`, "u");
+  return word.test(char);
 }

@@ -2,6 +2,7 @@ import { UffbError } from "../../base/errors.ts";
 import { asArray, asFlag, asObject, asString, type JsonObject, pick } from "../../base/json.ts";
 import { readPattern } from "./pattern/pattern.ts";
 import { readCharsMap } from "./precompiled.ts";
+import { characters, type Property } from "./unicode/classes.ts";
 
 /** Gives a text of at most `most` UTF-16 units, or undefined where it would be longer. */
 type Step = (text: string, most: number) => string | undefined;
@@ -34,7 +35,7 @@ const READERS: Record<string, Reader> = {
   NFKC: () => [normalise("NFKC")],
   NFKD: () => [normalise("NFKD")],
   Lowercase: () => [lowercase],
-  StripAccents: () => [(text) => text.replace(/\p{M}/gu, "")],
+  StripAccents: () => [without("mark")],
   Strip: (config, where) => {
     const left = asFlag(config.strip_left, `${where}.strip_left`, false);
     const right = asFlag(config.strip_right, `${where}.strip_right`, false);
@@ -51,12 +52,12 @@ const READERS: Record<string, Reader> = {
   BertNormalizer: (config, where) => {
     const lower = asFlag(config.lowercase, `${where}.lowercase`, true);
     const steps: Step[] = [];
-    if (asFlag(config.clean_text, `${where}.clean_text`, true)) steps.push(cleanText);
+    if (asFlag(config.clean_text, `${where}.clean_text`, true)) steps.push(without("control"), plainSpaces);
     if (asFlag(config.handle_chinese_chars, `${where}.handle_chinese_chars`, true)) {
       steps.push((text) => text.replace(IDEOGRAPH, " $& "));
     }
     if (asFlag(config.strip_accents, `${where}.strip_accents`, lower)) {
-      steps.push(normalise("NFD"), (text) => text.replace(/\p{Mn}/gu, ""));
+      steps.push(normalise("NFD"), without("nonspacing"));
     }
     if (lower) steps.push(lowercase);
     return steps;
@@ -90,14 +91,21 @@ function readSteps(value: unknown, where: string, depth: number): Step[] {
   return pick(READERS, config, where)(config, where, depth);
 }
 
-/** One of Unicode's normal forms, the longest of which have 18 times the units of what they stand for. */
+/**
+ * One of Unicode's normal forms, the longest of which have 18 times the units of what they stand for. Characters that are newer than Rust's
+ * tables stand for themselves: the forms of all others are the same in every version, so what lies between is normalised.
+ */
 function normalise(form: "NFC" | "NFD" | "NFKC" | "NFKD"): Step {
+  const known = new RegExp(`[${characters("active")}]+`, "gu");
+  const newer = new RegExp(`[^\\0-\\x7F${characters("active")}]`, "u");
+  const whole = (text: string) =>
+    newer.test(text) ? text.replace(known, (part) => part.normalize(form)) : text.normalize(form);
   return (text, most) => {
     for (let at = 0, units = 0; text.length > PIECE && at < text.length; at += PIECE) {
       units += text.slice(at, at + PIECE).normalize(form).length;
       if (units > most) return undefined;
     }
-    return text.normalize(form);
+    return whole(text);
   };
 }
 
@@ -106,8 +114,13 @@ function lowercase(text: string): string {
   return text.replaceAll("Σ", "σ").toLowerCase();
 }
 
-function cleanText(text: string): string {
-  return text.replace(/[\0\uFFFD\p{Cf}\p{Co}]|(?![\t\n\r])\p{Cc}/gu, "").replace(/\p{White_Space}/gu, " ");
+function without(property: Property): (text: string) => string {
+  const some = new RegExp(`[${characters(property)}]+`, "gu");
+  return (text) => text.replace(some, "");
+}
+
+function plainSpaces(text: string): string {
+  return text.replace(/\p{White_Space}/gu, " ");
 }
 
 function strip(text: string, left: boolean, right: boolean): string {

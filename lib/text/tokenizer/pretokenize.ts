@@ -2,6 +2,7 @@ import { ByteLevelPreTokenizer } from "@huggingface/tokenizers";
 import { UffbError } from "../../base/errors.ts";
 import { asArray, asFlag, asObject, asString, fail, type JsonObject, pick, show } from "../../base/json.ts";
 import { readPattern } from "./pattern/pattern.ts";
+import { characters } from "./unicode/classes.ts";
 
 /** Cuts a text into words, none of them empty; `atStart` tells whether it begins where the original text begins. */
 type Step = (text: string, atStart: () => boolean) => string[];
@@ -10,12 +11,14 @@ type Reader = (config: JsonObject, where: string, depth: number) => Step[];
 const MAX_DEPTH = 8;
 const MAX_STEPS = 16;
 
-const PUNCTUATION = "\\p{P}!-\\/:-@\\[-`{-~";
-/** `\w` and `\s` as Rust's regex crate has them; JavaScript's `\w` is ASCII and its `\s` has U+FEFF. */
-const WORD = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
+/** JavaScript's `\s` has U+FEFF, which Rust's lacks. */
 const SPACE = "\\p{White_Space}";
+
 /** GPT-2's words, which RoBERTa shares. */
-const BYTE_LEVEL = `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^${SPACE}\\p{L}\\p{N}]+|${SPACE}+(?!\\P{White_Space})|${SPACE}+`;
+function byteLevelWords(): string {
+  const [letter, number] = [characters("letter"), characters("number")];
+  return `'s|'t|'re|'ve|'m|'ll|'d| ?[${letter}]+| ?[${number}]+| ?[^${SPACE}${letter}${number}]+|${SPACE}+(?!\\P{White_Space})|${SPACE}+`;
+}
 
 /**
  * The pre-tokenizers. Most are one expression whose matches are the words; the library's own Whitespace splits at every letter beyond
@@ -26,14 +29,18 @@ const READERS: Record<string, Reader> = {
     asArray(config.pretokenizers, `${where}.pretokenizers`, MAX_STEPS).flatMap((entry, i) =>
       readSteps(entry, `${where}.pretokenizers[${i}]`, depth + 1),
     ),
-  Whitespace: () => [whitespace],
+  Whitespace: () => [whitespace()],
   WhitespaceSplit: () => [matches(`[^${SPACE}]+`)],
-  BertPreTokenizer: () => [matches(`[^${SPACE}${PUNCTUATION}]+|[${PUNCTUATION}]`)],
+  BertPreTokenizer: () => {
+    const punctuation = characters("punctuation");
+    return [matches(`[^${SPACE}${punctuation}]+|[${punctuation}]`)];
+  },
   Punctuation: (config, where) => {
     const behavior = config.behavior ?? "Isolated";
     if (behavior !== "Isolated")
       fail(`${where}.behavior`, `${show(behavior)} is not supported; only "Isolated" is`);
-    return [matches(`[^${PUNCTUATION}]+|[${PUNCTUATION}]`)];
+    const punctuation = characters("punctuation");
+    return [matches(`[^${punctuation}]+|[${punctuation}]`)];
   },
   Digits: (config, where) => {
     const each = asFlag(config.individual_digits, `${where}.individual_digits`, false);
@@ -51,7 +58,7 @@ const READERS: Record<string, Reader> = {
       use_regex: false,
     });
     const steps: Step[] = [(text) => bytes.pre_tokenize(text)];
-    if (regex) steps.unshift(matches(BYTE_LEVEL));
+    if (regex) steps.unshift(matches(byteLevelWords()));
     if (prefix) steps.unshift((text) => [text.startsWith(" ") ? text : ` ${text}`]);
     return steps;
   },
@@ -87,11 +94,11 @@ function matches(pattern: string): (text: string) => string[] {
   return (text) => text.match(words) ?? [];
 }
 
-const whitespaceWords = matches(`[${WORD}]+|[^${WORD}${SPACE}]+`);
-
 /** ASCII, which is all that UltraFastBERT's normaliser leaves, has a twice faster way to the same words. */
-function whitespace(text: string): string[] {
-  return /[^\0-\x7F]/.test(text) ? whitespaceWords(text) : (text.match(/\w+|[^\w\s]+/g) ?? []);
+function whitespace(): Step {
+  const word = characters("word");
+  const words = matches(`[${word}]+|[^${word}${SPACE}]+`);
+  return (text) => (/[^\0-\x7F]/.test(text) ? words(text) : (text.match(/\w+|[^\w\s]+/g) ?? []));
 }
 
 function readSplit(config: JsonObject, where: string): Step[] {
