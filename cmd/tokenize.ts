@@ -54,7 +54,9 @@ export default command({
   ],
   sections: {
     "COLUMNS of tsv and csv": ["id or else line, ids, tokens; spaces separate ids and tokens"],
-    "FIELDS of json and jsonl": ["id or else line as id, ids, tokens; error, where an input cannot be used"],
+    "FIELDS of json and jsonl": [
+      "id or else line as id, ids, tokens; texts, where tokens are not spelt as people read them; error, where an input cannot be used",
+    ],
   },
   exitCodes: { 1: "failure, or an input could not be read" },
 

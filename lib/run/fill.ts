@@ -29,7 +29,7 @@ export function fill(
   }
   let used = 0;
   const [filled, filledPair] = parts.map((part) =>
-    part.reduce((text, rest) => join(text, tokenizer.token(best[used++]!)) + rest),
+    part.reduce((text, rest) => join(text, tokenizer.text(best[used++]!), tokenizer.spaced) + rest),
   );
   return filledPair === undefined ? { filled: filled! } : { filled: filled!, filledPair };
 }
@@ -56,6 +56,9 @@ function cut(text: string, spellings: readonly string[], most: number): string[]
   return parts;
 }
 
-function join(text: string, token: string): string {
-  return token.startsWith("##") ? text.trimEnd() + token.slice(2) : text + token;
+/** Tokens that hold spaces bring the one before their word along; others stand where the mask stood, but for what continues a word. */
+function join(text: string, token: string, spaced: boolean): string {
+  if (!spaced) return token.startsWith("##") ? text.trimEnd() + token.slice(2) : text + token;
+  const before = text.trimEnd();
+  return before === "" ? token.trimStart() : before + token;
 }

@@ -102,7 +102,7 @@ async function fillMasks(
       const top = Array.from({ length: k }, (_, i): Candidate => {
         const id = ids[row * k + i]!;
         const probability = probabilities[row * k + i]!;
-        return tokenizer ? { id, token: tokenizer.token(id), probability } : { id, probability };
+        return tokenizer ? { id, token: tokenizer.text(id), probability } : { id, probability };
       });
       row++;
       return { position, top };

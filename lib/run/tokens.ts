@@ -63,16 +63,19 @@ function cells(one: Encoded | BadItem, tokenizer: Tokenizer): string[] {
   return [ids.join(" "), tokens];
 }
 
-/** `{"id":…,"ids":[…],"tokens":[…]}`; an input without id has its number. */
+/** `{"id":…,"ids":[…],"tokens":[…]}`, with `texts` where tokens are spelt otherwise than people read them; an input without id has its number. */
 function toJson(one: Encoded | BadItem, tokenizer: Tokenizer, kept: Kept): string {
   const place = "error" in one ? one : one.item;
   const id = place.id ?? place.line;
   if ("error" in one) return JSON.stringify({ id, error: one.error, ...kept.fields(one) });
   const { ids } = one.encoding;
   const tokens = Array.from(ids, (id) => tokenizer.token(id));
+  const texts = tokenizer.spaced
+    ? `,"texts":${JSON.stringify(Array.from(ids, (id) => tokenizer.text(id)))}`
+    : "";
   const others = one.item.kept ? JSON.stringify(kept.fields(one.item)).slice(1, -1) : "";
   // Joined by hand, which is faster.
-  return `{"id":${JSON.stringify(id)},"ids":[${ids.join(",")}],"tokens":${JSON.stringify(tokens)}${others && `,${others}`}}`;
+  return `{"id":${JSON.stringify(id)},"ids":[${ids.join(",")}],"tokens":${JSON.stringify(tokens)}${texts}${others && `,${others}`}}`;
 }
 
 /** For people: a token a line. */
@@ -83,7 +86,8 @@ function people({ item, encoding }: Encoded, tokenizer: Tokenizer): string {
   const width = String(tokenizer.vocabSize).length + 2;
   const rows = Array.from(ids, (id, i) => {
     const type = types[i] ? `  (type ${types[i]})` : "";
-    return `${String(id).padStart(width)}  ${visible(tokenizer.token(id))}${type}\n`;
+    const text = tokenizer.spaced ? `  ${JSON.stringify(tokenizer.text(id))}` : "";
+    return `${String(id).padStart(width)}  ${visible(tokenizer.token(id))}${text}${type}\n`;
   });
   return `${[...texts.map(printable), count].join("  |  ")}\n${rows.join("")}\n`;
 }

@@ -119,7 +119,7 @@ export async function measurePaths(
       });
       for (const [t, id] of ids.subarray(0, MAX_WALKS - walks.length).entries()) {
         const leaves = paths.map((nodes) => leavesOf(nodes, (start + t) * width, trees, depth));
-        walks.push({ line: item.line, id, token: tokenizer?.token(id) ?? String(id), leaves });
+        walks.push({ line: item.line, id, token: tokenizer?.text(id) ?? String(id), leaves });
       }
       if (usage.texts === 0) usage.firstText = item.text;
       usage.texts++;

@@ -1,7 +1,7 @@
 import { UffbError } from "../../base/errors.ts";
 import { type JsonObject, readObject } from "../../base/json.ts";
 import { type AddedToken, AddedTokenSplitter, enterTokens, readAddedTokens, type Token } from "./added.ts";
-import { readDecoder } from "./decode.ts";
+import { type Decoder, readDecoder } from "./decode.ts";
 import { readNormalizer } from "./normalize.ts";
 import { readPreTokenizer } from "./pretokenize.ts";
 import { findSpecials, type Specials } from "./specials.ts";
@@ -74,7 +74,7 @@ export class Tokenizer {
   readonly #normalized: AddedTokenSplitter;
   readonly #cutLeft: boolean;
   readonly #types: boolean;
-  readonly #decode: () => (tokens: string[]) => string;
+  readonly #decoder: () => Decoder;
 
   /**
    * @param json a tokenizer.json, or its text
@@ -120,10 +120,10 @@ export class Tokenizer {
       sought.filter((token) => token.normalized).map((token) => [this.#normalize(token.content), token]),
       at("added_tokens"),
     );
-    let decode: ((tokens: string[]) => string) | undefined;
-    this.#decode = () => {
-      decode ??= readDecoder(file.decoder, added, at("decoder"));
-      return decode;
+    let decoder: Decoder | undefined;
+    this.#decoder = () => {
+      decoder ??= readDecoder(file.decoder, added, at("decoder"));
+      return decoder;
     };
   }
 
@@ -171,11 +171,22 @@ export class Tokenizer {
     return this.#vocabulary.tokens[id] ?? `<id ${id}>`;
   }
 
+  /** Whether tokens hold the spaces of a text, and are spelt in an alphabet of their own (bytes, or marks for spaces). */
+  get spaced(): boolean {
+    return this.#decoder().piece !== undefined;
+  }
+
+  /** A token for people: as it stands within a text, a space in front if it begins a word, where that is not how the vocabulary spells it. */
+  text(id: number): string {
+    const { piece } = this.#decoder();
+    return piece && this.has(id) ? piece(this.token(id)) : this.token(id);
+  }
+
   /** Token ids as text again, special tokens left out; normalisation cannot be undone. */
   decode(ids: Iterable<number>): string {
     const tokens: string[] = [];
     for (const id of ids) if (!this.#special.has(id)) tokens.push(this.token(id));
-    return this.#decode()(tokens);
+    return this.#decoder().decode(tokens);
   }
 
   /** The ids of one text, without template. */
