@@ -1,12 +1,13 @@
-/** README.md and CONTRIBUTING.md name files, instruction sets and scripts: they have to be there. */
+/** The pages name files, instruction sets and scripts: they have to be there. */
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { scripts } from "../package.json";
+import { dirname, join } from "node:path";
+import { scripts, version } from "../package.json";
 
 const root = join(import.meta.dir, "..");
 const text = (path: string) => readFileSync(join(root, path), "utf8");
 const PAGES = ["README.md", "CONTRIBUTING.md"];
+const OTHERS = ["docs/performance.md", "SECURITY.md", "CHANGELOG.md"];
 
 /** A path of this repository: it begins with one of its folders, and has no capital letters that stand for a name to choose. */
 const PATH = /(?<![\w./-])(?:cmd|ffi|lib|kernels|testing|fixtures|\.ci)\/[\w./-]*[\w/](?![\w./*-])/g;
@@ -17,6 +18,18 @@ test.each(PAGES)("every path in %s exists", (page) => {
   );
   expect(paths.length).toBeGreaterThan(10);
   expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+});
+
+test.each([...PAGES, ...OTHERS])("every file that %s links to exists", (page) => {
+  const links = Array.from(text(page).matchAll(/\]\(([^)#:]+)\)/g), ([, path]) =>
+    join(root, dirname(page), path!),
+  );
+  expect(links.filter((path) => !existsSync(path))).toEqual([]);
+});
+
+test("the changelog and the citation have this version", () => {
+  expect(text("CHANGELOG.md")).toContain(`\n## ${version}\n`);
+  expect(text("CITATION.cff")).toContain(`\nversion: ${version}\n`);
 });
 
 test.each(PAGES)("every npm script in %s exists", (page) => {
