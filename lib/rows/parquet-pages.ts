@@ -10,6 +10,7 @@ import {
   getSchemaPath,
   isFlatColumn,
 } from "hyparquet/src/schema.js";
+import { checkThrift } from "./thrift.ts";
 
 type PageHeader = ReturnType<typeof parquetHeader>;
 type RowGroup = FileMetaData["row_groups"][number];
@@ -109,6 +110,7 @@ class ColumnWalk {
   walk(): void {
     const reader = this.#reader;
     while ((!this.#flat || this.#left > 0) && reader.offset < this.bytes.length - 1) {
+      checkThrift(this.bytes, reader.offset);
       const header = parquetHeader(reader);
       const size = count(header.compressed_page_size);
       if (size > this.bytes.length - reader.offset) throw new Error("a page ends outside its column");

@@ -1,7 +1,8 @@
-import { type FileMetaData, parquetMetadataAsync, parquetReadObjects, parquetSchema } from "hyparquet";
+import { type FileMetaData, parquetMetadata, parquetReadObjects, parquetSchema } from "hyparquet";
 import { UffbError } from "../base/errors.ts";
 import { checkCounts, checkPages, groupRange } from "./parquet-pages.ts";
 import { objectRow, type Row } from "./rows.ts";
+import { checkThrift } from "./thrift.ts";
 
 /** Bytes that can be read from anywhere: of a file, or in memory. */
 export interface Bytes {
@@ -22,7 +23,7 @@ export interface Parquet {
  */
 export async function openParquet(file: Bytes, source: string, firstLine = 1): Promise<Parquet> {
   try {
-    const metadata = await parquetMetadataAsync(file);
+    const metadata = await readMetadata(file);
     checkCounts(file.byteLength, metadata);
     const columns = parquetSchema(metadata).children.map(({ element }) => element.name);
     return { columns, groups: readGroups(file, metadata, source, firstLine) };
@@ -44,6 +45,19 @@ export async function readParquet(
 export function inMemory({ buffer, byteOffset, byteLength }: Uint8Array<ArrayBuffer>): Bytes {
   const slice = async (start: number, end = byteLength) => buffer.slice(byteOffset + start, byteOffset + end);
   return { byteLength, slice };
+}
+
+/** Metadata stand at the end: themselves, their length in four bytes, "PAR1". */
+async function readMetadata(file: Bytes): Promise<FileMetaData> {
+  const size = file.byteLength;
+  const tail = new DataView(await file.slice(Math.max(0, size - 8)));
+  if (tail.byteLength < 8 || tail.getUint32(4, true) !== 0x31524150)
+    throw new Error("it does not end as such");
+  const length = tail.getUint32(0, true);
+  if (length > size - 8) throw new Error("its metadata are longer than the file");
+  const footer = new Uint8Array(await file.slice(size - 8 - length));
+  checkThrift(footer.subarray(0, length));
+  return parquetMetadata(footer);
 }
 
 async function* readGroups(
