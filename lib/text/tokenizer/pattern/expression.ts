@@ -73,6 +73,8 @@ export function parseExpression(source: string, where: string): Choice {
   const item = (depth: number): Chars | Choice | Look => {
     const open = take(GROUP)?.[0];
     if (open === undefined) return one();
+    if (open === "(" && source[at] === "?")
+      fail(where, `has ${source.slice(at - 1, at + 3)}, which is not supported`);
     const body = choice(depth + 1);
     at++; // the ")"
     const [, behind, sign] = /^\(\?(<?)([=!])$/.exec(open) ?? [];

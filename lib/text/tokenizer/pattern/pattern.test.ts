@@ -136,6 +136,8 @@ describe("an expression", () => {
 
   test.each([
     ["(a)\\1", "has \\1, which is not supported"],
+    ["(?m:a|b)+", "has (?m:, which is not supported"],
+    ["a(?s:.)?", "has (?s:, which is not supported"],
     ["a{1,1000}", "repeats something more than 100 times"],
     ["a".repeat(300), "has more than 100 characters and classes"],
     [`${"(?:".repeat(40)}a${")".repeat(40)}`, "is nested too deeply"],
