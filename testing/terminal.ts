@@ -39,3 +39,10 @@ interface TerminalOptions {
   columns?: number;
   rows?: number;
 }
+
+/** Lines of what was shown that a terminal of so many columns has to break; what is overwritten counts, too. */
+export function tooWide(shown: string, columns = 80): string[] {
+  return Bun.stripANSI(shown)
+    .split(/[\r\n]/)
+    .filter((line) => Bun.stringWidth(line) > columns);
+}
