@@ -190,6 +190,14 @@ async function main(): Promise<void> {
       final: (path) => path.startsWith("out/"),
       output: "out",
     },
+    {
+      name: "learn a vocabulary",
+      line: ["vocab", "text.txt", "--size", "200", "-o", "out"],
+      prepare: (folder) =>
+        writeFileSync(join(folder, "text.txt"), "the red dog sees a blue cat\n".repeat(50_000)),
+      final: (path) => path.startsWith("out/"),
+      output: "out",
+    },
     { name: "first start", line: ["infer", "A [MASK]."], prepare: () => {}, final: never },
     {
       name: "export a picture",

@@ -85,7 +85,7 @@ export const pretrainArgs = grouped("TRAINING", {
     min: 1,
     max: 65_536,
     valueHint: "sequences",
-    description: "Sequences computed at once, of which memory depends; default: 128",
+    description: "Sequences computed at once, on which memory depends; default: 128",
   },
   ramp: {
     type: "number",

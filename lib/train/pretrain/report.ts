@@ -22,10 +22,11 @@ export function startLines(start: PretrainStart): string[] {
   const all = steps === undefined || budget.unit === "steps" ? "" : `, ${plural(steps, "step")}`;
   const warm = causal > 0 ? `, the first ${percent(causal)} of them on next tokens` : "";
   const dropped = facts.dropped + facts.bad;
+  const sizes = microbatch < batch ? `${microbatch} to ${count(batch)}` : count(batch);
   return [
     `${shapeText(shape)}: ${count(start.parameters)} parameters`,
     `${count(facts.tokens)} tokens of ${plural(facts.documents, "document")}${dropped > 0 ? `, ${count(dropped)} of them left out` : ""}: ${plural(sequences, "sequence")} of ${length} to train on, ${count(heldOut)} held out`,
-    `${count(budget.amount)} ${budget.unit}${all}${warm}; updates of ${Math.min(microbatch, batch)} to ${count(batch)} sequences; learning rate ${recipe.lr}, ${recipe.schedule}, seed ${recipe.seed}; ${plural(start.threads, "thread")}, ${start.isa}`,
+    `${count(budget.amount)} ${budget.unit}${all}${warm}; updates of ${sizes} sequences; learning rate ${recipe.lr}, ${recipe.schedule}, seed ${recipe.seed}; ${plural(start.threads, "thread")}, ${start.isa}`,
     memoryLine(start),
     boundLine(start),
     ...(start.done > 0 ? [`goes on after step ${start.done}`] : []),
