@@ -9,12 +9,13 @@ import { costLines, roleLines, speedLine } from "../lib/convert/report.ts";
 import { verificationText } from "../lib/eval/verify/report.ts";
 import { TOLERANCE, verify } from "../lib/eval/verify/verify.ts";
 import { type Checkpoint, openCheckpoint } from "../lib/files/checkpoint.ts";
+import type { OnBytes } from "../lib/files/safetensors/write.ts";
 import { openModel } from "../lib/model/model.ts";
 import { flagName } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
 import { chooseModel, downloadArg } from "./cli/model.ts";
-import { print } from "./cli/terminal.ts";
+import { print, workLine } from "./cli/terminal.ts";
 
 const DTYPES = { f32: "F32", f16: "F16", bf16: "BF16", int8: "I8" } as const;
 const SUFFIXES = { packed: ".uffb.safetensors", hf: "-hf", safetensors: ".safetensors" } as const;
@@ -94,14 +95,17 @@ export default command({
       throw new UsageError(`${output} is the input itself; give another path with -o`);
     }
 
+    const line = workLine();
+    const onProgress = (done: number, total: number) => line.show(`writing ${basename(output)}`, done, total);
     const checkpoint = openCheckpoint((await chooseModel(source, args.download)) ?? source);
     const skipped = checkpoint.skipped.map(quoted).join(", ");
     if (skipped !== "") messages.info(`Left out, because it is not part of the model: ${skipped}`);
-    if (to === "safetensors") return await writeTensors(checkpoint, output);
+    if (to === "safetensors") return await writeTensors(checkpoint, output, onProgress);
     const options: ConvertOptions = {
       to,
       dtype: DTYPES[dtype],
       ignoreUnknown,
+      onProgress,
       ...(expected !== undefined && { check: (path) => check(path, expected, tolerance) }),
     };
     const converted = await convertModel(checkpoint, output, options);
@@ -116,8 +120,8 @@ export default command({
   },
 });
 
-async function writeTensors(checkpoint: Checkpoint, output: string): Promise<void> {
-  const { bytes, shared } = await convertTensors(checkpoint, output);
+async function writeTensors(checkpoint: Checkpoint, output: string, onProgress: OnBytes): Promise<void> {
+  const { bytes, shared } = await convertTensors(checkpoint, output, onProgress);
   for (const [name, first] of shared)
     messages.info(`${quoted(name)} is ${quoted(first)}, which is written once`);
   messages.info(`${checkpoint.tensors.size} tensors as they are, ${formatBytes(bytes)}`);

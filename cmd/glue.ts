@@ -1,5 +1,4 @@
 import { UsageError } from "../lib/base/errors.ts";
-import { bar } from "../lib/base/progress.ts";
 import { readNamed } from "../lib/base/read.ts";
 import { fetchSplit } from "../lib/data/fetch.ts";
 import { findTasks, TASK_NAMES, type Task } from "../lib/data/tasks.ts";
@@ -25,7 +24,7 @@ import { chooseModel, downloadArg, MODEL_ARGUMENT } from "./cli/model.ts";
 import { recipeArgs, toRecipe } from "./cli/recipe.ts";
 import { showRun } from "./cli/run.ts";
 import { GracefulStop } from "./cli/stop.ts";
-import { outputColumns, print, progressColumns, statusLine, toStderr } from "./cli/terminal.ts";
+import { outputColumns, print, progressColumns, toStderr, workLine } from "./cli/terminal.ts";
 import { typed } from "./cli/typed.ts";
 
 const args = {
@@ -303,7 +302,7 @@ function checkCosine(tasks: readonly Task[], args: Record<string, unknown>): voi
 /** Shows progress on a terminal; `clear` erases it. */
 function display(): Pick<TaskOptions, "onWarning" | "onProgress" | "onDownload"> & { clear(): void } {
   const downloads = new Progress({ write: toStderr, columns: progressColumns() });
-  const line = statusLine();
+  const line = workLine();
   const clear = () => {
     downloads.clear();
     line.clear();
@@ -311,10 +310,7 @@ function display(): Pick<TaskOptions, "onWarning" | "onProgress" | "onDownload">
   return {
     clear,
     onDownload: downloads.show,
-    onProgress: ({ title }, split, done, total) => {
-      if (done === total) line.clear();
-      else line.show(() => `${title} ${split}  ${bar(done / total, 30)}  ${done} of ${total}`);
-    },
+    onProgress: ({ title }, split, done, total) => line.show(`${title} ${split}`, done, total),
     onWarning: (text) => {
       clear();
       messages.warn(text);

@@ -18,7 +18,8 @@ import { BadInputs } from "./cli/input.ts";
 import { interruptSignal } from "./cli/interrupt.ts";
 import { messages } from "./cli/messages.ts";
 import { chooseModel, downloadArg, MODEL_ARGUMENT } from "./cli/model.ts";
-import { outputColumns, print } from "./cli/terminal.ts";
+import { Rate } from "./cli/rate.ts";
+import { outputColumns, print, statusLine } from "./cli/terminal.ts";
 
 export default command({
   meta: {
@@ -87,11 +88,16 @@ export default command({
       const input = await openInput({ texts, ids: args.ids });
       const report = new BadInputs(input.place, false);
       bad = report;
+      const rate = new Rate(statusLine(), input.share);
       paths = await measurePaths(model, itemsOf(input), {
         signal: interruptSignal(),
-        onBad: (item) => report.add(item),
+        onBad: (item) => {
+          rate.clear();
+          report.add(item);
+        },
+        onTexts: (count) => rate.add(count),
         ...(args.threads !== undefined && { threads: args.threads }),
-      });
+      }).finally(() => rate.clear());
       if (paths.cut > 0) messages.warn(`${paths.cut} of the texts were cut to ${summary.maxLength} tokens`);
     }
     if (args.svg !== undefined && paths) {

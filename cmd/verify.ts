@@ -7,7 +7,7 @@ import { threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { interruptSignal } from "./cli/interrupt.ts";
 import { messages } from "./cli/messages.ts";
-import { print } from "./cli/terminal.ts";
+import { print, workLine } from "./cli/terminal.ts";
 
 export default command({
   meta: {
@@ -52,8 +52,10 @@ export default command({
   async run({ args, positionals }) {
     const [path, expected] = positionals as [string, string];
     const { tolerance, threads } = args;
+    const line = workLine();
     const options = {
       signal: interruptSignal(),
+      onProgress: (done: number, total: number) => line.show("comparing", done, total),
       ...(tolerance !== undefined && { tolerance }),
       ...(threads !== undefined && { threads }),
     };

@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import { UffbError } from "../../lib/base/errors.ts";
-import { repositoryOf } from "../../lib/hub/models.ts";
+import { repositoryOf, requireModel } from "../../lib/hub/models.ts";
 import { grouped } from "./args.ts";
 import { messages } from "./messages.ts";
 import { progressColumns, toStderr } from "./terminal.ts";
@@ -33,30 +33,25 @@ export const MODEL_ARGUMENT = `${MODEL_NAMES}. ${DEFAULT}`;
  */
 export async function chooseModel(given: string | undefined, download: boolean): Promise<string | undefined> {
   const name = given ?? (process.env.UFFB_MODEL || undefined);
-  if (!download) return name;
-  if (name === undefined) return undefined;
-  if (statSync(name, { throwIfNoEntry: false })) return name;
-  const repository = repositoryOf(name);
-  if (repository === undefined)
-    throw new UffbError(
-      `${name}: no such file or folder, and not a model's name on the hub, ORGANISATION/NAME`,
-    );
-  return await fetchModel(repository);
+  if (!download || name === undefined || statSync(name, { throwIfNoEntry: false })) return name;
+  try {
+    return requireModel(name);
+  } catch (error) {
+    const repository = repositoryOf(name);
+    if (repository === undefined) throw error;
+    return await fetchModel(repository);
+  }
 }
 
 /** Brings a model into the cache; gives its folder. What reaches the network is loaded only for it. */
 async function fetchModel(repository: string): Promise<string> {
-  const [{ download, planDownload }, { hubEnvironment }, { parseRepo }, { Progress }, { cachedSnapshot }] =
-    await Promise.all([
-      import("../../lib/hub/download.ts"),
-      import("../../lib/hub/environment.ts"),
-      import("../../lib/hub/names.ts"),
-      import("../../lib/hub/progress.ts"),
-      import("../../lib/hub/cache.ts"),
-    ]);
+  const [{ download, planDownload }, { hubEnvironment }, { parseRepo }, { Progress }] = await Promise.all([
+    import("../../lib/hub/download.ts"),
+    import("../../lib/hub/environment.ts"),
+    import("../../lib/hub/names.ts"),
+    import("../../lib/hub/progress.ts"),
+  ]);
   const environment = hubEnvironment();
-  const cached = cachedSnapshot(repository);
-  if (cached !== undefined) return cached;
   if (environment.offline)
     throw new UffbError(
       `${repository} is not in the cache, and the network is switched off by HF_HUB_OFFLINE`,

@@ -1,9 +1,5 @@
-import { formatSeconds } from "../../lib/base/numbers.ts";
-import { bar, type StatusLine } from "../../lib/base/progress.ts";
+import { bar, type StatusLine, timeLeft } from "../../lib/base/progress.ts";
 import { messages } from "./messages.ts";
-
-/** Seconds after which the time that is left can be told. */
-const EARLY = 1;
 
 /** Counts texts on their way, and says how fast they go. */
 export class Rate {
@@ -34,10 +30,8 @@ export class Rate {
   #progress(now: number): string {
     const share = this.share();
     if (share === undefined) return "";
-    const seconds = (now - this.#started) / 1000;
-    const left =
-      seconds < EARLY || share <= 0 ? "" : `${formatSeconds((seconds / share) * (1 - share))} left  `;
-    return `${bar(Math.min(1, share), 20)}  ${left}`;
+    const left = timeLeft(this.#started, now, share);
+    return `${bar(Math.min(1, share), 20)}  ${left && `${left}  `}`;
   }
 
   #text(now: number): string {

@@ -1,5 +1,5 @@
 import { formatSeconds } from "../../lib/base/numbers.ts";
-import { bar } from "../../lib/base/progress.ts";
+import { bar, WorkLine } from "../../lib/base/progress.ts";
 import type { FinetuneOptions } from "../../lib/train/finetune.ts";
 import { startLines } from "../../lib/train/report.ts";
 import { metricTitle } from "../../lib/train/validate.ts";
@@ -11,6 +11,7 @@ export function showRun(): Required<
   Pick<FinetuneOptions, "onStart" | "onStep" | "onEpoch" | "onEncode" | "onWarning">
 > & { clear(): void } {
   const line = statusLine();
+  const work = new WorkLine(line);
   let choosesBest = false;
   let [steps, epochs] = [0, 0];
   return {
@@ -43,8 +44,7 @@ export function showRun(): Required<
       );
     },
     onEncode: (what, done, total) => {
-      if (done === total) line.clear();
-      else line.show(() => `${what}  ${bar(done / total, 20)}  ${done} of ${total}`);
+      work.show(what, done, total);
     },
     onWarning: (text) => {
       line.clear();

@@ -1,6 +1,6 @@
 import { fstatSync, writeSync } from "node:fs";
 import { printableLines } from "../../lib/base/printable.ts";
-import { StatusLine } from "../../lib/base/progress.ts";
+import { StatusLine, WorkLine } from "../../lib/base/progress.ts";
 import { withReason } from "../../lib/base/system.ts";
 
 /** The reader of stdout has closed it (`| head`). That is not an error; there is nothing left to do. */
@@ -88,6 +88,11 @@ export function progressColumns(): number | undefined {
 /** A line of progress on stderr. */
 export function statusLine(): StatusLine {
   return new StatusLine(toStderr, progressColumns());
+}
+
+/** A line of progress on stderr for work that is counted. */
+export function workLine(): WorkLine {
+  return new WorkLine(statusLine());
 }
 
 /** Whether to write colours to `descriptor`. */

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { bar, StatusLine } from "./progress.ts";
+import { bar, StatusLine, timeLeft, WorkLine } from "./progress.ts";
 
 test("a line is drawn on a terminal, no wider than that, and taken away", () => {
   const written: string[] = [];
@@ -19,6 +19,21 @@ test("nothing is drawn, or asked for, where nobody watches", () => {
   const line = new StatusLine(fail, undefined);
   line.show(fail);
   line.clear();
+});
+
+test("what is left is told after a second, from the share that is done", () => {
+  expect(timeLeft(0, 999, 0.5)).toBe("");
+  expect(timeLeft(0, 5000, 0)).toBe("");
+  expect(timeLeft(0, 5000, 0.25)).toBe("15 s left");
+  expect(timeLeft(1000, 5000, 1)).toBe("0 s left");
+});
+
+test("work shows its share, and goes when it is done", () => {
+  const written: string[] = [];
+  const line = new WorkLine(new StatusLine((text) => void written.push(text), 80));
+  line.show("reading", 1, 4);
+  line.show("reading", 4, 4);
+  expect(written).toEqual(["\r\x1b[Kreading  █████░░░░░░░░░░░░░░░  25%", "\r\x1b[K"]);
 });
 
 test("bars", () => {

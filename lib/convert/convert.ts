@@ -1,6 +1,7 @@
 import { makeWhole } from "../base/write.ts";
 import type { Checkpoint } from "../files/checkpoint.ts";
 import { unchanged } from "../files/safetensors/mapped.ts";
+import type { OnBytes } from "../files/safetensors/write.ts";
 import { loadConfig } from "../model/config.ts";
 import { bindTensors, type Unused } from "../model/roles.ts";
 import { writeFolder } from "./folder.ts";
@@ -20,6 +21,8 @@ export interface ConvertOptions {
   ignoreUnknown?: boolean;
   /** Called with the finished result before it gets its name; what it throws undoes everything. */
   check?(temporary: string): Promise<void>;
+  /** Bytes written, and of how many. */
+  onProgress?: OnBytes | undefined;
 }
 
 export interface Converted {
@@ -38,7 +41,7 @@ export interface Converted {
 export function convertModel(
   checkpoint: Checkpoint,
   output: string,
-  { to, dtype, ignoreUnknown = false, check }: ConvertOptions,
+  { to, dtype, ignoreUnknown = false, check, onProgress }: ConvertOptions,
 ): Promise<Converted> {
   return makeWhole(output, async (temporary) => {
     const bound = bindTensors(loadConfig(checkpoint), checkpoint, { ignoreUnknown });
@@ -46,8 +49,8 @@ export function convertModel(
     const weights = planWeights(bound.bindings, dtype, bound.config.arch);
     const bytes =
       to === "packed"
-        ? await writePacked(temporary, weights, checkpoint)
-        : await writeFolder(temporary, weights, bound.config, checkpoint);
+        ? await writePacked(temporary, weights, checkpoint, onProgress)
+        : await writeFolder(temporary, weights, bound.config, checkpoint, onProgress);
     await check?.(temporary);
     unchanged(checkpoint.tensors.values())();
     return { bytes, weights, unused: bound.unused };
@@ -61,9 +64,10 @@ export function convertModel(
 export function convertTensors(
   checkpoint: Checkpoint,
   output: string,
+  onProgress?: OnBytes,
 ): Promise<{ bytes: number; shared: Map<string, string> }> {
   return makeWhole(output, async (temporary) => {
-    const written = await writeTensors(temporary, checkpoint);
+    const written = await writeTensors(temporary, checkpoint, onProgress);
     unchanged(checkpoint.tensors.values())();
     return written;
   });

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Checkpoint } from "../files/checkpoint.ts";
 import { modelTexts } from "../files/packed.ts";
-import { type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
+import { type OnBytes, type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
 import type { Config } from "../model/config.ts";
 import { takePart } from "../model/interleave.ts";
 import { storedForms } from "../model/roles.ts";
@@ -22,6 +22,7 @@ export async function writeFolder(
   weights: readonly Weight[],
   config: Config,
   checkpoint: Checkpoint,
+  onProgress?: OnBytes,
 ): Promise<number> {
   const { family, arch } = config;
   mkdirSync(path);
@@ -52,5 +53,5 @@ export async function writeFolder(
   if (arch.tied && word) tensors.push(...stored(word, "head.mlm.decoder.weight"));
   for (const { data, ...buffer } of family.buffers?.(arch) ?? [])
     tensors.push({ ...buffer, data: () => [data] });
-  return writeSafetensors(join(path, "model.safetensors"), { format: "pt" }, tensors);
+  return writeSafetensors(join(path, "model.safetensors"), { format: "pt" }, tensors, { onProgress });
 }

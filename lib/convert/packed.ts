@@ -1,6 +1,6 @@
 import type { Checkpoint } from "../files/checkpoint.ts";
 import { modelTexts, PACKED_METADATA, packedForm } from "../files/packed.ts";
-import { type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
+import { type OnBytes, type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
 import { withTokenizer } from "../model/tokenizers/read.ts";
 import { moduleSources } from "./modules.ts";
 import { Scratch } from "./rewrite.ts";
@@ -16,6 +16,7 @@ export function writePacked(
   path: string,
   weights: readonly Weight[],
   checkpoint: Checkpoint,
+  onProgress?: OnBytes,
 ): Promise<number> {
   const broken = weights.filter(({ finite }) => !finite).map(({ binding }) => binding.wanted.name);
   const metadata: Record<string, string> = { ...PACKED_METADATA };
@@ -34,5 +35,5 @@ export function writePacked(
     const data = new TextEncoder().encode(text);
     tensors.push({ name, dtype: "U8", shape: [data.length], data: () => [data] });
   }
-  return writeSafetensors(path, metadata, tensors, { aligned: true });
+  return writeSafetensors(path, metadata, tensors, { aligned: true, onProgress });
 }

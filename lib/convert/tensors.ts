@@ -1,6 +1,6 @@
 import { UffbError } from "../base/errors.ts";
 import type { Checkpoint } from "../files/checkpoint.ts";
-import { type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
+import { type OnBytes, type TensorSource, writeSafetensors } from "../files/safetensors/write.ts";
 
 /**
  * Writes every tensor of a checkpoint of whatever architecture as it is. Of tensors that are one and the same, the first by name is written,
@@ -11,6 +11,7 @@ import { type TensorSource, writeSafetensors } from "../files/safetensors/write.
 export async function writeTensors(
   path: string,
   { source, packed, tensors }: Checkpoint,
+  onProgress?: OnBytes,
 ): Promise<{ bytes: number; shared: Map<string, string> }> {
   if (packed) {
     throw new UffbError(
@@ -41,5 +42,5 @@ export async function writeTensors(
     });
   }
   const metadata = { ...Object.fromEntries(shared), format: "pt" };
-  return { bytes: await writeSafetensors(path, metadata, written), shared };
+  return { bytes: await writeSafetensors(path, metadata, written, { onProgress }), shared };
 }

@@ -17,6 +17,8 @@ export interface PathOptions {
   signal?: AbortSignal;
   /** Called for each input that cannot be used. */
   onBad?(item: BadItem): void;
+  /** Called with the number of texts of each batch. */
+  onTexts?(count: number): void;
 }
 
 export interface PathUsage {
@@ -74,7 +76,7 @@ const TAP_BYTES = 32 * 2 ** 20;
 export async function measurePaths(
   model: Model,
   items: AsyncIterable<Item | BadItem>,
-  { threads = 0, signal, onBad }: PathOptions = {},
+  { threads = 0, signal, onBad, onTexts }: PathOptions = {},
 ): Promise<PathUsage> {
   const { arch } = model.config;
   const { feedforward, layers, hidden, trees, depth } = arch;
@@ -104,6 +106,7 @@ export async function measurePaths(
     const paths = await encodePaths(context, arch, batch);
     const states = await context.pool("mean");
     cancellation.check();
+    onTexts?.(texts.length);
     texts.forEach(({ item, ids, dropped }, s) => {
       // Where logits are NaN, a path means nothing.
       if (!areFinite(states.subarray(s * hidden, (s + 1) * hidden))) {

@@ -26,6 +26,7 @@ export interface Sequence {
 export interface Expected {
   /** Checked, and read again each time they are gone through: there may be millions. */
   sequences: Iterable<Sequence>;
+  count: number;
   stages: Map<string, Stage>;
   /** Tensors that are not a stage of a forward pass: labels, gradients and so on. */
   ignored: string[];
@@ -87,8 +88,9 @@ export function openExpected(path: string, model: Fits): Expected {
     } else ignored.push(name);
   }
   const sequences = { [Symbol.iterator]: () => readSequences(path, tensors, batch, seq, model) };
-  for (const _ of sequences); // finds what is wrong before anything is run
-  return { sequences, stages, ignored };
+  let count = 0;
+  for (const _ of sequences) count++; // finds what is wrong before anything is run
+  return { sequences, count, stages, ignored };
 }
 
 const INPUTS = new Set(["input_ids", "attention_mask", "token_type_ids"]);

@@ -17,6 +17,8 @@ export interface VerifyOptions {
   batchTokens?: number;
   /** Stops the running batch, and then throws CancelledError. */
   signal?: AbortSignal;
+  /** Sequences compared, and of how many. */
+  onProgress?(done: number, total: number): void;
 }
 
 export interface Verification {
@@ -58,6 +60,7 @@ export async function verify(model: Model, path: string, options: VerifyOptions 
     await compareBatch(model, context, sequences, { values, paths });
     cancellation.check();
     count += sequences.length;
+    options.onProgress?.(count, expected.count);
     tokens += sequences.reduce((sum, { ids }) => sum + ids.length, 0);
   }
   const tensors = [...expected.stages.keys()]

@@ -17,15 +17,18 @@ export interface TensorSource {
   data(): Iterable<Uint8Array>;
 }
 
+export type OnBytes = (done: number, total: number) => void;
+
 /**
  * Writes a file, and waits until it is on disk. With `aligned`, each tensor begins at a multiple of 64 bytes: `pad.N` tensors fill the
- * gaps, which the format does not allow to stay empty. Returns its size in bytes.
+ * gaps, which the format does not allow to stay empty. `onProgress` hears how many bytes of the tensors there are, and of how many. Returns
+ * the file's size in bytes.
  */
 export async function writeSafetensors(
   path: string,
   metadata: Record<string, string>,
   tensors: readonly TensorSource[],
-  { aligned = false } = {},
+  { aligned = false, onProgress }: { aligned?: boolean; onProgress?: OnBytes | undefined } = {},
 ): Promise<number> {
   const pieces: TensorSource[] = [];
   let offset = 0;
@@ -43,12 +46,15 @@ export async function writeSafetensors(
   const file = openSync(path, "w");
   try {
     writeAll(file, start);
+    let done = 0;
     for (const tensor of pieces) {
       let written = 0;
       for (const piece of tensor.data()) {
         writeAll(file, piece);
         written += piece.length;
+        onProgress?.(done + written, offset);
       }
+      done += written;
       await new Promise(setImmediate); // lets an interrupt through
       if (written !== byteCount(tensor.dtype, tensor.shape)) {
         throw new Error(`${tensor.name}: wrong number of bytes`);
