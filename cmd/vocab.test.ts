@@ -34,6 +34,21 @@ test("from text to a tokenizer, the same from a packed file", async () => {
   expect(JSON.parse(out).tokens).toEqual(["the", "red", "dog", "<sep>"]);
 });
 
+test("names the program that unpacks xz where it is missing", async () => {
+  const packed = Bun.spawnSync(["xz", "-c"], { stdin: Buffer.from(TEXT) }).stdout;
+  writeFileSync(join(folder, "text.txt.xz"), packed);
+  const line = ["vocab", "text.txt.xz", "--size", "50", "-o", "unpacked"];
+  const child = Bun.spawn([process.execPath, MAIN, ...line], {
+    cwd: folder,
+    env: { ...process.env, PATH: folder },
+    stderr: "pipe",
+  });
+  expect(await child.stderr.text()).toContain("the program xz is missing; install it");
+  expect(await child.exited).toBe(1);
+  expect((await uffb(...line)).code).toBe(0);
+  expect(tokenizer("unpacked")).toBe(tokenizer("plain"));
+});
+
 test("says what was left out", async () => {
   const { code, err } = await uffb("vocab", "bad.jsonl", "--skip-bad", "--size", "50", "-o", "skipped");
   expect(code).toBe(0);

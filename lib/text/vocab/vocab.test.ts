@@ -147,6 +147,21 @@ describe("trainWordPiece", () => {
   });
 });
 
+test("has the tokens of Hugging Face's trainer, where that is not of two minds", () => {
+  const fixture = (name: string) =>
+    readFileSync(new URL(`../../../fixtures/${name}`, import.meta.url), "utf8");
+  const { every, some } = JSON.parse(fixture("vocab/wordpiece.json")) as Record<"every" | "some", string[]>;
+  const text = new VocabularyText();
+  for (const line of fixture("tokens.jsonl").trim().split("\n")) {
+    const { text: first, text_pair: second = "" } = JSON.parse(line);
+    for (const one of [first, second]) if (!/\S{101}/u.test(one)) text.add(one);
+  }
+  const tokens = learnTokens(text.counts(), { size: 5000, leastCount: 10 });
+  expect(every.length).toBeGreaterThan(800);
+  expect(every.filter((token) => !tokens.includes(token))).toEqual([]);
+  expect(tokens.filter((token) => ![...every, ...some].includes(token))).toEqual([]);
+});
+
 describe("a vocabulary", () => {
   const learn = (texts: readonly string[], size = 60) => {
     const text = new VocabularyText();
