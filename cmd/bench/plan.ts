@@ -18,7 +18,8 @@ export const ARGS = {
   ...grouped("WHAT TO TIME", {
     quick: {
       type: "boolean",
-      description: "A small run: 2 seconds a case, batches 1, 128 and 1024; takes less than half a minute",
+      description:
+        "A small run: 2 seconds a case, batches 1, 128 and 1024; half a minute, or two where the last cache is large",
     },
     preset: {
       type: "string",

@@ -1,10 +1,9 @@
 /** A picture of a run: its loss, step by step, and its scores. */
+import { round, svgDocument, text, textWidth } from "../base/svg.ts";
 import { isStep, type LogRecord } from "./records.ts";
 import { type Judge, metricTitle } from "./validate.ts";
 
 const PANEL = { width: 440, height: 300, left: 56, right: 16, top: 40, bottom: 44 };
-/** Okabe and Ito's palette, told apart by colour-blind readers, too. */
-const COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 /** Points of a curve of steps: each is a mean of its neighbours. */
 const POINTS = 200;
 /** Of what is drawn: what is beyond it, or no number, is left out. */
@@ -17,9 +16,6 @@ interface Curve {
   points: (readonly [x: number, y: number])[];
   dots?: boolean;
 }
-
-const round = (value: number) => Number(value.toFixed(1));
-const xml = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 
 /** A score of a model that is being trained, after an epoch or between two steps of pretraining. */
 interface Scored {
@@ -67,13 +63,7 @@ export function curvesSvg(records: readonly LogRecord[], title: string): string 
     ...(scores.length > 0 ? [panel("scores", unit, scores, 1)] : []),
   ];
   const width = panels.length * PANEL.width;
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${PANEL.height}" viewBox="0 0 ${width} ${PANEL.height}">
-<title>${xml(title)}</title>
-<style>text{font:12px sans-serif;fill:#222}.tick{font-size:11px;fill:#555}.grid{stroke:#e4e4e4}</style>
-<rect width="100%" height="100%" fill="white"/>
-${panels.join("\n")}
-</svg>
-`;
+  return svgDocument(width, PANEL.height, title, panels);
 }
 
 /** Means of as many neighbours as leave POINTS points. */
@@ -109,30 +99,30 @@ function panel(title: string, unit: string, curves: readonly Curve[], index: num
   const grid = [
     ...y.ticks.map(
       (tick) =>
-        `<path class="grid" d="M${left} ${round(y.at(tick))}H${width - right}"/><text class="tick" text-anchor="end" x="${left - 6}" y="${round(y.at(tick) + 4)}">${tick}</text>`,
+        `<path class="grid" d="M${left} ${round(y.at(tick))}H${width - right}"/>${text(left - 6, y.at(tick) + 4, String(tick), "tick", { anchor: "end" })}`,
     ),
-    ...x.ticks.map(
-      (tick) =>
-        `<text class="tick" text-anchor="middle" x="${round(x.at(tick))}" y="${height - bottom + 16}">${tick}</text>`,
+    ...x.ticks.map((tick) =>
+      text(x.at(tick), height - bottom + 16, String(tick), "tick", { anchor: "middle" }),
     ),
   ];
-  const lines = shown.map(({ name, points, dots }, i) => {
-    const color = COLORS[i % COLORS.length]!;
+  let nameAt = left + 8;
+  const lines = shown.map(({ name, points, dots }, series) => {
     const path = points
       .map(([px, py], at) => `${at === 0 ? "M" : "L"}${round(x.at(px))} ${round(y.at(py))}`)
       .join("");
     const marks = dots
       ? points.map(
-          ([px, py]) => `<circle cx="${round(x.at(px))}" cy="${round(y.at(py))}" r="3" fill="${color}"/>`,
+          ([px, py]) => `<circle class="f${series}" cx="${round(x.at(px))}" cy="${round(y.at(py))}" r="3"/>`,
         )
       : [];
-    const legend = `<text x="${left + 8 + i * 95}" y="${top - 8}" style="fill:${color}">${xml(name)}</text>`;
-    return `<path fill="none" stroke="${color}" stroke-width="1.6" d="${path}"/>${marks.join("")}${legend}`;
+    const legend = text(nameAt, top - 8, name, "label", { series });
+    nameAt += textWidth(name, "label") + 14;
+    return `<path class="line s${series}" stroke-width="1.6" d="${path}"/>${marks.join("")}${legend}`;
   });
   return `<g transform="translate(${index * width} 0)">
-<text x="${left}" y="16" font-weight="bold">${xml(title)}</text>
+${text(left, 16, title, "title")}
 ${grid.join("\n")}
-<text text-anchor="middle" x="${(left + width - right) / 2}" y="${height - 8}">${unit}</text>
+${text((left + width - right) / 2, height - 8, unit, "tick", { anchor: "middle" })}
 ${lines.join("\n")}
 </g>`;
 }

@@ -267,6 +267,7 @@ test("curves are drawn of any run", () => {
         }));
         const svg = curvesSvg([...steps, ...ends], "a <b>");
         expect(svg).toContain("<title>a &lt;b>");
+        expect(svg).toContain("@media(prefers-color-scheme:dark)");
         expect(svg).not.toMatch(/NaN|Infinity|undefined/);
       },
     ),
