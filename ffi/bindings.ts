@@ -105,7 +105,7 @@ export const UFFB_TAP_PATH_LOGITS = 4;
 export const UFFB_TAP_FFN_INPUT = 5;
 
 // Raised whenever a signature, a struct or a value below changes; the loader refuses another version.
-export const UFFB_TRAIN_ABI_VERSION = 2;
+export const UFFB_TRAIN_ABI_VERSION = 3;
 
 // What uffb_trainer_get and uffb_trainer_set move. All have the shape of the parameter.
 export const UFFB_WEIGHT = 0;
@@ -596,6 +596,7 @@ export const PROTOTYPES = {
   uffb_trainer_update:
     "int32_t uffb_trainer_update(uffb_trainer *trainer, const uffb_adamw *adamw, _Out_ uffb_update_result *result)",
   uffb_trainer_zero_gradients: "int32_t uffb_trainer_zero_gradients(uffb_trainer *trainer)",
+  uffb_trainer_balance: "int32_t uffb_trainer_balance(uffb_trainer *trainer, double rate)",
   uffb_trainer_updates: "int64_t uffb_trainer_updates(const uffb_trainer *trainer)",
   uffb_trainer_set_updates: "int32_t uffb_trainer_set_updates(uffb_trainer *trainer, int64_t updates)",
   uffb_trainer_model: "int32_t uffb_trainer_model(uffb_trainer *trainer, _Out_ uffb_model **model)",
@@ -921,6 +922,14 @@ export interface Functions {
   /** One step of AdamW with the gradients as they are, which then are zero. */
   uffb_trainer_update(trainer: Handle | null, adamw: Adamw, result: Partial<UpdateResult>): number;
   uffb_trainer_zero_gradients(trainer: Handle | null): number;
+  /**
+   * Evens out which way tokens go: the bias of each inner node of trees loses rate * (right - left) / (right
+   * + left + 8), of the tokens that went right and left there in steps with a backward pass since the last
+   * call. The bias is the running estimate, so that a run has no more state; loss and gradients stay as they
+   * are (as arXiv 2408.15664 does for experts). After each update, or not at all. UFFB_INVALID where a layer
+   * has no trees, or no biases.
+   */
+  uffb_trainer_balance(trainer: Handle | null, rate: number): number;
   /** Updates made so far, which bias correction depends on; set when a run is resumed, after the moments. */
   uffb_trainer_updates(trainer: Handle | null): number;
   uffb_trainer_set_updates(trainer: Handle | null, updates: number): number;

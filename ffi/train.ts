@@ -326,6 +326,18 @@ export class NativeTrainer extends Resource {
     return visits;
   }
 
+  /**
+   * After an update: moves the bias of each inner node of trees by at most `rate`, so that as many tokens go either way; see
+   * uffb_trainer_balance.
+   *
+   * @throws InvalidError of a model without trees
+   */
+  balance(rate: number): void {
+    const { handle } = this;
+    this.#assertIdle();
+    checked((library) => library.uffb_trainer_balance(handle, rate));
+  }
+
   clearVisits(): void {
     const { handle } = this;
     this.#assertIdle();

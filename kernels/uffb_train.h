@@ -33,7 +33,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a signature, a struct or a value below changes; the loader refuses another version. */
-#define UFFB_TRAIN_ABI_VERSION 2
+#define UFFB_TRAIN_ABI_VERSION 3
 
 /* What uffb_trainer_get and uffb_trainer_set move. All have the shape of the parameter. */
 #define UFFB_WEIGHT 0
@@ -199,6 +199,12 @@ UFFB_API int32_t uffb_trainer_guide(uffb_trainer *trainer, int32_t kind, int64_t
 /* One step of AdamW with the gradients as they are, which then are zero. */
 UFFB_API int32_t uffb_trainer_update(uffb_trainer *trainer, const uffb_adamw *adamw, uffb_update_result *result);
 UFFB_API int32_t uffb_trainer_zero_gradients(uffb_trainer *trainer);
+
+/* Evens out which way tokens go: the bias of each inner node of trees loses rate * (right - left) / (right + left + 8), of the
+ * tokens that went right and left there in steps with a backward pass since the last call. The bias is the running estimate, so
+ * that a run has no more state; loss and gradients stay as they are (as arXiv 2408.15664 does for experts). After each update,
+ * or not at all. UFFB_INVALID where a layer has no trees, or no biases. */
+UFFB_API int32_t uffb_trainer_balance(uffb_trainer *trainer, double rate);
 
 /* Updates made so far, which bias correction depends on; set when a run is resumed, after the moments. */
 UFFB_API int64_t uffb_trainer_updates(const uffb_trainer *trainer);

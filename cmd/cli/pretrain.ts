@@ -130,6 +130,14 @@ export const pretrainArgs = grouped("TRAINING", {
     description:
       "Largest norm of an update's gradient; larger ones are scaled down to it; 0: no limit; default: 0.5",
   },
+  balance: {
+    type: "number",
+    min: 0,
+    max: 10,
+    valueHint: "rate",
+    description:
+      "After each update move the biases of trees by up to this much, so that tokens go either way as often; default: 0",
+  },
   order: {
     type: "enum",
     options: ORDERS,

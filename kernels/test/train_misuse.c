@@ -98,6 +98,9 @@ static void test_parameters(uffb_trainer *t, int64_t hidden) {
     check(uffb_trainer_get(t, UFFB_GRADIENT, "layer.0.attn.scale", row, 4, UFFB_F32, UFFB_ROWS) == UFFB_OK, "%s", uffb_error());
     int64_t visits;
     refused(uffb_trainer_visits(t, 0, &visits), UFFB_INVALID, "no trees");
+    refused(uffb_trainer_balance(t, 0.1), UFFB_INVALID, "no biases of trees");
+    refused(uffb_trainer_balance(t, NAN), UFFB_INVALID, "rate");
+    refused(uffb_trainer_balance(NULL, 0.1), UFFB_INVALID, "no trainer");
     uffb_train_memory memory;
     refused(uffb_trainer_memory(t, 1, 0, 1, 0, 1, &memory), UFFB_INVALID, "no such step");
     refused(uffb_trainer_set_updates(t, -1), UFFB_INVALID, "negative");

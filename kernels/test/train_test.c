@@ -297,6 +297,7 @@ int main(void) {
         if (!strcmp(configs[i].name, "bert")) test_losses(&configs[i]);
     }
     test_distil();
+    test_balance();
     test_update();
     test_train_misuse();
     printf("      %lld slopes; %lld steps flipped a branch and were shortened\n", (long long)slopes, (long long)flips);

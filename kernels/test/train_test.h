@@ -31,6 +31,7 @@ void test_slopes(const random_model *m, const example *e);
 void test_threads_agree(const random_model *m, const example *e, const char *isa);
 
 void test_distil(void);
+void test_balance(void);
 void test_update(void);
 void test_train_misuse(void);
 

@@ -76,11 +76,14 @@ static void act_task(void *arg, int64_t task, int32_t thread) {
 
 /* Counts who came where, serially: it is a fraction of a percent of a walk. */
 static void count_visits(const uffb_trainer *t, const uffb_train_layer *layer, int64_t tokens) {
-    const int64_t levels = t->arch.depth + 1;
+    const int64_t levels = t->arch.depth + 1, seen = !t->learning;
     const int32_t *node = layer->nodes;
     for (int64_t i = 0; i < tokens; i++) {
         for (int64_t k = 0; k < t->arch.trees; k++) {
-            for (int64_t p = 0; p < levels; p++) layer->visits[k * t->model->nodes + *node++]++;
+            for (int64_t p = 0; p < levels; p++, node++) {
+                layer->visits[k * t->model->nodes + *node]++;
+                layer->balanced[k * t->model->nodes + *node] += seen;
+            }
         }
     }
 }

@@ -153,6 +153,7 @@ static int32_t run_step(uffb_trainer *t, const uffb_train_step *step, const int6
     if (!status) status = reserve(t, step, offsets);
     if (status) return status;
     uffb_trainer_refresh(t);
+    t->learning = step->backward;
 
     const uffb_train_call call = {step, offsets[step->sequences], offsets, ids, types, taps};
     uffb_train_targets of = {positions, targets, weights, class_weights, step->scale, t->outcome, logits};

@@ -93,7 +93,10 @@ void uffb_trainer_free(uffb_trainer *t) {
     uffb_context_free(t->context);
     uffb_model_free(t->model);
     if (t->parameter) uffb_free_parameters(t);
-    for (int64_t l = 0; t->layers && l < t->arch.layers; l++) free(t->layers[l].visits);
+    for (int64_t l = 0; t->layers && l < t->arch.layers; l++) {
+        free(t->layers[l].visits);
+        free(t->layers[l].balanced);
+    }
     free(t->layers);
     free(t->table);
     free(t->kept);
@@ -206,7 +209,8 @@ static int32_t make_visits(uffb_trainer *t) {
     if (t->arch.feedforward != UFFB_FFN_FFF) return UFFB_OK;
     for (int64_t l = 0; l < t->arch.layers; l++) {
         t->layers[l].visits = calloc((size_t)(t->arch.trees * t->model->nodes), sizeof(int64_t));
-        if (!t->layers[l].visits) return uffb_fail(UFFB_NO_MEMORY, "no memory to count visits");
+        t->layers[l].balanced = calloc((size_t)(t->arch.trees * t->model->nodes), sizeof(int64_t));
+        if (!t->layers[l].visits || !t->layers[l].balanced) return uffb_fail(UFFB_NO_MEMORY, "no memory to count visits");
     }
     return UFFB_OK;
 }
@@ -266,7 +270,10 @@ int32_t uffb_trainer_visits(const uffb_trainer *t, int64_t layer, int64_t *visit
 int32_t uffb_trainer_clear_visits(uffb_trainer *t) {
     if (!t) return uffb_fail(UFFB_INVALID, "uffb_trainer_clear_visits: no trainer");
     for (int64_t l = 0; l < t->arch.layers; l++) {
-        if (t->layers[l].visits) memset(t->layers[l].visits, 0, (size_t)node_count(t) * sizeof(int64_t));
+        for (int64_t n = 0; t->layers[l].visits && n < node_count(t); n++) {
+            t->layers[l].balanced[n] -= t->layers[l].visits[n]; /* what is still to be balanced stays so */
+            t->layers[l].visits[n] = 0;
+        }
     }
     return UFFB_OK;
 }

@@ -37,7 +37,8 @@ typedef struct uffb_train_layer {
     uffb_train_linear nodes_in, nodes_out;          /* of shallow trees */
     uffb_parameter *tree_in, *tree_bias, *tree_out; /* of walked trees */
     int64_t *visits;                                /* [trees, nodes] */
-    int32_t attention_trains, trains;               /* whether a parameter of its attention half, or any, is trainable */
+    int64_t *balanced;                /* [trees, nodes] of these, those that uffb_trainer_balance has seen or need not see */
+    int32_t attention_trains, trains; /* whether a parameter of its attention half, or any, is trainable */
 
     /* Kept from the forward pass, of T tokens. */
     float *input;    /* [T, hidden] the stream as it comes in */
@@ -78,7 +79,8 @@ struct uffb_trainer {
     int64_t lowest; /* first layer that the backward pass must reach; -1 for the embedding; `layers` for none */
     float *table;   /* [positions, hidden] sinusoids before their scale */
     int64_t updates;
-    int32_t stale; /* panels and positions are older than weights */
+    int32_t learning; /* whether the step has a backward pass */
+    int32_t stale;    /* panels and positions are older than weights */
 
     /* Buffers for `capacity` tokens, and what a step of T tokens finds there. */
     int64_t capacity;

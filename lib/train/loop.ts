@@ -49,6 +49,8 @@ export interface Course {
 export interface LoopOptions {
   trainer: NativeTrainer;
   adamw: Omit<Adamw, "lr">;
+  /** How far an update moves biases of trees for their balance; 0 or absent: not at all. */
+  balance?: number | undefined;
   course: Course;
   /** Where the run is; changed as it goes on. */
   progress: Progress;
@@ -125,7 +127,7 @@ type Done = Pick<StepRecord, "loss" | "grad_norm" | "tokens" | "accuracy">;
 
 /** One update, or undefined when it was given up: a step of many batches can take minutes, and is made again when the run goes on. */
 async function runStep(
-  { trainer, adamw, course, signal }: LoopOptions,
+  { trainer, adamw, balance, course, signal }: LoopOptions,
   { lr, parts }: Step,
   where: string,
 ): Promise<Done | undefined> {
@@ -154,6 +156,7 @@ async function runStep(
   const { norm, finite } = await trainer.update({ ...adamw, lr });
   if (finite === 0)
     throw new UffbError(`${where}: the gradient of ${last!.places()} is not a number; ${course.remedy}`);
+  if (balance) trainer.balance(balance);
   return {
     loss: sum.loss / sum.weight,
     grad_norm: norm,

@@ -72,6 +72,23 @@ async function run(shape: string, options: Partial<PretrainOptions> = {}) {
 
 const weights = (name: string) => readFileSync(join(folder, name, "model.safetensors"));
 
+describe("balance", () => {
+  test("leaves more of a tree's leaves in use", async () => {
+    const recipe = { ...QUICK, budget: { unit: "steps", amount: 60 } as const };
+    const bits = async (balance: number) =>
+      (await run("1x3", { recipe: { ...recipe, balance } })).score!.trees!.reduce(
+        (sum, { entropy }) => sum + entropy,
+        0,
+      );
+    expect(await bits(0.1)).toBeGreaterThan((await bits(0)) + 0.5);
+  });
+
+  test("is for trees", async () => {
+    const recipe = { ...QUICK, balance: 0.1 };
+    await expect(run("dense:24", { recipe })).rejects.toThrow("--balance 0.1 is for trees; leave it out");
+  });
+});
+
 describe("a run", () => {
   test.each(["1x3", "2x2", "dense:24", "glu:24", "none", "1x4:linear", "dense:8+1x5", "dense:8+2x2:linear"])(
     "of %s learns, and leaves a folder that can be opened",

@@ -94,6 +94,8 @@ export interface PretrainOutcome {
 export async function pretrain(job: PretrainJob, options: PretrainOptions): Promise<PretrainOutcome> {
   const { recipe, output, resume = false, signal } = options;
   checkPretrainRecipe(recipe);
+  if (recipe.balance > 0 && job.shape.feedforward.kind !== "trees")
+    throw new UsageError(`--balance ${recipe.balance} is for trees; leave it out`);
   if (output !== undefined) checkOutput(output, resume);
   const { text, config } = newConfig(job.shape);
   const mask = maskOf(job);
@@ -115,6 +117,7 @@ export async function pretrain(job: PretrainJob, options: PretrainOptions): Prom
   await runSteps({
     trainer,
     adamw: adamwOf(recipe),
+    balance: recipe.balance,
     course,
     progress,
     log,

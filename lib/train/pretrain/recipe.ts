@@ -37,6 +37,8 @@ export interface PretrainRecipe {
   weightDecay: number;
   /** Largest norm of a gradient; 0 for any. */
   clip: number;
+  /** How far an update moves the biases of trees so that tokens go either way as often; 0: not at all, as published. */
+  balance: number;
   order: Order;
   /** Share of the text that is held out, and the share of its tokens masked when it is scored. */
   heldOut: number;
@@ -66,6 +68,7 @@ export const CRAMMING: PretrainRecipe = {
   eps: 1e-12,
   weightDecay: 0.01,
   clip: 0.5,
+  balance: 0,
   order: "prevalence",
   heldOut: 0.005,
   scoreMasked: 0.25,
