@@ -56,6 +56,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     description: "Train a new masked language model on text, trees or dense layers",
     load: () => import("./pretrain.ts"),
   },
+  lab: {
+    description: "Train models alike that differ in one thing, and show what it is worth",
+    load: () => import("./lab.ts"),
+  },
   bench: {
     description: "Time fast feedforward layers and encoders against the fastest dense ones",
     load: () => import("./bench.ts"),

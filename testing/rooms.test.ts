@@ -18,6 +18,7 @@ const ROOMS = [
   "lib/eval", // metrics, GLUE, verify, inspect
   "lib/train", // training
   "lib/bench", // layers and encoders against the best dense ones
+  "lib/lab", // experiments: models trained alike
   "cmd", // commands
 ];
 
