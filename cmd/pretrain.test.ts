@@ -37,6 +37,7 @@ test("from text to a model that fills in words", async () => {
     expect.stringContaining("model is there; uffb infer --model model runs it"),
   ]);
   expect(err).toContain("2 layers of hidden 32, 2 heads, feedforward 1x3 (4 active neurons)");
+  expect(err).toMatch(/10 steps, 0\.\d+ passes over the text; updates of 4 to 8 sequences/);
   expect(err).toMatch(/step 10, [\d,]+ tokens: held-out loss \d\.\d+, accuracy [\d.]+%, bits of routing/);
   expect(out).toMatch(/ +10 +\S+ +masked +\d\.\d{4} /);
   expect(readFileSync(join(folder, "curves.svg"), "utf8")).toContain(">accuracy<");

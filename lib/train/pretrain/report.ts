@@ -6,7 +6,7 @@ import { type CardOptions, cardText, cell, flagOf } from "../card.ts";
 import { isStep } from "../records.ts";
 import type { Estimate, PretrainOutline } from "./outline.ts";
 import type { PretrainOutcome, PretrainStart } from "./pretrain.ts";
-import { CRAMMING, type PretrainRecipe } from "./recipe.ts";
+import { CRAMMING, extentOf, type PretrainRecipe } from "./recipe.ts";
 import type { CorpusFacts } from "./tokens.ts";
 
 /** "4 layers of hidden 256, 4 heads, trees 1x8 (9 neurons a token)". */
@@ -20,13 +20,15 @@ export function startLines(start: PretrainStart): string[] {
   const { shape, recipe, facts, steps, sequences, heldOut } = start;
   const { budget, length, batch, microbatch, causal } = recipe;
   const all = steps === undefined || budget.unit === "steps" ? "" : `, ${plural(steps, "step")}`;
-  const warm = causal > 0 ? `, the first ${percent(causal)} of them on next tokens` : "";
+  const extent = extentOf(recipe);
+  const passes = extent ? `, ${(extent.sequences / sequences).toPrecision(2)} passes over the text` : "";
+  const warm = causal > 0 ? `, the first ${percent(causal)} on next tokens` : "";
   const dropped = facts.dropped + facts.bad;
   const sizes = microbatch < batch ? `${microbatch} to ${count(batch)}` : count(batch);
   return [
     `${shapeText(shape)}: ${count(start.parameters)} parameters`,
     `${count(facts.tokens)} tokens of ${plural(facts.documents, "document")}${dropped > 0 ? `, ${count(dropped)} of them left out` : ""}: ${plural(sequences, "sequence")} of ${length} to train on, ${count(heldOut)} held out`,
-    `${count(budget.amount)} ${budget.unit}${all}${warm}; updates of ${sizes} sequences; learning rate ${recipe.lr}, ${recipe.schedule}, seed ${recipe.seed}; ${plural(start.threads, "thread")}, ${start.isa}`,
+    `${count(budget.amount)} ${budget.unit}${all}${passes}${warm}; updates of ${sizes} sequences; learning rate ${recipe.lr}, ${recipe.schedule}, seed ${recipe.seed}; ${plural(start.threads, "thread")}, ${start.isa}`,
     memoryLine(start),
     boundLine(start),
     ...(start.done > 0 ? [`goes on after step ${start.done}`] : []),

@@ -111,7 +111,8 @@ function open(path: string, facts: CorpusFacts, tokenizer: Tokenizer): Tokens {
 function readFacts(path: string): CorpusFacts | undefined {
   if (!existsSync(path)) return undefined;
   const read = tryJson(readRegularText(path, { most: 1 << 24 }));
-  return "value" in read && isObject(read.value) ? (read.value as unknown as CorpusFacts) : undefined;
+  const whole = "value" in read && isObject(read.value) && Array.isArray(read.value.files);
+  return whole ? (read.value as unknown as CorpusFacts) : undefined;
 }
 
 async function tokenise(
