@@ -41,7 +41,7 @@ import { largest, percent } from "../base/numbers.ts";
 import { printable } from "../base/printable.ts";
 import type { BadItem, Input } from "../text/input/input.ts";
 import type { Result, Task } from "./heads.ts";
-import { csvRow, Kept, oneLine, tsvRow } from "./rows.ts";
+import { CSV, type Delimited, Kept, row, TSV } from "./rows.ts";
 
 export const FORMATS = ["human", "tsv", "csv", "json", "jsonl"] as const;
 export type Format = (typeof FORMATS)[number];
@@ -98,9 +98,9 @@ export function exporter(format: Format, options: ExporterOptions = {}): Exporte
         tail: "",
       };
     case "tsv":
-      return delimited(tsvRow, oneLine, options);
+      return delimited(TSV, options);
     case "csv":
-      return delimited(csvRow, String, { ...options, header: true });
+      return delimited(CSV, { ...options, header: true });
     case "jsonl": {
       const kept = new Kept(options.kept, FIELDS);
       return { head: "", record: (result) => `${JSON.stringify(toObject(result, kept))}\n`, tail: "" };
@@ -119,14 +119,12 @@ export function exporter(format: Format, options: ExporterOptions = {}): Exporte
 }
 
 function delimited(
-  toRow: (cells: readonly string[]) => string,
-  safe: (text: string) => string,
+  format: Delimited,
   { columns = [], header = false, kept: columnsKept }: ExporterOptions,
 ): Exporter {
   const kept = new Kept(columnsKept, ["id", ...columns]);
-  const line = (cells: readonly (string | number)[]) => toRow(cells.map((cell) => safe(String(cell))));
   return {
-    head: header ? line(["id", ...columns, ...kept.names]) : "",
+    head: header ? row(format, ["id", ...columns, ...kept.names]) : "",
     record(result) {
       const place = "error" in result ? result : result.item;
       const found = "error" in result ? [[]] : rows(result);
@@ -134,7 +132,7 @@ function delimited(
       return found
         .map((cells) => {
           const padding = Array<string>(Math.max(0, width - cells.length)).fill("");
-          return line([place.id ?? place.line, ...cells, ...padding, ...kept.cells(place)]);
+          return row(format, [place.id ?? place.line, ...cells, ...padding, ...kept.cells(place)]);
         })
         .join("");
     },

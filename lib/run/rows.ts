@@ -2,19 +2,30 @@
 import type { Input } from "../text/input/input.ts";
 import type { Place } from "../text/input/parse.ts";
 
-/** As RFC 4180 has it. */
-export function csvRow(cells: readonly string[]): string {
-  const quoted = cells.map((cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell));
-  return `${quoted.join(",")}\n`;
+/** How rows are written: what stands between cells, and how a text becomes one. */
+export interface Delimited {
+  separator: string;
+  cell(text: string): string;
 }
 
-export function tsvRow(cells: readonly string[]): string {
-  return `${cells.join("\t")}\n`;
+/** As RFC 4180 has it. */
+export const CSV: Delimited = {
+  separator: ",",
+  cell: (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text),
+};
+
+export const TSV: Delimited = { separator: "\t", cell: oneLine };
+
+/** A row. Numbers are written as they are, which saves a look at each of a vector's. */
+export function row({ separator, cell }: Delimited, cells: readonly (string | number)[]): string {
+  return `${cells.map((one) => (typeof one === "number" ? one : cell(one))).join(separator)}\n`;
 }
+
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]+/;
 
 /** Keeps text from breaking a row. */
 export function oneLine(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ");
+  return CONTROL.test(text) ? text.replace(new RegExp(CONTROL, "g"), " ") : text;
 }
 
 /** Columns of the input that come out again. Where a result has the same name, the input's is called `input_NAME`. */

@@ -6,7 +6,7 @@ import type { Model } from "../model/model.ts";
 import type { Similarity } from "../model/sentence/prompts.ts";
 import type { Item } from "../text/input/input.ts";
 import { type InferOptions, infer } from "./infer.ts";
-import { csvRow, oneLine, tsvRow } from "./rows.ts";
+import { CSV, row, TSV } from "./rows.ts";
 import { COMPARISONS } from "./similarity.ts";
 import type { Sink } from "./sink.ts";
 
@@ -133,11 +133,9 @@ export class SimilarSink implements Sink {
       case "jsonl":
         return objects().map((object) => `${JSON.stringify(object)}\n`);
       case "tsv":
-        return [...(this.header ? [this.#names()] : []), ...this.#rows()].map((row) =>
-          tsvRow(row.map(oneLine)),
-        );
+        return [...(this.header ? [this.#names()] : []), ...this.#rows()].map((cells) => row(TSV, cells));
       case "csv":
-        return [this.#names(), ...this.#rows()].map(csvRow);
+        return [this.#names(), ...this.#rows()].map((cells) => row(CSV, cells));
       case "text":
         return this.queries.flatMap((query) => [
           ...(this.queries.length > 1 ? [`${printable(query.text)}\n`] : []),

@@ -2,7 +2,7 @@
 import { printable } from "../base/printable.ts";
 import type { BadItem, Input, Item } from "../text/input/input.ts";
 import type { Encoding, Tokenizer } from "../text/tokenizer/tokenizer.ts";
-import { csvRow, Kept, oneLine, tsvRow } from "./rows.ts";
+import { CSV, type Delimited, Kept, row, TSV } from "./rows.ts";
 
 /** An item and its tokens. */
 export interface Encoded {
@@ -27,19 +27,29 @@ export function tokenExporter(
   options: { header: boolean; kept: Input["kept"] | undefined },
 ): TokenExporter {
   const kept = new Kept(options.kept, [...COLUMNS, "line", "error"]);
+  const rows = (delimited: Delimited, hasHeader: boolean): TokenExporter => ({
+    head: hasHeader ? row(delimited, [...COLUMNS, ...kept.names]) : "",
+    record(one) {
+      const place = "error" in one ? one : one.item;
+      const id = place.id ?? place.line;
+      const [ids, tokens] = cells(one, tokenizer);
+      // Of numbers and spaces, ids are a cell as they are; so are, in tsv, tokens, in which nothing is left that breaks a row.
+      const { separator, cell } = delimited;
+      const first = typeof id === "number" ? id : cell(id);
+      const start = `${first}${separator}${ids}${separator}${delimited === TSV ? tokens : cell(tokens)}`;
+      return kept.names.length === 0
+        ? `${start}\n`
+        : `${start}${separator}${row(delimited, kept.cells(place))}`;
+    },
+    tail: "",
+  });
   switch (format) {
     case "text":
       return { head: "", record: (one) => ("error" in one ? "" : people(one, tokenizer)), tail: "" };
     case "tsv":
-    case "csv": {
-      const toRow = format === "csv" ? csvRow : (cells: string[]) => tsvRow(cells.map(oneLine));
-      const record = (one: Encoded | BadItem) => {
-        const place = "error" in one ? one : one.item;
-        return toRow([String(place.id ?? place.line), ...cells(one, tokenizer), ...kept.cells(place)]);
-      };
-      const hasHeader = format === "csv" || options.header;
-      return { head: hasHeader ? toRow([...COLUMNS, ...kept.names]) : "", record, tail: "" };
-    }
+      return rows(TSV, options.header);
+    case "csv":
+      return rows(CSV, true);
     case "jsonl":
       return { head: "", record: (one) => `${toJson(one, tokenizer, kept)}\n`, tail: "" };
     case "json": {
@@ -55,7 +65,7 @@ export function tokenExporter(
 }
 
 /** Ids and tokens, spaces between them. */
-function cells(one: Encoded | BadItem, tokenizer: Tokenizer): string[] {
+function cells(one: Encoded | BadItem, tokenizer: Tokenizer): [ids: string, tokens: string] {
   if ("error" in one) return ["", ""];
   const { ids } = one.encoding;
   let tokens = "";

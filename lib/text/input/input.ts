@@ -167,7 +167,8 @@ async function inputOf(
   const flag = Object.entries({ text: textColumn, pair: pairColumn, id: idColumn }).find(([, name]) => name);
   if (flag) throw new UsageError(`--${flag[0]}-column is for tables; plain lines have no columns`);
   const parse = ids ? parseIds : (line: number, text: string) => parseText(line, text, tabs);
-  const toItem = (line: Line | BadRow) => ("error" in line ? line : withText(parseSafely(parse, line), keep));
+  const read = (line: Line | BadRow) => ("error" in line ? line : parseSafely(parse, line));
+  const toItem = keep ? (line: Line | BadRow) => withText(read(line), keep) : read;
   return {
     ...common,
     batches: closing(mapped(readLines(opened.stream, MAX_LINE), toItem), source),
