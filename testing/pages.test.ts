@@ -1,13 +1,17 @@
 /** The pages name files, instruction sets and scripts: they have to be there. */
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { scripts, version } from "../package.json";
 
 const root = join(import.meta.dir, "..");
 const text = (path: string) => readFileSync(join(root, path), "utf8");
 const PAGES = ["README.md", "CONTRIBUTING.md"];
-const OTHERS = ["docs/performance.md", "SECURITY.md", "CHANGELOG.md"];
+const OTHERS = [
+  "SECURITY.md",
+  "CHANGELOG.md",
+  ...readdirSync(join(root, "docs")).flatMap((name) => (name.endsWith(".md") ? [`docs/${name}`] : [])),
+];
 
 /** A path of this repository: it begins with one of its folders, and has no capital letters that stand for a name to choose. */
 const PATH = /(?<![\w./-])(?:cmd|ffi|lib|kernels|testing|fixtures|\.ci)\/[\w./-]*[\w/](?![\w./*-])/g;
