@@ -16,18 +16,12 @@ import { quoted } from "../base/printable.ts";
 import type { ModelFiles } from "./folder.ts";
 import type { StoredTensor, TensorFile } from "./safetensors/safetensors.ts";
 import { isModuleConfig, isModuleTensor, moduleConfig, moduleFolders, SENTENCE_FILES } from "./sentence.ts";
+import { TOKENIZER_FILES } from "./tokenizer.ts";
 
 export const PACKED_METADATA = { format: "uffb", version: "1", layout: "panels16" } as const;
 
 /** Text files that a packed file carries, where the model has them. */
-export const MODEL_FILES = [
-  "config.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  ...SENTENCE_FILES,
-];
+export const MODEL_FILES = ["config.json", ...TOKENIZER_FILES, ...SENTENCE_FILES];
 
 /**
  * The texts that a packed file carries, by name. Each must be what it is called, JSON: what cannot be parsed may be anything, and what is packed

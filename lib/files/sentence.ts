@@ -6,6 +6,10 @@ export const TRANSFORMER_FILES = [
   "sentence_bert_config.json",
   "sentence_roberta_config.json",
   "sentence_distilbert_config.json",
+  "sentence_camembert_config.json",
+  "sentence_albert_config.json",
+  "sentence_xlm-roberta_config.json",
+  "sentence_xlnet_config.json",
 ];
 
 export const MODULES_FILE = "modules.json";

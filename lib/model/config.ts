@@ -34,6 +34,8 @@ export interface Config {
   mayTie: boolean;
   /** What the user should know of settings that are not followed. */
   warnings: readonly string[];
+  /** The keys of the file that say something here. */
+  keys: ReadonlySet<string>;
 }
 
 /** @throws UffbError when the checkpoint has no config.json or it is not one we can use */
@@ -72,6 +74,7 @@ export function parseConfig(json: string, source: string): Config {
     names,
     ...(classifies && readTexts(config)),
     warnings: family.encoder && config.has("auto_map") ? [ownCode(source, family)] : [],
+    keys: config.readKeys().add("tokenizer_class"),
   };
 }
 

@@ -8,6 +8,7 @@ import { allFinite } from "../files/finite.ts";
 import { unchanged } from "../files/safetensors/mapped.ts";
 import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
 import { type Config, loadConfig } from "./config.ts";
+import { unknownKeys } from "./keys/report.ts";
 import { type Binding, bindTensors, type Unused } from "./roles.ts";
 import { type Prompts, readPrompts } from "./sentence/prompts.ts";
 import { readSentenceSettings, type SentenceSettings } from "./sentence/settings.ts";
@@ -70,6 +71,7 @@ export async function openModel(path?: string): Promise<Model> {
     warnings: [
       ...config.warnings,
       ...foreignWarnings(source, unused),
+      ...unknownKeys(checkpoint.file),
       ...notFiniteWarnings(source, findNotFinite(checkpoint, bindings)),
     ],
     ...tokenizerOf(checkpoint),

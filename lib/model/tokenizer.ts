@@ -2,9 +2,9 @@ import { statSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { UffbError } from "../base/errors.ts";
 import { filesOf, type ModelFiles, readTextFile } from "../files/folder.ts";
+import { TOKENIZER_FILE as TOKENIZER } from "../files/tokenizer.ts";
 import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
 import { readTokenizer, tokenizerTexts } from "./tokenizers/read.ts";
-import { TOKENIZER_FILE as TOKENIZER } from "./tokenizers/said.ts";
 
 /**
  * The tokenizer among a model's files, if there is one: its tokenizer.json, or one made of its vocabulary's files.

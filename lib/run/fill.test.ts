@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { Tokenizer } from "../text/tokenizer/tokenizer.ts";
 import { fill } from "./fill.ts";
+import { encodeText } from "./prepare.ts";
 
 const read = (name: string) =>
   Tokenizer.parse(readFileSync(new URL(`../../fixtures/${name}`, import.meta.url), "utf8"), name);
@@ -30,4 +31,11 @@ test("words of letters stand where the mask stood, and what continues a word is 
   const bert = read("tokenizers/bert.json");
   expect(filled(bert, "It was [MASK].", "the")).toBe("It was the.");
   expect(filled(bert, "It was the [MASK].", "##s")).toBe("It was thes.");
+});
+
+test("texts keep their spaces, which tokens of bytes show", () => {
+  const roberta = read("tokenizers/roberta.json");
+  const ids = (text: string) => [...encodeText(roberta, text, { sentence: undefined }, {}).ids];
+  expect(ids(" the end ")).toEqual([...roberta.encode(" the end ").ids]);
+  expect(ids(" the end ")).not.toEqual(ids("the end"));
 });

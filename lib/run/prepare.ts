@@ -1,6 +1,6 @@
 import { UffbError } from "../base/errors.ts";
 import type { Model } from "../model/model.ts";
-import { type SentenceSettings, sentenceText } from "../model/sentence/settings.ts";
+import type { SentenceSettings } from "../model/sentence/settings.ts";
 import { type BadItem, badItem, type Item, SystematicError } from "../text/input/input.ts";
 import type { EncodeOptions, Encoding, Tokenizer } from "../text/tokenizer/tokenizer.ts";
 
@@ -72,7 +72,7 @@ function prepareItem(
   const { vocab, tokenTypes } = model.config.arch;
   const maxLength = longest(model, sentence);
   const { ids, types, dropped } = tokenizer
-    ? tokenizer.encode(textOf(item.text, options), {
+    ? encodeText(tokenizer, item.text, options, {
         ...template(model, item),
         ...(truncate && { maxLength }),
       })
@@ -100,12 +100,14 @@ function prepareItem(
   return { item, ids, types: tokenTypes > 1 ? types : undefined, dropped, masks, skip };
 }
 
-/** A text as the tokenizer gets it. */
-export function textOf(
+/** The tokens of a text behind its prompt. */
+export function encodeText(
+  tokenizer: Tokenizer,
   text: string,
   { sentence, prompt = "" }: Pick<PrepareOptions, "sentence" | "prompt">,
-): string {
-  return sentence ? sentenceText(text, prompt, sentence) : prompt + text;
+  options: EncodeOptions,
+): Encoding {
+  return tokenizer.encode(prompt + text, { ...options, ...(sentence?.lowercase && { lowercase: true }) });
 }
 
 /**
@@ -115,7 +117,7 @@ export function textOf(
 function promptTokens(model: Model, tokenizer: Tokenizer, options: PrepareOptions): number {
   const { sentence, prompt = "" } = options;
   if (prompt === "" || sentence?.pooling.includesPrompt !== false) return 0;
-  const { ids } = tokenizer.encode(textOf("", options), { maxLength: longest(model, sentence) });
+  const { ids } = encodeText(tokenizer, "", options, { maxLength: longest(model, sentence) });
   return ids.length - (tokenizer.isSpecial(ids.at(-1)) ? 1 : 0);
 }
 

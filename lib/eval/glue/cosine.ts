@@ -3,7 +3,7 @@ import type { Dataset } from "../../data/load.ts";
 import type { Task } from "../../data/tasks.ts";
 import type { Model } from "../../model/model.ts";
 import { dot, normaliseRows } from "../../run/normalise.ts";
-import { longest, textOf } from "../../run/prepare.ts";
+import { encodeText, longest } from "../../run/prepare.ts";
 import { promptFor } from "../../run/prompt.ts";
 import { vectorMaker } from "../../run/vectors.ts";
 import { type EvaluateOptions, type Evaluation, scored } from "./evaluate.ts";
@@ -34,7 +34,7 @@ export async function evaluateCosine(
   const prompt = promptFor(model, { embeds: true });
   const { width, read } = vectorMaker(model);
   const encodings = examples.flatMap(({ texts }) =>
-    texts.map((text) => tokenizer.encode(textOf(text, { sentence, prompt }), { maxLength })),
+    texts.map((text) => encodeText(tokenizer, text, { sentence, prompt }, { maxLength })),
   );
   const inputs = encodings.map(({ ids, types }) => (tokenTypes > 1 ? { ids, types } : { ids }));
   const { fixedLength: _, onProgress, ...running } = options;

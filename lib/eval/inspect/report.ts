@@ -71,6 +71,7 @@ function searchRows({ named, similarity }: SentenceSummary): [string, string][] 
 /** A line or more for each fact, within the columns of a terminal, if there is one. */
 export function summaryText(summary: Summary, columns = Number.POSITIVE_INFINITY): string {
   const { layers, hidden, heads, vocab, maxLength, sentence, tied, labels, parameters, tokenizer } = summary;
+  const longest = Math.min(maxLength, tokenizer?.maxLength ?? maxLength);
   const dtypes = [...new Set(summary.tensors.map(({ dtype }) => dtype))].join(", ");
   const kind = `${summary.family}, ${TASKS[summary.task] ?? summary.task}`;
   const rows: [string, string][] = [
@@ -80,9 +81,15 @@ export function summaryText(summary: Summary, columns = Number.POSITIVE_INFINITY
       "encoder",
       `${plural(layers, "layer")}, hidden ${count(hidden)}, ${plural(heads, "head")} of ${hidden / heads}`,
     ],
-    ["text", `${count(vocab)} tokens known, at most ${count(maxLength)} in a text`],
+    ["text", `${count(vocab)} tokens known, at most ${count(longest)} in a text`],
     ...(sentence
-      ? [["vectors", vectorText(sentence, maxLength)] satisfies [string, string], ...searchRows(sentence)]
+      ? [
+          [
+            "vectors",
+            vectorText(sentence, sentence.maxLength === undefined ? longest : maxLength),
+          ] satisfies [string, string],
+          ...searchRows(sentence),
+        ]
       : []),
     ["feedforward", feedforwardText(summary.feedforward)],
     ["arithmetic", arithmeticText(summary.feedforward)],
@@ -95,8 +102,37 @@ export function summaryText(summary: Summary, columns = Number.POSITIVE_INFINITY
       "tokenizer",
       tokenizer ? `${count(tokenizer.vocabSize)} entries; ${specialsText(tokenizer.specials)}` : "none",
     ],
+    ...titled(
+      "read",
+      summary.files.map(({ source, read }) => [source, read]),
+    ),
+    ...titled(
+      "no effect",
+      summary.files.map(({ source, nothing }) => [source, reasons(nothing)]),
+    ),
+    ...titled(
+      "not known",
+      summary.files.map(({ source, unknown }) => [source, unknown]),
+    ),
   ];
   return ended(termLines(rows, { columns, indent: 0 }));
+}
+
+/** A row for each file with something to list, the first one under the title. */
+function titled(title: string, files: [source: string, items: readonly string[]][]): [string, string][] {
+  return files
+    .filter(([, items]) => items.length > 0)
+    .map(([source, items], i) => [
+      i === 0 ? title : "",
+      `${printable(source)}: ${printable(items.join(", "))}`,
+    ]);
+}
+
+/** Keys with one reason stand together. */
+function reasons(nothing: readonly { key: string; why: string }[]): string[] {
+  const keys = new Map<string, string[]>();
+  for (const { key, why } of nothing) keys.set(why, [...(keys.get(why) ?? []), ...(key === "" ? [] : [key])]);
+  return [...keys].map(([why, found]) => (found.length === 0 ? why : `${found.join(", ")} (${why})`));
 }
 
 function feedforwardText({ kind, neurons, used, trees, depth, leaves, dense }: Feedforward): string {

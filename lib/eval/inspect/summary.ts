@@ -3,6 +3,8 @@ import { UFFB_FFN_DENSE, UFFB_FFN_FFF, UFFB_FFN_GLU } from "../../../ffi/binding
 import { type Checkpoint, openCheckpoint } from "../../files/checkpoint.ts";
 import { byteCount } from "../../files/safetensors/safetensors.ts";
 import { loadConfig } from "../../model/config.ts";
+import { reportKeys } from "../../model/keys/report.ts";
+import type { KeyReport } from "../../model/keys/table.ts";
 import { type Binding, bindTensors } from "../../model/roles.ts";
 import type { VectorModule } from "../../model/sentence/modules.ts";
 import { readSentenceSettings, type SentenceSettings } from "../../model/sentence/settings.ts";
@@ -30,7 +32,9 @@ export interface Summary {
   /** In the file. */
   bytes: number;
   tensors: TensorSummary[];
-  tokenizer: { vocabSize: number; specials: Specials } | undefined;
+  tokenizer: { vocabSize: number; specials: Specials; maxLength: number | undefined } | undefined;
+  /** What was read from which of the model's files. */
+  files: KeyReport[];
 }
 
 /** Its settings; of modules what they are, without their weights. */
@@ -108,7 +112,12 @@ export async function summarize(path?: string): Promise<Summary> {
     parameters: { total: Object.values(parts).reduce((sum, count) => sum + count, 0), parts },
     bytes: tensors.reduce((sum, { bytes }) => sum + bytes, 0),
     tensors,
-    tokenizer: tokenizer && { vocabSize: tokenizer.vocabSize, specials: tokenizer.specials },
+    tokenizer: tokenizer && {
+      vocabSize: tokenizer.vocabSize,
+      specials: tokenizer.specials,
+      maxLength: Number.isFinite(tokenizer.maxLength) ? tokenizer.maxLength : undefined,
+    },
+    files: reportKeys(checkpoint.file, config.keys),
   };
 }
 

@@ -12,6 +12,7 @@ export class Section {
   readonly #source: string;
   readonly #path: string;
   readonly #read = new Set<string>();
+  readonly #ignored = new Set<string>();
 
   constructor(value: unknown, source: string, path = "") {
     this.#source = source;
@@ -81,15 +82,20 @@ export class Section {
     if (found !== value) throw this.bad(key, `only ${JSON.stringify(value)} is supported`);
   }
 
+  /** Keys that were asked for and are there. */
+  readKeys(): Set<string> {
+    return new Set(this.keys().filter((key) => this.#read.has(key)));
+  }
+
   /** Declares keys that change nothing here: training settings, or what the tensors themselves tell. */
   ignore(...keys: readonly string[]): void {
-    for (const key of keys) this.#read.add(key);
+    for (const key of keys) this.#ignored.add(key);
   }
 
   /** Refuses keys nobody asked for, unless they are switched off. */
   finish(): void {
     for (const [key, value] of Object.entries(this.#values)) {
-      if (this.#read.has(key) || value === null || value === false) continue;
+      if (this.#read.has(key) || this.#ignored.has(key) || value === null || value === false) continue;
       throw this.bad(quoted(key), "this setting is not known, so the model cannot be run as it was meant");
     }
   }

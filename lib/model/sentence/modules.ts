@@ -1,12 +1,14 @@
 /** The modules that the sentence-transformers library runs after the text model, read from modules.json and a folder for each. */
 import type { Pooling } from "../../../ffi/context.ts";
 import { UffbError } from "../../base/errors.ts";
-import { readJson } from "../../base/json.ts";
+import { readJson, readObject } from "../../base/json.ts";
 import { quoted } from "../../base/printable.ts";
 import type { Checkpoint } from "../../files/checkpoint.ts";
 import type { StoredTensor } from "../../files/safetensors/safetensors.ts";
 import { MAX_MODULES, MODULE_FOLDER, MODULES_FILE, moduleConfig } from "../../files/sentence.ts";
 import { Section } from "../families/section.ts";
+import { OF_MODULE } from "../keys/sentence.ts";
+import { sortKeys } from "../keys/table.ts";
 import { ACTIVATION_NAMES, type Activation, activationOf, torchClass } from "./activations.ts";
 import { readFloats } from "./floats.ts";
 
@@ -118,9 +120,12 @@ function readEntry(value: unknown, i: number, source: string): Entry {
 }
 
 /** A module's config.json; undefined where it has none. */
-function configOf({ folder }: Entry, checkpoint: Checkpoint): Section | undefined {
+function configOf({ folder, kind }: Entry, checkpoint: Checkpoint): Section | undefined {
   const file = checkpoint.file(moduleConfig(folder));
-  return file && new Section(readJson(file.text, file.source), file.source);
+  if (file === undefined) return undefined;
+  const values = readObject(file.text, file.source);
+  sortKeys(values, OF_MODULE[kind]!, file.source);
+  return new Section(values, file.source);
 }
 
 function needConfig(entry: Entry, checkpoint: Checkpoint): Section {
@@ -163,16 +168,8 @@ function readPooling(entry: Entry, checkpoint: Checkpoint): PoolingModule {
 
 /** Older versions have a flag for each; without any the library takes the mean. */
 function oldModes(config: Section): string[] {
-  const known = Object.entries(POOLINGS);
-  for (const key of config.keys())
-    if (
-      key.startsWith("pooling_mode_") &&
-      !known.some(([, mode]) => mode.key === key) &&
-      config.flag(key, false)
-    )
-      throw config.bad(key, `supported: ${known.map(([, mode]) => mode.key).join(", ")}`);
-  const modes = known.filter(([, { key }]) => config.flag(key, false)).map(([name]) => name);
-  return modes.length === 0 ? ["mean"] : modes;
+  const modes = Object.entries(POOLINGS).filter(([, { key }]) => config.flag(key, false));
+  return modes.length === 0 ? ["mean"] : modes.map(([name]) => name);
 }
 
 function readDense(entry: Entry, checkpoint: Checkpoint, width: number): DenseModule {

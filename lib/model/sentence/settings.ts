@@ -1,7 +1,9 @@
-import { readJson } from "../../base/json.ts";
+import { readObject } from "../../base/json.ts";
 import type { Checkpoint } from "../../files/checkpoint.ts";
 import { TRANSFORMER_FILES } from "../../files/sentence.ts";
 import { Section } from "../families/section.ts";
+import { TRANSFORMER } from "../keys/sentence.ts";
+import { sortKeys } from "../keys/table.ts";
 import { type Modules, readModules } from "./modules.ts";
 import { type Prompts, readPrompts } from "./prompts.ts";
 
@@ -40,15 +42,9 @@ export function readSentenceSettings(checkpoint: Checkpoint, hidden: number): Se
 
 function readSection(checkpoint: Checkpoint, name: string): Section | undefined {
   const file = checkpoint.file(name);
-  return file && new Section(readJson(file.text, file.source), file.source);
-}
-
-/** A text as the library gives it to its tokenizer, after a prompt ("" for none). */
-export function sentenceText(
-  text: string,
-  prompt: string,
-  { lowercase }: Pick<SentenceSettings, "lowercase">,
-): string {
-  const whole = (prompt + text).trim();
-  return lowercase ? whole.toLowerCase() : whole;
+  if (file === undefined) return undefined;
+  const values = readObject(file.text, file.source);
+  sortKeys(values, TRANSFORMER, file.source);
+  // An empty file is none to the library.
+  return Object.keys(values).length > 0 ? new Section(values, file.source) : undefined;
 }

@@ -1,23 +1,13 @@
 import { asArray, asObject, fail, isObject, type JsonObject, readObject, show } from "../../base/json.ts";
 import type { ModelFiles } from "../../files/folder.ts";
+import { SETTINGS_FILE, TOKENIZER_FILE, TOKENIZER_FILES } from "../../files/tokenizer.ts";
 import { enterTokens, MAX_ADDED, readToken, type Token } from "../../text/tokenizer/added.ts";
 import { bertTemplates, robertaTemplates } from "../../text/tokenizer/template.ts";
 import { Tokenizer } from "../../text/tokenizer/tokenizer.ts";
 import { Vocabulary } from "../../text/tokenizer/vocabulary.ts";
 import { chooseClass } from "./choose.ts";
 import type { TokenizerClass } from "./class.ts";
-import {
-  ADDED_FILE,
-  flagOf,
-  ROLES,
-  type Role,
-  readSaid,
-  type Said,
-  SETTINGS_FILE,
-  SPECIALS_FILE,
-  spellingOf,
-  TOKENIZER_FILE,
-} from "./said.ts";
+import { flagOf, ROLES, type Role, readSaid, type Said, spellingOf } from "./said.ts";
 import { findVocabulary, readVocabulary } from "./vocabulary.ts";
 
 /** What a tokenizer is made of. */
@@ -84,7 +74,7 @@ export function tokenizerTexts(file: ModelFiles): Record<string, string> {
   const plan = readPlan(file);
   const whole = withTokenizer(file);
   const texts = Object.fromEntries(
-    [TOKENIZER_FILE, SETTINGS_FILE, SPECIALS_FILE, ADDED_FILE].flatMap((name) => {
+    TOKENIZER_FILES.flatMap((name) => {
       const found = whole(name);
       return found === undefined ? [] : [[name, found.text]];
     }),

@@ -10,13 +10,11 @@ import {
   show,
 } from "../../base/json.ts";
 import type { ModelFiles } from "../../files/folder.ts";
+import { ADDED_FILE, SETTINGS_FILE, SPECIALS_FILE } from "../../files/tokenizer.ts";
 import { MAX_ADDED, readToken, type Token } from "../../text/tokenizer/added.ts";
 import { MAX_TOKEN } from "../../text/tokenizer/vocabulary.ts";
-
-export const TOKENIZER_FILE = "tokenizer.json";
-export const SETTINGS_FILE = "tokenizer_config.json";
-export const SPECIALS_FILE = "special_tokens_map.json";
-export const ADDED_FILE = "added_tokens.json";
+import { type KeyTable, sortKeys } from "../keys/table.ts";
+import { ADDED_TOKENS, SPECIAL_TOKENS_MAP, TOKENIZER_CONFIG } from "../keys/tokenizer.ts";
 
 /** Roles that the library has a name for: `mask_token` and so on. */
 export const ROLES = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"] as const;
@@ -48,26 +46,28 @@ export interface Said {
  * @throws UffbError naming file and place
  */
 export function readSaid(file: ModelFiles, ofTokenizer: ReadonlyMap<number, Token>): Said {
-  const own = readBeside(file, SETTINGS_FILE);
+  const own = readBeside(file, SETTINGS_FILE, TOKENIZER_CONFIG);
   const settings = own?.value ?? {};
   const source = own?.source ?? SETTINGS_FILE;
   const said: Said = { settings, source, named: {}, specific: [], extra: [], listed: [] };
   const listed = new Map<number, Token>();
   const extra = orElse(settings.extra_special_tokens, settings.additional_special_tokens);
   takeSpecials(said, settings, extra, source, {});
+  if (isObject(settings.model_specific_special_tokens))
+    takeSpecials(said, {}, settings.model_specific_special_tokens, source, {});
   if (settings.added_tokens_decoder !== undefined) {
     const at = `${source}: added_tokens_decoder`;
     for (const [id, token] of Object.entries(asObject(settings.added_tokens_decoder, at)))
       listed.set(Number(id), readToken(asObject(token, `${at}[${id}]`), `${at}[${id}]`));
   } else {
-    const map = readBeside(file, SPECIALS_FILE);
+    const map = readBeside(file, SPECIALS_FILE, SPECIAL_TOKENS_MAP);
     if (map) {
       const also =
         map.value.extra_special_tokens ??
         (extra === undefined ? map.value.additional_special_tokens : undefined);
       takeSpecials(said, map.value, also, map.source, { special: true });
     }
-    const added = readBeside(file, ADDED_FILE);
+    const added = readBeside(file, ADDED_FILE, ADDED_TOKENS);
     for (const [content, id] of Object.entries(added?.value ?? {})) {
       const special = [...Object.values(said.named), ...said.extra].some(
         (token) => token && spellingOf(token) === content,
@@ -84,9 +84,16 @@ export function spellingOf(token: Named): string {
   return typeof token === "string" ? token : token.content;
 }
 
-function readBeside(file: ModelFiles, name: string): { value: JsonObject; source: string } | undefined {
+function readBeside(
+  file: ModelFiles,
+  name: string,
+  table: KeyTable,
+): { value: JsonObject; source: string } | undefined {
   const found = file(name);
-  return found && { value: readObject(found.text, found.source), source: found.source };
+  if (found === undefined) return undefined;
+  const value = readObject(found.text, found.source);
+  sortKeys(value, table, found.source);
+  return { value, source: found.source };
 }
 
 /** Takes the special tokens that a file names, and `extra`, a list of more or an object of those with a role of their own. */

@@ -110,7 +110,7 @@ function normalise(form: "NFC" | "NFD" | "NFKC" | "NFKD"): Step {
 }
 
 /** Character by character, as in Rust: a capital sigma becomes σ even at a word's end. */
-function lowercase(text: string): string {
+export function lowercase(text: string): string {
   return text.replaceAll("Σ", "σ").toLowerCase();
 }
 

@@ -149,6 +149,13 @@ describe("special tokens", () => {
     expect(tokenizer.encode("[MASK]", { literal: true }).ids.includes(mask)).toBe(false);
   });
 
+  test("letters can be made small before all else, but for those of special tokens", async () => {
+    const cased = await openTokenizer(`${fixtures}tokenizers/cased.json`);
+    const small = cased.encode("The CAT [MASK] SAT", { lowercase: true });
+    expect([...small.ids]).toEqual([...cased.encode("the cat [MASK] sat").ids]);
+    expect([...small.ids]).not.toEqual([...cased.encode("The CAT [MASK] SAT").ids]);
+  });
+
   test("a mask that takes white space along does so as [MASK], too", async () => {
     const roberta = await openTokenizer(`${fixtures}tokenizers/roberta.json`);
     expect([...roberta.encode("the [MASK] of").ids]).toEqual([...roberta.encode("the <mask> of").ids]);

@@ -2,7 +2,7 @@ import { UffbError } from "../../base/errors.ts";
 import { type JsonObject, readObject } from "../../base/json.ts";
 import { type AddedToken, AddedTokenSplitter, enterTokens, readAddedTokens, type Token } from "./added.ts";
 import { type Decoder, readDecoder } from "./decode.ts";
-import { readNormalizer } from "./normalize.ts";
+import { lowercase, readNormalizer } from "./normalize.ts";
 import { readPreTokenizer } from "./pretokenize.ts";
 import { findSpecials, type Specials } from "./specials.ts";
 import { countSpecials, longestFirst, type Part, readTemplates, type Templates } from "./template.ts";
@@ -28,6 +28,8 @@ export interface EncodeOptions {
   pair?: string;
   /** Most tokens, special ones included; the longer text is cut first. Absent: no limit. */
   maxLength?: number;
+  /** Make letters small before the tokenizer's own normalisation. */
+  lowercase?: boolean;
   /** Take "[MASK]" literally where the tokenizer spells its mask otherwise, as data sets and other tools do. */
   literal?: boolean;
 }
@@ -133,8 +135,11 @@ export class Tokenizer {
   encode(text: string, options: EncodeOptions = {}): Encoding {
     const { pair, maxLength = Number.POSITIVE_INFINITY, literal = false } = options;
     const splitter = literal ? this.#literal : this.#original;
-    const a = this.#tokens(text, splitter);
-    const b = pair === undefined ? [] : this.#tokens(pair, splitter);
+    const normalize = options.lowercase
+      ? (piece: string) => this.#normalize(lowercase(piece))
+      : this.#normalize;
+    const a = this.#tokens(text, splitter, normalize);
+    const b = pair === undefined ? [] : this.#tokens(pair, splitter, normalize);
     const template = pair === undefined ? this.#templates.single : this.#templates.pair;
     const room = maxLength - countSpecials(template);
     // NaN is no room either.
@@ -190,17 +195,17 @@ export class Tokenizer {
   }
 
   /** The ids of one text, without template. */
-  #tokens(text: string, splitter: AddedTokenSplitter): number[] {
+  #tokens(text: string, splitter: AddedTokenSplitter, normalize: (text: string) => string): number[] {
     const ids: number[] = [];
     let done = 0;
     for (const piece of splitter.split(text.toWellFormed())) {
       if (typeof piece === "number") ids.push(piece);
       else {
-        const parts = this.#normalized.split(this.#normalize(piece));
+        const parts = this.#normalized.split(normalize(piece));
         for (const [i, part] of parts.entries()) {
           // Not where normalisation takes the first character away.
           const atStart = () =>
-            done === 0 && i === 0 && this.#normalize(String.fromCodePoint(piece.codePointAt(0)!)) !== "";
+            done === 0 && i === 0 && normalize(String.fromCodePoint(piece.codePointAt(0)!)) !== "";
           if (typeof part === "number") ids.push(part);
           else if (part !== "")
             for (const word of this.#preTokenize(part, atStart)) this.#words.encode(word, ids);

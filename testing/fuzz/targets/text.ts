@@ -2,7 +2,7 @@
 import { UffbError } from "../../../lib/base/errors.ts";
 import { isObject, readJson } from "../../../lib/base/json.ts";
 import type { Checkpoint } from "../../../lib/files/checkpoint.ts";
-import { readSentenceSettings, sentenceText } from "../../../lib/model/sentence/settings.ts";
+import { readSentenceSettings } from "../../../lib/model/sentence/settings.ts";
 import { type InputOptions, itemsOf, openInput } from "../../../lib/text/input/input.ts";
 import { readNormalizer } from "../../../lib/text/tokenizer/normalize.ts";
 import { readPreTokenizer } from "../../../lib/text/tokenizer/pretokenize.ts";
@@ -136,11 +136,7 @@ export const TEXT: Readonly<Record<string, Target>> = {
       const file = (name: string) =>
         Object.hasOwn(folder, name) ? { text: JSON.stringify(folder[name]), source: name } : undefined;
       const moduleTensors = () => undefined;
-      const settings = readSentenceSettings(
-        { source: "case", file, moduleTensors } as unknown as Checkpoint,
-        32,
-      );
-      if (settings) sentenceText("A text", settings.usual, settings);
+      readSentenceSettings({ source: "case", file, moduleTensors } as unknown as Checkpoint, 32);
     },
   },
 };
