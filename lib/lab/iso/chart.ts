@@ -1,23 +1,18 @@
 /** The picture: loss and accuracy against measured time and active neurons, with error bars over seeds. */
+import { round, svgDocument, text, textWidth, xml } from "../../base/svg.ts";
 import type { Row, Spread } from "./results.ts";
 
 const PANEL = { width: 470, height: 360, left: 62, right: 18, top: 34, bottom: 50 };
 const LEGEND = 30;
 
-interface Kind {
-  name: string;
-  color: string;
-  is(name: string): boolean;
-}
-
-/** Okabe and Ito's palette, told apart by colour-blind readers, too. The first kind that fits is a model's. */
-const KINDS: readonly Kind[] = [
-  { name: "none", color: "#333333", is: (name) => name === "none" },
-  { name: "dense + trees", color: "#cc79a7", is: (name) => name.includes("+") },
-  { name: "trees, balanced", color: "#009e73", is: (name) => name.endsWith(":balanced") },
-  { name: "trees, linear nodes", color: "#e69f00", is: (name) => name.endsWith(":linear") },
-  { name: "trees", color: "#d55e00", is: (name) => /^\d+x\d+/.test(name) },
-  { name: "dense", color: "#0072b2", is: () => true },
+/** The first kind that fits is a model's. Its place here is its colour. */
+const KINDS: readonly { name: string; is(name: string): boolean }[] = [
+  { name: "dense + trees", is: (name) => name.includes("+") },
+  { name: "trees, balanced", is: (name) => name.endsWith(":balanced") },
+  { name: "trees, linear nodes", is: (name) => name.endsWith(":linear") },
+  { name: "trees", is: (name) => /^\d+x\d+/.test(name) },
+  { name: "dense", is: (name) => name !== "none" },
+  { name: "none", is: () => true },
 ];
 
 interface Measure {
@@ -40,9 +35,7 @@ const ACCURACY: Score = {
   of: ({ accuracy: { mean, deviation } }) => ({ mean: 100 * mean, deviation: 100 * deviation }),
 };
 
-const round = (value: number) => Number(value.toFixed(1));
-const xml = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
-const kindOf = ({ name }: Row) => KINDS.find((kind) => kind.is(name))!;
+const kindOf = ({ name }: Row) => KINDS.findIndex((kind) => kind.is(name));
 
 /** An SVG document. */
 export function chart(rows: readonly Row[], title: string): string {
@@ -51,20 +44,14 @@ export function chart(rows: readonly Row[], title: string): string {
       panel(rows, score, measure, x * PANEL.width, LEGEND + y * PANEL.height),
     ),
   );
-  const shown = KINDS.filter((kind) => rows.some((row) => kindOf(row) === kind));
-  const legend = shown.map(
-    ({ name, color }, i) =>
-      `<circle cx="${70 + i * 145}" cy="17" r="5" fill="${color}"/><text x="${80 + i * 145}" y="21">${xml(name)}</text>`,
-  );
-  const [width, height] = [2 * PANEL.width, LEGEND + 2 * PANEL.height];
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">
-<title>${xml(title)}</title>
-<style>text{font:12px sans-serif;fill:#222}.tick{font-size:11px;fill:#555}.name{font-size:10px;fill:#444}.grid{stroke:#e4e4e4}</style>
-<rect width="100%" height="100%" fill="white"/>
-${legend.join("\n")}
-${panels.join("\n")}
-</svg>
-`;
+  let at = PANEL.left;
+  const legend = KINDS.flatMap(({ name }, series) => {
+    if (!rows.some((row) => kindOf(row) === series)) return [];
+    const item = `<circle class="f${series}" cx="${round(at)}" cy="17" r="5"/>${text(at + 10, 21, name, "label")}`;
+    at += textWidth(name, "label") + 30;
+    return [item];
+  });
+  return svgDocument(2 * PANEL.width, LEGEND + 2 * PANEL.height, title, [...legend, ...panels]);
 }
 
 interface Axis {
@@ -72,16 +59,27 @@ interface Axis {
   ticks: number[];
 }
 
-/** Powers of two, or where they lie close together, 1, 1.25 and 1.5 times these, too. */
+/** Space between the labels of two ticks. */
+const GAP = 10;
+const tickText = (tick: number) => String(Number(tick.toPrecision(4)));
+
+/** Powers of two, or where they lie close together, 1.25, 1.5 and 1.75 times these, too; as many as have room for their labels. */
 function logAxis(values: readonly number[], from: number, to: number): Axis {
   const [low, high] = widened(Math.log2(Math.min(...values)), Math.log2(Math.max(...values)), 0.3);
-  const steps = high - low > 3 ? [1] : [1, 1.25, 1.5, 1.75];
+  const at = (value: number) => from + ((Math.log2(value) - low) / (high - low)) * (to - from);
+  const factors = high - low > 2.5 ? [1] : [1, 1.25, 1.5, 1.75];
   const ticks: number[] = [];
-  for (let power = Math.floor(low); power <= high; power++)
-    ticks.push(
-      ...steps.map((step) => step * 2 ** power).filter((tick) => between(Math.log2(tick), low, high)),
-    );
-  return { ticks, at: (value) => from + ((Math.log2(value) - low) / (high - low)) * (to - from) };
+  let end = Number.NEGATIVE_INFINITY;
+  for (let power = Math.floor(low); power <= high; power++) {
+    for (const factor of factors) {
+      const tick = factor * 2 ** power;
+      const half = textWidth(tickText(tick), "tick") / 2;
+      if (!between(Math.log2(tick), low, high) || at(tick) - half < end) continue;
+      ticks.push(tick);
+      end = at(tick) + half + GAP;
+    }
+  }
+  return { ticks, at };
 }
 
 function linearAxis(values: readonly number[], from: number, to: number): Axis {
@@ -102,6 +100,39 @@ function widened(low: number, high: number, least: number): [number, number] {
 
 const between = (value: number, low: number, high: number) => value >= low && value <= high;
 
+interface Box {
+  x0: number;
+  x1: number;
+  y0: number;
+  y1: number;
+}
+
+const meet = (a: Box, b: Box) => a.x0 < b.x1 && b.x0 < a.x1 && a.y0 < b.y1 && b.y0 < a.y1;
+
+/** Where a label may stand, from its point: to the right and left of it, above and below. */
+const PLACES = [
+  ...[-6, 13, 4].map((dy) => ({ dx: 8, dy, end: false })),
+  ...[-6, 13, 4].map((dy) => ({ dx: -8, dy, end: true })),
+  ...[-18, 25, -30, 37].map((dy) => ({ dx: 4, dy, end: false })),
+];
+
+/** Labels beside their points that touch no other label and no point; one that finds no place is left out. */
+function labels(points: readonly { x: number; y: number; name: string }[], inside: Box): string[] {
+  const taken: Box[] = points.map(({ x, y }) => ({ x0: x - 5, x1: x + 5, y0: y - 5, y1: y + 5 }));
+  return points.flatMap(({ x, y, name }) => {
+    const width = textWidth(name, "tick");
+    for (const { dx, dy, end } of PLACES) {
+      const x0 = x + dx - (end ? width : 0);
+      const box = { x0, x1: x0 + width, y0: y + dy - 10, y1: y + dy + 3 };
+      const outside = box.x0 < inside.x0 || box.x1 > inside.x1 || box.y0 < inside.y0 || box.y1 > inside.y1;
+      if (outside || taken.some((other) => meet(box, other))) continue;
+      taken.push(box);
+      return [text(x0, y + dy, name, "tick")];
+    }
+    return [];
+  });
+}
+
 function panel(rows: readonly Row[], score: Score, measure: Measure, left: number, top: number): string {
   const { width, height, left: inset, right, top: head, bottom } = PANEL;
   const [x0, x1, y0, y1] = [inset, width - right, height - bottom, head];
@@ -111,27 +142,36 @@ function panel(rows: readonly Row[], score: Score, measure: Measure, left: numbe
   const grid = [
     ...x.ticks.map(
       (tick) =>
-        `<path class="grid" d="M${round(x.at(tick))} ${y0}V${y1}"/><text class="tick" text-anchor="middle" x="${round(x.at(tick))}" y="${y0 + 16}">${Number(tick.toPrecision(3))}</text>`,
+        `<path class="grid" d="M${round(x.at(tick))} ${y0}V${y1}"/>${text(x.at(tick), y0 + 16, tickText(tick), "tick", { anchor: "middle" })}`,
     ),
     ...y.ticks.map(
       (tick) =>
-        `<path class="grid" d="M${x0} ${round(y.at(tick))}H${x1}"/><text class="tick" text-anchor="end" x="${x0 - 6}" y="${round(y.at(tick) + 4)}">${tick}</text>`,
+        `<path class="grid" d="M${x0} ${round(y.at(tick))}H${x1}"/>${text(x0 - 6, y.at(tick) + 4, String(tick), "tick", { anchor: "end" })}`,
     ),
   ];
-  const marks = rows.map((row) => {
+  const points = rows.map((row) => {
     const { mean, deviation } = score.of(row);
-    const [px, py] = [round(x.at(measure.of(row))), round(y.at(mean))];
-    const [high, low] = [round(y.at(mean + deviation)), round(y.at(mean - deviation))];
+    return {
+      name: row.name,
+      series: kindOf(row),
+      x: round(x.at(measure.of(row))),
+      y: round(y.at(mean)),
+      high: round(y.at(mean + deviation)),
+      low: round(y.at(mean - deviation)),
+    };
+  });
+  const marks = points.map(({ name, series, x, y, high, low }) => {
     const bar =
-      deviation > 0
-        ? `<path stroke="${kindOf(row).color}" d="M${px} ${high}V${low}M${px - 3} ${high}h6M${px - 3} ${low}h6"/>`
+      low > high
+        ? `<path class="line s${series}" d="M${x} ${high}V${low}M${x - 3} ${high}h6M${x - 3} ${low}h6"/>`
         : "";
-    return `${bar}<circle cx="${px}" cy="${py}" r="4" fill="${kindOf(row).color}"><title>${xml(row.name)}</title></circle><text class="name" x="${px + 6}" y="${py - 5}">${xml(row.name)}</text>`;
+    return `${bar}<circle class="f${series}" cx="${x}" cy="${y}" r="4"><title>${xml(name)}</title></circle>`;
   });
   return `<g transform="translate(${left} ${top})">
 ${grid.join("\n")}
-<text x="${x0}" y="${y1 - 10}" font-weight="bold">${xml(score.title)}</text>
-<text text-anchor="middle" x="${(x0 + x1) / 2}" y="${y0 + 36}">${xml(measure.title)}</text>
+${text(x0, y1 - 10, score.title, "title")}
+${text((x0 + x1) / 2, y0 + 36, measure.title, "label", { anchor: "middle" })}
 ${marks.join("\n")}
+${labels(points, { x0, x1, y0: y1, y1: y0 }).join("\n")}
 </g>`;
 }
