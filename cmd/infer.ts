@@ -4,6 +4,7 @@ import { type Model, openModel } from "../lib/model/model.ts";
 import { SIMILARITIES, type Similarity } from "../lib/model/sentence/prompts.ts";
 import { ARRAY_DTYPES, ARRAY_FORMATS, ARRAY_LIMITS, ArraySink, isArrayFormat } from "../lib/run/arrays.ts";
 import { openDevice } from "../lib/run/device.ts";
+import { AGGREGATIONS } from "../lib/run/entities.ts";
 import { type InferOptions, infer, POOLINGS, type Task, taskOf, textsOf } from "../lib/run/infer.ts";
 import { columnsOf, exporter } from "../lib/run/output.ts";
 import { longest } from "../lib/run/prepare.ts";
@@ -71,6 +72,21 @@ export default command({
         min: 1,
         max: 1_000_000,
         description: `Candidates for each mask, or lines for each query; default: ${TOP}`,
+      },
+    }),
+    ...grouped("LABELS", {
+      threshold: {
+        type: "number",
+        valueHint: "p",
+        min: 0,
+        max: 1,
+        description: "Least probability of a label, where several can be true; default: 0.5",
+      },
+      aggregate: {
+        type: "enum",
+        options: AGGREGATIONS,
+        description:
+          "How labels of tokens become entities: none (each token by itself), simple (neighbours together), or after all tokens of a word got one label: its first's, that of the average, or that of its surest (max); default: simple",
       },
     }),
     ...grouped("VECTORS", {
@@ -147,6 +163,7 @@ export default command({
         "id, label (or labels with ; between), its probability p, and p_LABEL of each label in the model's order",
       ],
       ["regression", "id, score"],
+      ["entities", "id, start, end, label, p, word, a row for each; empty where there are none"],
       ["--embed", "id, the vector's numbers"],
       ["--similar", "query, rank, similarity, id, text"],
       ["id", "the input's own, or else its line (of a Parquet file, its row)"],
@@ -158,7 +175,8 @@ export default command({
         "classification",
         "label, p, scores: [{label, p, logit}] in the model's order; labels, where several can be true",
       ],
-      ["regression", "score"],
+      ["regression", "score, and logit where that is another number"],
+      ["entities", "entities: [{label, p, start, end, word}], positions in Unicode characters"],
       ["--embed", "vector"],
       [
         "--similar",
@@ -180,6 +198,8 @@ export default command({
     for (const warning of model.warnings) messages.warn(warning);
     const task = taskOf(model, embed);
     checkFlags(args, format, task);
+    if (args.threshold !== undefined && model.config.task !== "multi-label")
+      throw new UsageError("--threshold is for models whose texts can have several labels; drop it");
     const count = textsOf(model, embed);
     if (task === "embed" && pooling === undefined && model.sentence() === undefined)
       messages.info(PLAIN_MEAN);
@@ -223,6 +243,8 @@ export default command({
       prompt: asked(args.prompt, "document"),
       topK: topK ?? TOP,
       ...(!force && { texts: count }),
+      ...(args.threshold !== undefined && { threshold: args.threshold }),
+      ...(args.aggregate !== undefined && { aggregate: args.aggregate }),
       ...(maskId !== undefined && { maskId }),
       ...(args.dtype !== undefined && { limit: ARRAY_LIMITS[args.dtype] }),
     });
@@ -267,6 +289,7 @@ interface Flags {
   pooling: string | undefined;
   dtype: "f32" | "f16" | undefined;
   similar: string | undefined;
+  aggregate: string | undefined;
   similarity: Similarity | undefined;
   prompt: string | undefined;
   queryPrompt: string | undefined;
@@ -285,6 +308,8 @@ function checkFlags(flags: Flags, format: AnyFormat, task: Task): void {
     if (flags[flag] !== undefined && similar === undefined)
       throw new UsageError(`--${flagName(flag)} is for --similar; add that, or drop it`);
   }
+  if (flags.aggregate !== undefined && task !== "tag")
+    throw new UsageError("--aggregate is for models that give each token a label; drop it");
   if (flags.prompt !== undefined && !["embed", "classify", "regress"].includes(task))
     throw new UsageError("--prompt is for vectors and classifiers; add --embed, or drop it");
   if (flags.topK !== undefined && task !== "fill-mask" && similar === undefined)
@@ -312,10 +337,10 @@ interface SinkOptions {
 
 function openSink(format: AnyFormat, options: SinkOptions, owned: DisposableStack): Sink {
   const { model, task, pooling, dtype = "f32", header, kept } = options;
-  if (isArrayFormat(format))
-    return owned.use(new ArraySink(format, dtype, vectorMaker(model, pooling).width));
+  const width = task === "embed" ? vectorMaker(model, pooling).width : 0;
+  if (isArrayFormat(format)) return owned.use(new ArraySink(format, dtype, width));
   const named = header || format === "csv" || kept !== undefined;
-  const columns = columnsOf(task, model.config, named);
+  const columns = columnsOf(task, { labels: model.config.labels, width }, named);
   return textSink(
     exporter(format === "text" ? "human" : format, { colour: hasColor(1), columns, header, kept }),
   );

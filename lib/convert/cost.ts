@@ -79,7 +79,7 @@ async function measureCost(exact: Model, narrow: Model): Promise<Cost> {
       largest = Math.max(largest, Math.abs(a.logits[i]!));
     }
     count += a.logits.length;
-    if (a.width === 1 || ["embedding", "multi-label"].includes(exact.config.task)) continue;
+    if (a.width === 1 || ["embedding", "other", "multi-label"].includes(exact.config.task)) continue;
     for (let row = 0; row < a.logits.length; row += a.width) {
       answers++;
       if (best(a.logits, row, a.width) === best(b.logits, row, a.width)) same++;
@@ -90,7 +90,7 @@ async function measureCost(exact: Model, narrow: Model): Promise<Cost> {
     tokens,
     paths: paths === 0 ? [] : changed.map((number) => number / paths),
     error: {
-      of: exact.config.task === "embedding" ? "vectors" : "logits",
+      of: ["embedding", "other"].includes(exact.config.task) ? "vectors" : "logits",
       max,
       rms: Math.sqrt(squares / count),
       largest,
@@ -118,7 +118,9 @@ async function run(model: Model, context: NativeContext, sentences: readonly Pre
   const { arch, task } = model.config;
   const batch = ragged(sentences);
   const paths = await encodePaths(context, arch, batch);
-  if (task === "embedding") return { paths, logits: await context.pool("mean"), width: arch.hidden };
+  if (task === "embedding" || task === "other")
+    return { paths, logits: await context.pool("mean"), width: arch.hidden };
+  if (task === "tokens") return { paths, logits: await context.classifyTokens(), width: arch.labels };
   if (task !== "mlm") return { paths, logits: await context.classify(), width: arch.labels };
   const masks = sentences.flatMap((sentence, s) =>
     sentence.masks.map((row) => Number(batch.offsets[s]) + row),

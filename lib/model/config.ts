@@ -1,6 +1,6 @@
 import type { Arch } from "../../ffi/bindings.ts";
 import { UffbError } from "../base/errors.ts";
-import { readJson } from "../base/json.ts";
+import { isObject, readJson } from "../base/json.ts";
 import type { Checkpoint } from "../files/checkpoint.ts";
 import { bert } from "./families/bert.ts";
 import { crammed } from "./families/crammed.ts";
@@ -15,8 +15,18 @@ export const FAMILIES: readonly Family[] = [crammed, bert, roberta, distilbert];
 /** The key of config.json that holds how many texts an input has. */
 export const TEXTS_KEY = "texts_per_input";
 
-/** "embedding" has no head: the model gives final states only. Of a "multi-label" classifier's labels any number can be true. */
-export type ModelTask = "mlm" | "classification" | "multi-label" | "regression" | "embedding";
+/**
+ * "embedding" has no head: the model gives final states only. Of a "multi-label" classifier's labels any number can be true. "tokens" gives
+ * each token a label. "other" has a head that is not known here, beside an encoder that is.
+ */
+export type ModelTask =
+  | "mlm"
+  | "classification"
+  | "multi-label"
+  | "regression"
+  | "tokens"
+  | "embedding"
+  | "other";
 
 /** What config.json says; roles.ts then corrects it by what the tensors show. */
 export interface Config {
@@ -24,6 +34,12 @@ export interface Config {
   arch: Arch;
   /** Regression is a classification head with one output. */
   task: ModelTask;
+  /** The class that its code has for it, where config.json names one. */
+  architecture?: string;
+  /** `problem_type` as it stands. */
+  problem?: string;
+  /** The path of the class that the scores of a cross-encoder of sentence-transformers pass through, where config.json names one. */
+  scoreActivation?: string;
   /** The classes' names; [] for others than classifiers. */
   labels: readonly string[];
   /** `id2label` as it stands, by class number. */
@@ -55,10 +71,13 @@ export function loadConfig(checkpoint: Checkpoint): Config {
  * @throws UffbError naming the key and its value when a setting is impossible, unknown or not supported
  */
 export function parseConfig(json: string, source: string): Config {
-  const config = new Section(readJson(json, source), source);
+  const value = readJson(json, source);
+  const config = new Section(value, source);
   const families = Object.fromEntries(FAMILIES.map((family) => [family.modelType, family]));
   const family = config.choice("model_type", families);
-  const settings = family.read(config);
+  const architecture = otherHead(config, family);
+  // A head of another kind changes nothing before it.
+  const settings = family.read(architecture === undefined ? config : encoderAlone(value, source, family));
   const names = readNames(config);
   const { labels } = settings.arch;
   const classifies = isClassifier(config, family, labels);
@@ -69,13 +88,43 @@ export function parseConfig(json: string, source: string): Config {
   return {
     family,
     ...settings,
-    task: classifies ? classifierTask(labels, several) : isEncoder(config, family) ? "embedding" : "mlm",
+    task: classifies ? classifierTask(labels, several) : otherTask(config, family, architecture),
+    ...(architecture !== undefined && { architecture }),
+    ...(typeof problem === "string" && { problem }),
+    ...readScoreActivation(config),
     labels: classifies ? nameLabels(names, labels) : [],
     names,
     ...(classifies && readTexts(config)),
     warnings: family.encoder && config.has("auto_map") ? [ownCode(source, family)] : [],
     keys: config.readKeys().add("tokenizer_class"),
   };
+}
+
+/** The class of a head that is none of a language model, a classifier of texts, or none at all. */
+function otherHead(config: Section, { encoder, classifier }: Family): string | undefined {
+  const architectures = config.get("architectures");
+  if (encoder === undefined || !Array.isArray(architectures)) return undefined;
+  const stem = encoder.replace(/Model$/, "");
+  const known = [encoder, `${stem}ForMaskedLM`, `${stem}ForPreTraining`, classifier.architecture];
+  const [first] = architectures;
+  return typeof first === "string" && !architectures.some((name) => known.includes(name)) ? first : undefined;
+}
+
+function encoderAlone(value: unknown, source: string, { encoder }: Family): Section {
+  return new Section({ ...(value as object), architectures: [encoder] }, source);
+}
+
+function otherTask(config: Section, family: Family, architecture: string | undefined): ModelTask {
+  if (architecture === undefined) return isEncoder(config, family) ? "embedding" : "mlm";
+  return architecture === family.tokenClassifier ? "tokens" : "other";
+}
+
+/** As versions 4 and 5 of sentence-transformers wrote it, and as older ones did. */
+function readScoreActivation(config: Section): { scoreActivation?: string } {
+  const inner = config.get("sentence_transformers");
+  const own = isObject(inner) ? inner.activation_fn : undefined;
+  const path = own ?? config.get("sbert_ce_default_activation_function");
+  return typeof path === "string" ? { scoreActivation: path } : {};
 }
 
 /** GLUE tasks by the names that `transformers` gives them, and how many texts each has. */

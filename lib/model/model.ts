@@ -10,6 +10,7 @@ import type { Tokenizer } from "../text/tokenizer/tokenizer.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { unknownKeys } from "./keys/report.ts";
 import { type Binding, bindTensors, type Unused } from "./roles.ts";
+import { type Scoring, scoringOf } from "./scoring.ts";
 import { type Prompts, readPrompts } from "./sentence/prompts.ts";
 import { readSentenceSettings, type SentenceSettings } from "./sentence/settings.ts";
 import { loadTokenizer } from "./tokenizer.ts";
@@ -42,6 +43,12 @@ export interface Model extends Disposable {
    * @throws UffbError
    */
   prompts(): Prompts;
+  /**
+   * What becomes of the output of a model with one.
+   *
+   * @throws UffbError for an activation that is not known
+   */
+  scoring(): Scoring;
 }
 
 /**
@@ -77,6 +84,7 @@ export async function openModel(path?: string): Promise<Model> {
     ...tokenizerOf(checkpoint),
     sentence: once(() => readSentenceSettings(checkpoint, config.arch.hidden)),
     prompts: once(() => readPrompts(checkpoint)),
+    scoring: once(() => scoringOf(config, readPrompts(checkpoint), source)),
     [Symbol.dispose]: () => native[Symbol.dispose](),
   };
 }

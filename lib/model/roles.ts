@@ -1,6 +1,13 @@
 /** Gives each of a checkpoint's tensors its place in the engine, and refuses what does not fit: nothing is guessed or left out. */
 
-import { UFFB_COLUMNS, UFFB_HEAD_CLASS, UFFB_HEAD_MLM, UFFB_PANELS, UFFB_ROWS } from "../../ffi/bindings.ts";
+import {
+  UFFB_COLUMNS,
+  UFFB_HEAD_CLASS,
+  UFFB_HEAD_MLM,
+  UFFB_HEAD_TOKENS,
+  UFFB_PANELS,
+  UFFB_ROWS,
+} from "../../ffi/bindings.ts";
 import { FLOATS, INTEGERS, type Integers } from "../../ffi/matrix.ts";
 import { NativeModel, type Tensor } from "../../ffi/model.ts";
 import { UffbError } from "../base/errors.ts";
@@ -106,7 +113,9 @@ export function bindTensors(
     for (const [plain, { name }] of found) {
       if (used.has(plain)) continue;
       const is = (rules: readonly RegExp[]) => rules.some((rule) => rule.test(plain));
-      const other = plain.startsWith(prefix) ? "unknown" : "foreign";
+      // An unknown head has unknown names; the encoder's begin as that of its first tensor.
+      const ofHead = settled.task === "other" && !plain.startsWith(prefix || encoderPrefix(names));
+      const other = ofHead ? "head" : plain.startsWith(prefix) ? "unknown" : "foreign";
       unused.push({ name, why: is(ignored) ? "buffer" : is(heads) ? "head" : other });
     }
     const unexpected = unused.filter(({ why }) => why === "unknown").map(({ name }) => name);
@@ -115,7 +124,9 @@ export function bindTensors(
     }
     const bindings = pairs.map(({ wanted, role, entry }) => bind(wanted, role, entry, packed));
     const labels =
-      settled.arch.headsPresent & UFFB_HEAD_CLASS ? nameLabels(settled.names, settled.arch.labels) : [];
+      settled.arch.headsPresent & (UFFB_HEAD_CLASS | UFFB_HEAD_TOKENS)
+        ? nameLabels(settled.names, settled.arch.labels)
+        : [];
     return { config: { ...settled, labels }, native, bindings, unused };
   } catch (error) {
     native[Symbol.dispose]();
@@ -123,11 +134,22 @@ export function bindTensors(
   }
 }
 
+/** "bert." of "bert.embeddings.word_embeddings.weight". */
+function encoderPrefix(names: Names): string {
+  return names.of("embed.word").replace(/\..*$/, ".");
+}
+
 function besideIntegers(name: string, found: Map<string, Entry>): Role | undefined {
   const dot = name.lastIndexOf(".");
   const dtype = found.get(name.slice(0, dot))?.tensor.dtype;
   return dtype !== undefined && dtype in INTEGERS ? BESIDE_INTEGERS[name.slice(dot + 1)] : undefined;
 }
+
+/** What all families call the layer that classifies tokens. */
+const TOKEN_HEAD: readonly Role[] = ["weight", "bias"].map((kind) => ({
+  engine: `head.token.${kind}`,
+  stored: `classifier.${kind}`,
+}));
 
 /** A family's names for the engine's tensors. */
 class Names {
@@ -137,7 +159,8 @@ class Names {
     family: Family,
     readonly packed: boolean,
   ) {
-    this.#roles = new Map(family.roles.map((role) => [role.engine, role]));
+    const roles = family.tokenClassifier === undefined ? family.roles : [...family.roles, ...TOKEN_HEAD];
+    this.#roles = new Map(roles.map((role) => [role.engine, role]));
   }
 
   role(engine: string): Role | undefined {
@@ -209,13 +232,18 @@ function settle(
       family.encoder !== undefined &&
       HEADS.every((head) => find(head) === undefined));
   if (isHeadless) return { ...config, task: "embedding", arch: { ...arch, labels: 0 } };
+  if (config.task === "other") return { ...config, arch: { ...arch, labels: 0 } };
   if (config.task === "mlm" && find("head.class.weight") === undefined) {
     const tied = isTied(find("embed.word"), find("head.mlm.decoder.weight"), config.mayTie, packed);
     return { ...config, arch: { ...arch, labels: 0, headsPresent: UFFB_HEAD_MLM, tied: Number(tied) } };
   }
   // The weight has a row a label, but in panels, so that its rows cannot be counted.
-  const labels = find("head.class.bias")?.shape[0] ?? Math.max(arch.labels, 1);
+  const isTokens = config.task === "tokens";
+  const bias = find(isTokens ? "head.token.bias" : "head.class.bias");
+  const labels = bias?.shape[0] ?? Math.max(arch.labels, 1);
   if (labels < 1 || labels > MAX_LABELS) throw new UffbError(`${source}: cannot have ${labels} labels`);
+  if (isTokens)
+    return { ...config, arch: { ...arch, labels, headsPresent: UFFB_HEAD_TOKENS, poolWidth: 0, tied: 0 } };
   return {
     ...config,
     arch: { ...arch, labels, headsPresent: UFFB_HEAD_CLASS, tied: 0 },

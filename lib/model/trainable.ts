@@ -38,6 +38,8 @@ export function openTrainable(checkpoint: Checkpoint, head?: Head): Trainable {
   const bound = bindTensors(loadConfig(checkpoint), checkpoint);
   bound.native[Symbol.dispose]();
   const { config } = bound;
+  if (head === undefined && config.task === "tokens")
+    throw new UffbError(`${checkpoint.source}: a head that classifies tokens cannot be trained yet`);
   const given = new Map<string, Given>();
   for (const { wanted, name, tensor, dtype, layout } of bound.bindings) {
     if (!Object.values(WEIGHT_DTYPES).includes(dtype)) {

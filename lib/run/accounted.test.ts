@@ -22,7 +22,7 @@ const BAD: Record<Exclude<InputFormat, "parquet">, readonly string[]> = {
 };
 const HEADERS: Partial<Record<InputFormat, string>> = { csv: "id,text", tsv: "id\ttext" };
 
-const MODEL = { labels: ["no", "yes, indeed"], arch: { hidden: 3 } };
+const MODEL = { labels: ["no", "yes, indeed"], width: 3 };
 const VECTOR = Float32Array.of(1, 2, 3);
 const SCORES = MODEL.labels.map((label) => ({ label, probability: 0.5, logit: 0 }));
 

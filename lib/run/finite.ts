@@ -30,7 +30,9 @@ function numbersOf(result: Result): ArrayLike<number> {
     case "classify":
       return result.scores.map(({ logit }) => logit);
     case "regress":
-      return [result.score];
+      return [result.score, result.logit];
+    case "tag":
+      return result.entities.map(({ probability }) => probability);
     case "embed":
       return result.vector;
   }

@@ -2,7 +2,9 @@ import type { NativeContext } from "../../ffi/context.ts";
 import { UffbError } from "../base/errors.ts";
 import { largest } from "../base/numbers.ts";
 import type { Model } from "../model/model.ts";
+import { sigmoid } from "../model/sentence/activations.ts";
 import type { Item } from "../text/input/input.ts";
+import { type Aggregation, type Entity, entitiesOf } from "./entities.ts";
 import { fill } from "./fill.ts";
 import type { Prepared } from "./prepare.ts";
 import type { VectorMaker } from "./vectors.ts";
@@ -35,7 +37,7 @@ export interface Classification extends Common {
   task: "classify";
   /** The most probable label. */
   label: string;
-  /** Those with a probability of a half or more, of a classifier of which several labels can be true; absent else. */
+  /** Those of at least the threshold, of a classifier of which several labels can be true; absent else. */
   labels?: string[];
   probability: number;
   /** For each label in the model's order. */
@@ -44,7 +46,16 @@ export interface Classification extends Common {
 
 export interface Regression extends Common {
   task: "regress";
+  /** What the model's own code makes of its output: the output itself, its sigmoid, ... */
   score: number;
+  /** The output. */
+  logit: number;
+}
+
+export interface Tagging extends Common {
+  task: "tag";
+  /** Those that are not "O", in the order of the text. */
+  entities: Entity[];
 }
 
 export interface Embedding extends Common {
@@ -53,12 +64,15 @@ export interface Embedding extends Common {
   vector: Float32Array;
 }
 
-export type Result = FillMask | Classification | Regression | Embedding;
+export type Result = FillMask | Classification | Regression | Tagging | Embedding;
 export type Task = Result["task"];
 
 export interface HeadOptions {
   /** Candidates for each mask, at least 1. */
   topK: number;
+  /** Least probability of a label that is given, where several can be true. */
+  threshold: number;
+  aggregate: Aggregation;
   vectors: VectorMaker;
 }
 
@@ -70,6 +84,7 @@ export const HEADS: Record<
   "fill-mask": fillMasks,
   classify,
   regress,
+  tag,
   embed,
 };
 
@@ -117,13 +132,18 @@ async function fillMasks(
 }
 
 /** Softmax over labels, or where several can be true each one's logistic function; the logits stay available for whoever compares or averages them. */
-async function classify(model: Model, context: NativeContext, batch: Prepared[]): Promise<Classification[]> {
+async function classify(
+  model: Model,
+  context: NativeContext,
+  batch: Prepared[],
+  { threshold }: HeadOptions,
+): Promise<Classification[]> {
   const { labels, task } = model.config;
   const several = task === "multi-label";
   const all = await context.classify();
   return batch.map((prepared, s) => {
     const logits = Array.from(all.subarray(s * labels.length, (s + 1) * labels.length));
-    const probabilities = several ? logits.map(logistic) : softmax(logits);
+    const probabilities = several ? logits.map(sigmoid) : softmax(logits);
     const scores = labels.map((label, i) => ({ label, probability: probabilities[i]!, logit: logits[i]! }));
     const best = scores.reduce((a, b) => (b.logit > a.logit ? b : a));
     return {
@@ -132,27 +152,50 @@ async function classify(model: Model, context: NativeContext, batch: Prepared[])
       label: best.label,
       probability: best.probability,
       ...(several && {
-        labels: scores.filter(({ probability }) => probability >= 0.5).map(({ label }) => label),
+        labels: scores.filter(({ probability }) => probability >= threshold).map(({ label }) => label),
       }),
       scores,
     };
   });
 }
 
-function logistic(logit: number): number {
-  return 1 / (1 + Math.exp(-logit));
-}
-
-function softmax(logits: readonly number[]): number[] {
+function softmax(row: ArrayLike<number>): number[] {
+  const logits = Array.from(row);
   const most = largest(logits);
   const powers = logits.map((logit) => Math.exp(logit - most));
   const sum = powers.reduce((total, power) => total + power, 0);
   return powers.map((power) => power / sum);
 }
 
-async function regress(_model: Model, context: NativeContext, batch: Prepared[]): Promise<Regression[]> {
-  const scores = await context.classify();
-  return batch.map((prepared, s) => ({ task: "regress", ...common(prepared), score: scores[s]! }));
+async function regress(model: Model, context: NativeContext, batch: Prepared[]): Promise<Regression[]> {
+  const { apply } = model.scoring();
+  const logits = await context.classify();
+  return batch.map((prepared, s) => {
+    const logit = logits[s]!;
+    return { task: "regress", ...common(prepared), score: apply(logit), logit };
+  });
+}
+
+async function tag(
+  model: Model,
+  context: NativeContext,
+  batch: Prepared[],
+  { aggregate }: HeadOptions,
+): Promise<Tagging[]> {
+  const { labels } = model.config;
+  const logits = await context.classifyTokens();
+  const width = labels.length;
+  let start = 0;
+  return batch.map((prepared) => {
+    const end = start + prepared.ids.length;
+    const rows = Array.from(prepared.ids, (_, i) =>
+      softmax(logits.subarray((start + i) * width, (start + i + 1) * width)),
+    );
+    start = end;
+    const tokenizer = prepared.item.ids ? model.optionalTokenizer() : model.tokenizer();
+    const entities = entitiesOf(prepared, rows, { labels, tokenizer, aggregate });
+    return { task: "tag", ...common(prepared), entities };
+  });
 }
 
 async function embed(

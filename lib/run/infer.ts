@@ -1,10 +1,12 @@
 import type { Pooling } from "../../ffi/context.ts";
 import { CancelledError, ChangedError } from "../../ffi/status.ts";
+import { UsageError } from "../base/errors.ts";
 import type { Model } from "../model/model.ts";
 import { BATCH_TOKENS, batches, DEVICE_BATCH_TOKENS, ragged } from "../text/batches.ts";
 import { type BadItem, bad, badItem, type Item } from "../text/input/input.ts";
 import { Cancellation } from "./cancel.ts";
 import { type Device, openContext } from "./device.ts";
+import type { Aggregation } from "./entities.ts";
 import { faultOf } from "./finite.ts";
 import { HEADS, type HeadOptions, type Result, type Task } from "./heads.ts";
 import { type Prepared, prepare } from "./prepare.ts";
@@ -17,6 +19,10 @@ export { POOLINGS } from "./vectors.ts";
 export interface InferOptions {
   /** Candidates for each mask, at least 1. */
   topK?: number;
+  /** Least probability of a label that is given, where several can be true; a half when absent. */
+  threshold?: number;
+  /** How labels of tokens become entities; "simple" when absent. */
+  aggregate?: Aggregation;
   /**
    * Give sentence vectors, instead of what the model was trained for. A model of sentence-transformers then says itself how it makes them
    * and reads a text; another's vectors are means, as they come.
@@ -49,23 +55,29 @@ export interface InferOptions {
 /** Candidates or labels of a result that weigh as much as a token in a batch: some thousand masks with five hold no more than its states. */
 const NUMBERS_PER_TOKEN = 2048;
 
-const TRAINED_FOR: Record<Model["config"]["task"], Task> = {
+const TRAINED_FOR: Record<Exclude<Model["config"]["task"], "other">, Task> = {
   mlm: "fill-mask",
   classification: "classify",
   "multi-label": "classify",
   regression: "regress",
+  tokens: "tag",
   embedding: "embed",
 };
 
-/** What `infer` does with a model. */
-export function taskOf(model: Model, embed = false): Task {
-  return embed ? "embed" : TRAINED_FOR[model.config.task];
+/** What `infer` does with a model. @throws UsageError for one with an unknown head, unless it is to `embed` */
+export function taskOf({ config, source }: Model, embed = false): Task {
+  if (embed) return "embed";
+  if (config.task !== "other") return TRAINED_FOR[config.task];
+  throw new UsageError(
+    `${source}: the head of a ${config.architecture} is not supported; --embed gives vectors of its encoder`,
+  );
 }
 
 /** Texts that an input has, where the model tells. */
 export function textsOf(model: Model, embed = false): 1 | 2 | undefined {
   const task = taskOf(model, embed);
   if (task === "embed") return model.sentence() && 1;
+  if (task === "tag") return 1;
   return task === "fill-mask" ? undefined : model.config.texts;
 }
 
@@ -86,6 +98,8 @@ export async function* infer(
   const embeds = task === "embed";
   const headOptions: HeadOptions = {
     topK,
+    threshold: options.threshold ?? 0.5,
+    aggregate: options.aggregate ?? "simple",
     vectors: vectorMaker(model, embeds ? options.pooling : undefined),
   };
   using context = openContext(model.native, { threads: options.threads ?? 0, isa, device });

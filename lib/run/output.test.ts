@@ -52,6 +52,7 @@ const scored: Result = {
   tokens: 4,
   dropped: 0,
   score: Math.fround(2.9270001),
+  logit: Math.fround(2.9270001),
 };
 const embedded: Result = {
   task: "embed",

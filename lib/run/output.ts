@@ -13,10 +13,13 @@
  *                               best first, { token, id, p }: token (absent without a tokenizer), its id and its probability
  *     filled, filled_pair  string  fill-mask: the text with the best candidates in place of its masks
  *     label, p     string, number  classify: the most probable label and its probability
- *     labels       array        classify, where several labels can be true: those with a probability of a half or more
+ *     labels       array        classify, where several labels can be true: those with a probability of a half (or the threshold) or more
  *     scores       array        classify: { label, p, logit } for each label, in the model's order
- *     score        number       regress: the model's output
- *     vector       array        embed: the sentence vector, as many numbers as the model's hidden size
+ *     score, logit  number      regress: what the model's own code makes of its output (a sigmoid, say), and, where that is another
+ *                               number, the output
+ *     entities     array        tag: { label, p, start, end, word } for each entity, in the text's order: from which code point of the text
+ *                               to behind which, and what stands there; with no aggregation also the token's row, index
+ *     vector       array        embed: the sentence vector, as many numbers as its last module gives
  *
  * Probabilities have six significant digits; logits, scores and vectors nine, which identify an f32.
  *
@@ -24,9 +27,10 @@
  *
  *     fill-mask    id, mask (from 1), rank (from 1), token (its id without a tokenizer), probability, and the text filled with the
  *                  best candidates, in one column or, for a pair, two
- *     classify     id, most probable label (where several can be true: all of a half or more, ";" between them), the largest
+ *     classify     id, most probable label (where several can be true: all of a half (or the threshold) or more, ";" between them), the largest
  *                  probability, then the probability of each label in the model's order
  *     regress      id, score
+ *     tag          id, start, end, label, probability, word, a row for each entity; empty cells where a text has none
  *     embed        id, then a column for each number of the vector
  *
  * Tabs, line breaks and other control characters within a text become spaces there.
@@ -64,10 +68,10 @@ export interface ExporterOptions {
   kept?: Input["kept"] | undefined;
 }
 
-/** Names of the columns of tsv and csv behind the id; `pairs` where a second text has a column of its own. */
+/** Names of the columns of tsv and csv behind the id; `width` is that of vectors, and `pairs` where a second text has a column of its own. */
 export function columnsOf(
   task: Task,
-  { labels, arch }: { labels: readonly string[]; arch: { hidden: number } },
+  { labels, width }: { labels: readonly string[]; width: number },
   pairs: boolean,
 ): string[] {
   switch (task) {
@@ -77,15 +81,29 @@ export function columnsOf(
       return ["label", "p", ...labels.map((label) => `p_${label}`)];
     case "regress":
       return ["score"];
+    case "tag":
+      return ["start", "end", "label", "p", "word"];
     case "embed":
-      return Array.from({ length: arch.hidden }, (_, i) => String(i));
+      return Array.from({ length: width }, (_, i) => String(i));
   }
 }
 
 /** What objects hold besides what inputs keep. */
 const FIELDS = [
   ...["line", "id", "text", "text_pair", "tokens", "truncated", "error"],
-  ...["masks", "filled", "filled_pair", "label", "p", "labels", "scores", "score", "vector"],
+  ...[
+    "masks",
+    "filled",
+    "filled_pair",
+    "label",
+    "p",
+    "labels",
+    "scores",
+    "score",
+    "logit",
+    "entities",
+    "vector",
+  ],
 ];
 
 /** A new exporter. */
@@ -186,7 +204,14 @@ function taskObject(result: Result): Record<string, unknown> {
         })),
       };
     case "regress":
-      return { score: nine(result.score) };
+      return {
+        score: nine(result.score),
+        ...(result.logit !== result.score && { logit: nine(result.logit) }),
+      };
+    case "tag":
+      return {
+        entities: result.entities.map(({ probability, ...rest }) => ({ ...rest, p: six(probability) })),
+      };
     case "embed":
       return { vector: Array.from(result.vector, nine) };
   }
@@ -217,6 +242,12 @@ function rows(result: Result): (string | number)[][] {
       ];
     case "regress":
       return [[nine(result.score)]];
+    case "tag": {
+      const found = result.entities.map(({ start, end, label, probability, word }) => {
+        return [start ?? "", end ?? "", label, six(probability), word];
+      });
+      return found.length > 0 ? found : [["", "", "", "", ""]];
+    }
     case "embed":
       return [Array.from(result.vector, nine)];
   }
@@ -261,6 +292,17 @@ function human(result: Result, colour: boolean): string {
     }
     case "regress":
       return lines([bold(input), `  ${result.score.toFixed(3)}`]);
+    case "tag":
+      return lines([
+        bold(input),
+        ...aligned(
+          result.entities.map(({ label, probability, word }) => [
+            printable(label),
+            percent(probability, 1),
+            printable(word),
+          ]),
+        ),
+      ]);
     case "embed": {
       const shown = Array.from(result.vector.subarray(0, SHOWN), (value) => value.toFixed(4)).join(" ");
       const rest =
@@ -268,6 +310,12 @@ function human(result: Result, colour: boolean): string {
       return lines([bold(input), `  ${shown}${rest}`]);
     }
   }
+}
+
+/** Rows of a label, a share and a text, in columns. */
+function aligned(rows: readonly (readonly [string, string, string])[]): string[] {
+  const width = largest(rows.map(([label]) => label.length));
+  return rows.map(([label, share, text]) => `  ${label.padEnd(width)} ${share.padStart(6)} ${text}`);
 }
 
 function bars(shares: [name: string, share: number][]): string[] {

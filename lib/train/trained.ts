@@ -2,6 +2,7 @@ import type { NativeTrainer } from "../../ffi/train.ts";
 import type { Checkpoint } from "../files/checkpoint.ts";
 import type { Config } from "../model/config.ts";
 import { type Model, tokenizerOf } from "../model/model.ts";
+import { scoringOf } from "../model/scoring.ts";
 import { PLAIN_PROMPTS } from "../model/sentence/prompts.ts";
 
 /** A trainer's weights as they are now, as a model to run between two of its calls. Disposing of it ends the trainer. */
@@ -21,6 +22,7 @@ export function trainedModel(
     ...tokenizerOf(start),
     sentence: () => undefined,
     prompts: () => PLAIN_PROMPTS,
+    scoring: () => scoringOf(config, PLAIN_PROMPTS, source),
     [Symbol.dispose]: () => trainer[Symbol.dispose](),
   };
 }

@@ -88,6 +88,7 @@ async function randomModel(labels: number): Promise<Model> {
     optionalTokenizer: () => tokenizer,
     sentence: () => undefined,
     prompts: () => PLAIN_PROMPTS,
+    scoring: () => ({ name: "Identity", apply: (x: number) => x }),
     [Symbol.dispose]: () => native[Symbol.dispose](),
   };
 }

@@ -1,6 +1,15 @@
 import { UffbError } from "../../base/errors.ts";
 import type { Task } from "../../data/tasks.ts";
+import type { ModelTask } from "../../model/config.ts";
 import type { Model } from "../../model/model.ts";
+
+/** Models that label no texts. */
+const HEADLESS: Partial<Record<ModelTask, string>> = {
+  mlm: "a masked language model",
+  embedding: "an encoder",
+  tokens: "a classifier of tokens",
+  other: "an encoder with another head,",
+};
 
 /**
  * Checks that a model has the head a task needs, and finds which of its labels is which class: by their names, or, where these say nothing
@@ -15,8 +24,8 @@ export function matchLabels(
 ): { order: number[]; warning?: string } {
   const needed = task.labels.length || 1;
   const needs = `${task.title} needs ${task.labels.length === 0 ? "one score" : `${needed} labels (${task.labels.join(", ")})`}`;
-  if (config.task === "mlm" || config.task === "embedding") {
-    const kind = config.task === "mlm" ? "a masked language model" : "an encoder";
+  const kind = HEADLESS[config.task];
+  if (kind !== undefined) {
     throw new UffbError(
       `${source} is ${kind} without a classification head; ${needs}: give --model one fine-tuned for it${needed === 1 ? ", or add --cosine" : ""}`,
     );

@@ -13,7 +13,9 @@ const TASKS: Readonly<Record<string, string>> = {
   classification: "classifier",
   "multi-label": "classifier of several labels",
   regression: "regression",
+  tokens: "classifier of tokens",
   embedding: "encoder without head",
+  other: "encoder with a head that is not supported",
 };
 
 const ended = (lines: readonly string[]) => lines.map((line) => `${line}\n`).join("");

@@ -110,7 +110,15 @@ export async function compareBatch(
       else stage.skip();
     });
   };
-  if (logits && task !== "mlm") comparePooled(logits, await context.classify());
+  if (logits && task === "tokens") {
+    const ours = await context.classifyTokens();
+    for (let token = 0; token < tokens; token++) {
+      if (compared(token, last))
+        logits.compare(rows[token]!, ours.subarray(token * arch.labels, (token + 1) * arch.labels));
+      else logits.skip();
+    }
+  }
+  if (logits && task !== "mlm" && task !== "tokens") comparePooled(logits, await context.classify());
   const sentence = values.get("sentence");
   if (sentence) {
     const { width, read } = vectorMaker(model);

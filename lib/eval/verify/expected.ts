@@ -66,7 +66,9 @@ export function openExpected(path: string, model: Fits): Expected {
     ["sentence", { ...sequence, tail: [arch.hidden] }],
   ]);
   if (task === "mlm") known.set("logits", { ...token, tail: [arch.vocab] });
-  else if (task !== "embedding") known.set("logits", { ...sequence, tail: [arch.labels] });
+  else if (task === "tokens") known.set("logits", { ...token, tail: [arch.labels] });
+  else if (task !== "embedding" && task !== "other")
+    known.set("logits", { ...sequence, tail: [arch.labels] });
   for (let layer = 0; layer < arch.layers; layer++) {
     known.set(`layer.${layer}`, { ...token, tail: [arch.hidden] });
     if (arch.feedforward === UFFB_FFN_FFF)

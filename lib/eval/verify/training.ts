@@ -93,6 +93,8 @@ class Reference {
         "multi-label": UFFB_BINARY_CROSS_ENTROPY,
         regression: UFFB_SQUARED_ERROR,
         embedding: -1,
+        tokens: -1,
+        other: -1,
       }[task];
       const targets = task === "classification" ? Int32Array.from(values) : Float32Array.from(values);
       return { targets: { targets }, options: { head: UFFB_HEAD_CLASS, loss } };

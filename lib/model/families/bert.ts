@@ -34,6 +34,7 @@ export const bert: Family = {
   modelType: "bert",
   encoder: "BertModel",
   classifier: { architecture: "BertForSequenceClassification" },
+  tokenClassifier: "BertForTokenClassification",
   read: (config) =>
     readTransformer(config, BERT_KEYS, {
       architectures: ["BertModel", "BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification"],

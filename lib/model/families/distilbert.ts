@@ -10,6 +10,7 @@ export const distilbert: Family = {
   modelType: "distilbert",
   encoder: "DistilBertModel",
   classifier: { architecture: "DistilBertForSequenceClassification" },
+  tokenClassifier: "DistilBertForTokenClassification",
   read: (config) =>
     readTransformer(
       config,

@@ -332,8 +332,6 @@ describe("refuses, naming key and value,", () => {
     ["bert-mlm", "quantization_config", { bits: 4 }],
     ["bert-mlm", "hidden_act", "silu", "supported: gelu, "],
     ["bert-mlm", "hidden_act", "constructor"],
-    ["bert-mlm", "architectures", ["BertLMHeadModel"], "supported: BertModel"],
-    ["bert-mlm", "architectures", ["BertForTokenClassification"]],
     ["bert-mlm", "num_attention_heads", 5, "does not divide hidden_size"],
     ["bert-mlm", "hidden_size", 0],
     ["bert-mlm", "type_vocab_size", null],

@@ -24,6 +24,8 @@ export interface Family {
   heads?: readonly RegExp[];
   /** The architecture with a classification head, and where its config.json tells the number of labels, other than by their names. */
   classifier: { architecture: string; counts?: readonly (readonly string[])[] };
+  /** The architecture that classifies each token by one layer on its final state, `classifier`, where the family has one. */
+  tokenClassifier?: string;
   /** The `architectures` entry for an encoder without head, where the family has one. Then any checkpoint may lack its head. */
   encoder?: string;
   /** A classifier reads the pair template even for one text, with an empty second one. */

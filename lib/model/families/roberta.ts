@@ -25,6 +25,7 @@ export const roberta: Family = {
   modelType: "roberta",
   encoder: "RobertaModel",
   classifier: { architecture: "RobertaForSequenceClassification" },
+  tokenClassifier: "RobertaForTokenClassification",
   read,
   rename: renamer("roberta.", ["embeddings.", "encoder.", "pooler."], {
     "lm_head.decoder.bias": "lm_head.bias",

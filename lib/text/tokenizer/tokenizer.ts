@@ -4,6 +4,7 @@ import { type AddedToken, AddedTokenSplitter, enterTokens, readAddedTokens, type
 import { type Decoder, readDecoder } from "./decode.ts";
 import { lowercase, readNormalizer } from "./normalize.ts";
 import { readPreTokenizer } from "./pretokenize.ts";
+import { readSpanSettings, type Span, type SpanSettings, type Stages, spansOf } from "./spans.ts";
 import { findSpecials, type Specials } from "./specials.ts";
 import { countSpecials, longestFirst, type Part, readTemplates, type Templates } from "./template.ts";
 import type { Vocabulary } from "./vocabulary.ts";
@@ -77,6 +78,7 @@ export class Tokenizer {
   readonly #cutLeft: boolean;
   readonly #types: boolean;
   readonly #decoder: () => Decoder;
+  readonly #spanSettings: () => SpanSettings;
 
   /**
    * @param json a tokenizer.json, or its text
@@ -122,6 +124,11 @@ export class Tokenizer {
       sought.filter((token) => token.normalized).map((token) => [this.#normalize(token.content), token]),
       at("added_tokens"),
     );
+    let spanSettings: SpanSettings | undefined;
+    this.#spanSettings = () => {
+      spanSettings ??= readSpanSettings(file);
+      return spanSettings;
+    };
     let decoder: Decoder | undefined;
     this.#decoder = () => {
       decoder ??= readDecoder(file.decoder, added, at("decoder"));
@@ -153,6 +160,40 @@ export class Tokenizer {
       ...fillTemplate(template, this.#kept(a, keepA), this.#kept(b, keepB), this.#types),
       dropped: a.length - keepA + b.length - keepB,
     };
+  }
+
+  /**
+   * Where the tokens of `encode(text, { literal: true })` lie in the text, [tokens]; undefined for a template's. `dropped` of its tokens were
+   * cut off, so that there are `length` with the template's.
+   */
+  spans(text: string, length: number, dropped: number): (Span | undefined)[] {
+    const stages: Stages = {
+      split: (whole) => this.#literal.split(whole),
+      normalize: this.#normalize,
+      splitNormalized: (part) => this.#normalized.split(part),
+      words: (part, atStart) => this.#preTokenize(part, () => atStart),
+      encode: (word) => {
+        const ids: number[] = [];
+        this.#words.encode(word, ids);
+        return ids;
+      },
+      token: (id) => this.token(id),
+    };
+    const all = spansOf(text.toWellFormed(), stages, this.#spanSettings());
+    const template = this.#templates.single;
+    const room = length - countSpecials(template);
+    const kept = dropped > 0 && this.#cutLeft ? all.slice(all.length - room) : all.slice(0, room);
+    return template.flatMap((part) => ("id" in part ? [undefined] : kept));
+  }
+
+  /**
+   * Whether a token goes on with the word before it, as the token-classification pipeline of `transformers` finds out: by the length of its
+   * spelling where pieces within words are marked, else by the space before it. `points` are the text's code points.
+   */
+  continues(id: number, [start, end]: Span, points: readonly string[]): boolean {
+    if (id === this.specials.unk?.id) return false;
+    if (this.#spanSettings().prefix !== "") return [...this.token(id)].length !== end - start;
+    return start > 0 && !points.slice(start - 1, start + 1).includes(" ");
   }
 
   /** The `keep` tokens that stay of a text. */
