@@ -1,4 +1,4 @@
-import { readlinkSync } from "node:fs";
+import { fstatSync, readlinkSync } from "node:fs";
 import { UsageError } from "../../base/errors.ts";
 import { withReason } from "../../base/system.ts";
 import { isObvious } from "../../rows/columns.ts";
@@ -17,8 +17,9 @@ export { type BadItem, bad, badItem, type Item, SystematicError, type Tabs } fro
 export interface Source {
   isTTY: boolean;
   stream(): AsyncIterable<Uint8Array>;
-  /** The name of the file that it is, where it is known. */
+  /** The name of the file that it is, where it is known, and its bytes. */
   file?: string | undefined;
+  total?: number | undefined;
 }
 
 export const INPUT_FORMATS = ["lines", "csv", "tsv", "jsonl", "parquet"] as const;
@@ -134,11 +135,27 @@ async function openFileInput(
       'no text: give one as an argument, or lines on stdin ("-" reads them from the keyboard)',
     );
   }
-  const opened = await openSource({ name: "stdin", stream: () => stdin.stream() });
+  const opened = await openSource(counted("stdin", stdin));
   if (opened.start.length === 0 && !asked) {
     throw new UsageError("no text: stdin is empty; give a text as an argument, or one a line on stdin");
   }
   return inputOf(opened, options, (line) => `line ${line}`, stdin.file);
+}
+
+/** A stream whose bytes are counted. */
+function counted(name: string, { stream, total }: Source): ByteSource {
+  const source: ByteSource = {
+    name,
+    total,
+    done: 0,
+    async *stream() {
+      for await (const chunk of stream()) {
+        source.done! += chunk.length;
+        yield chunk;
+      }
+    },
+  };
+  return source;
 }
 
 async function inputOf(
@@ -193,7 +210,7 @@ function chooseFormat(
     throw new UsageError(`${source.name}: what is it? Say --input-format csv, tsv, jsonl or parquet`);
   }
   const isCsv = stdinFile !== undefined && formatOfName(stdinFile) === "csv";
-  if (isCsv || (separated !== undefined && hasTextColumn(start, separated))) {
+  if (isCsv || (separated !== undefined && readsLikeHeader(start, separated))) {
     const table = isCsv ? "csv" : separated;
     const why = isCsv ? `is ${stdinFile}` : `looks like ${table!.toUpperCase()}, by its first line`;
     throw new UsageError(`${source.name} ${why}; say --input-format ${table}, or --input-format lines`);
@@ -204,13 +221,18 @@ function chooseFormat(
 /** Characters of a name of a column. */
 const MAX_NAME = 40;
 
-/** Whether a first line reads like a header with a column of texts. */
-function hasTextColumn(start: Uint8Array, separated: "csv" | "tsv"): boolean {
+/** A name without spaces, of which a sentence has more than one between two commas. */
+const IDENTIFIER = /^[\p{L}_][\p{L}\d_.-]*$/u;
+
+/** Whether a first line reads like a header: with a column of texts, or of nothing but identifiers. */
+function readsLikeHeader(start: Uint8Array, separated: "csv" | "tsv"): boolean {
   const [header] = startText(start).trimStart().split(/\r?\n/, 1) as [string];
-  const cells = header
-    .split(separated === "csv" ? "," : "\t")
-    .map((cell) => cell.trim().replace(/^"(.*)"$/, "$1"));
-  return cells.every((cell) => cell.length <= MAX_NAME) && cells.some(isObvious);
+  const cells = header.split(separated === "csv" ? "," : "\t").map((cell) => cell.replace(/^"(.*)"$/, "$1"));
+  if (!cells.every((cell) => cell.length <= MAX_NAME)) return false;
+  return (
+    cells.some((cell) => isObvious(cell.trim())) ||
+    (separated === "csv" && cells.every((cell) => IDENTIFIER.test(cell)))
+  );
 }
 
 /** Rows that are read at most to find the columns of JSON lines. */
@@ -278,7 +300,17 @@ async function* closing<T>(batches: AsyncGenerator<T>, source: ByteSource): Asyn
 }
 
 function processStdin(): Source {
-  return { isTTY: process.stdin.isTTY === true, stream: readStdin, file: nameOfStdin() };
+  const file = nameOfStdin();
+  return { isTTY: process.stdin.isTTY === true, stream: readStdin, file, total: sizeOfStdin() };
+}
+
+function sizeOfStdin(): number | undefined {
+  try {
+    const status = fstatSync(0);
+    return status.isFile() ? status.size : undefined;
+  } catch {
+    return undefined; // closed
+  }
 }
 
 function nameOfStdin(): string | undefined {

@@ -136,6 +136,8 @@ describe("stdin", () => {
     await expect(stdin(CSV)).rejects.toThrow(
       "stdin looks like CSV, by its first line; say --input-format csv",
     );
+    await expect(stdin("id,body_html,n\n")).rejects.toThrow("stdin looks like CSV");
+    expect(await stdin("Well, no\n")).toHaveLength(1);
     await expect(stdin("a;b\n", {}, "/data/a.csv")).rejects.toThrow(
       "stdin is /data/a.csv; say --input-format",
     );
