@@ -34,6 +34,9 @@ test("from a CSV to a classifier in a pipeline", async () => {
   );
   const answer = await uffb("infer", "--model", "reviews-model", "a lovely story", "a boring mess");
   expect(answer.out).toMatch(/^1\tgood\t.*\n2\tbad\t/);
+  // The result knows that it takes one text.
+  const pair = await uffb("infer", "--model", "reviews-model", "a lovely story", "--pair", "another");
+  expect(pair.err).toContain("two texts, and the model takes one");
 }, 60_000);
 
 test("scores and several labels, in JSON", async () => {

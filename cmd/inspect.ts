@@ -88,7 +88,7 @@ export default command({
       const input = await openInput({ texts, ids: args.ids });
       const report = new BadInputs(input.place, false);
       bad = report;
-      const rate = new Rate(statusLine(), input.share);
+      const rate = new Rate(texts[0] === "-" ? statusLine() : undefined, input.share);
       paths = await measurePaths(model, itemsOf(input), {
         signal: interruptSignal(),
         onBad: (item) => {

@@ -11,7 +11,7 @@ export const inputArgs = grouped("INPUT", {
     type: "string",
     alias: "i",
     valueHint: "file",
-    description: "Read this file: plain lines, CSV, TSV, JSON lines or Parquet, also packed by gzip",
+    description: "Read this file: plain lines, CSV, TSV, JSON lines or Parquet, also packed by gzip or xz",
   },
   inputFormat: {
     type: "enum",
