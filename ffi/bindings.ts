@@ -4,7 +4,7 @@
 export type Handle = bigint & { readonly handle: unique symbol };
 
 // Raised whenever a signature, a struct or a value below changes; the loader refuses another version.
-export const UFFB_ABI_VERSION = 4;
+export const UFFB_ABI_VERSION = 5;
 
 // Statuses.
 export const UFFB_OK = 0;
@@ -61,6 +61,8 @@ export const UFFB_POST_NORM = 1;
 export const UFFB_SINUSOIDAL = 0;
 /** `embed.position` [max_length + position_offset, hidden] */
 export const UFFB_LEARNED = 1;
+/** none in the embedding: queries and keys are turned by their position (arXiv 2104.09864) */
+export const UFFB_ROTARY = 2;
 
 // Feedforward layers. Trees may have a dense layer beside them, and a model of `width` 0 without trees has no
 // feedforward layers: its blocks end with attention, and lack `norm2`.
@@ -70,6 +72,14 @@ export const UFFB_FFN_DENSE = 0;
 export const UFFB_FFN_GLU = 1;
 /** `trees` trees of `depth` + 1 levels, plus out(act(in(x))) where `width` is not 0 */
 export const UFFB_FFN_FFF = 2;
+/** h = in(x); out(act(h[:half]) * h[half:]) */
+export const UFFB_FFN_GLU_FIRST = 3;
+
+// Rows of `attn.qkv`.
+/** each head's q, k and v lie together: [heads][3][head size] */
+export const UFFB_QKV_BY_HEAD = 0;
+/** q of all heads, then k, then v: [3][heads][head size] */
+export const UFFB_QKV_BY_PART = 1;
 
 // Pooling of a sequence's final states to one vector. All of them read real tokens only; the original code
 // averages over padding as well, which gives the same result for an unpadded input.
@@ -173,7 +183,12 @@ export const ACTIVATIONS = [
   { value: UFFB_IDENTITY, name: "identity", torch: "Identity", transformers: "" },
 ] as const;
 
-/** What a model is. Everything about a block is data here. Sizes are counts of elements. */
+/**
+ * What a model is. Everything about a block is data here. Sizes are counts of elements. * Distances of
+ * `attn.relative` are those of T5 (arXiv 1910.10683, section 2.1), as MPNet has them: the first half of the
+ * rows is for keys before the query or at it, the second half for those behind; of each, the first half for
+ * distances 0, 1, 2 and so on, the rest for distances that grow by the same factor, up to 128.
+ */
 export interface Arch {
   layers: number;
   hidden: number;
@@ -196,10 +211,24 @@ export interface Arch {
   poolWidth: number;
   /** classification: rows of `head.class` or, of tokens, of `head.token` */
   labels: number;
+  /** columns of embeddings and decoder; `embed.project` leads to `hidden`. 0: hidden, no projection */
+  embedWidth: number;
+  /** layers with tensors of their own, used layers / distinct_layers times in turn. 0: all have */
+  distinctLayers: number;
+  /** rows of `attn.relative` [relative_buckets, heads], added to scores by distance. 0: none */
+  relativeBuckets: number;
+  /** tokens on each side that attention looks at. 0: all */
+  window: number;
+  /** layers whose number is a multiple of this look at all tokens, `window` or not. 0: none */
+  globalEvery: number;
+  /** UFFB_ROTARY: of layers that look at all tokens */
+  rotaryBase: number;
+  /** of the others */
+  rotaryBaseLocal: number;
   normEps: number;
   /** UFFB_PRE_NORM, UFFB_POST_NORM */
   normPosition: number;
-  /** UFFB_SINUSOIDAL, UFFB_LEARNED */
+  /** UFFB_SINUSOIDAL, UFFB_LEARNED, UFFB_ROTARY */
   positions: number;
   /** UFFB_FFN_* */
   feedforward: number;
@@ -221,6 +250,12 @@ export interface Arch {
   tied: number;
   /** FFF: 1: a node puts out its logit, sign and all, in place of its activation */
   linearNodes: number;
+  /** UFFB_QKV_* */
+  qkvOrder: number;
+  /** 1: the first layer has no `norm1` (of pre-norm) */
+  firstUnnormed: number;
+  /** 1: LayerNorm after `pool_activation` */
+  poolNorm: number;
 }
 
 /**
@@ -410,6 +445,13 @@ export const STRUCTS = {
     depth: "int64_t",
     poolWidth: "int64_t",
     labels: "int64_t",
+    embedWidth: "int64_t",
+    distinctLayers: "int64_t",
+    relativeBuckets: "int64_t",
+    window: "int64_t",
+    globalEvery: "int64_t",
+    rotaryBase: "double",
+    rotaryBaseLocal: "double",
     normEps: "double",
     normPosition: "int32_t",
     positions: "int32_t",
@@ -423,6 +465,9 @@ export const STRUCTS = {
     mlmTransform: "int32_t",
     tied: "int32_t",
     linearNodes: "int32_t",
+    qkvOrder: "int32_t",
+    firstUnnormed: "int32_t",
+    poolNorm: "int32_t",
   },
   uffb_tensor_info: {
     name: "char[64]",

@@ -23,6 +23,7 @@ import { type Batch, NativeContext } from "./context.ts";
 import { isas } from "./engine.ts";
 import { convertMatrix, matrixBytes } from "./matrix.ts";
 import { NativeModel } from "./model.ts";
+import { PLAIN } from "./plain.ts";
 import { CancelledError, EngineError, InvalidError, UnsupportedError } from "./status.ts";
 import { NativeTaps } from "./taps.ts";
 
@@ -46,6 +47,7 @@ const ARCH: Arch = {
   activation: UFFB_GELU,
   poolActivation: UFFB_TANH,
   pooling: UFFB_POOL_FIRST,
+  ...PLAIN,
   embedNorm: 1,
   finalNorm: 1,
   headsPresent: UFFB_HEAD_MLM | UFFB_HEAD_CLASS,

@@ -33,7 +33,7 @@ extern "C" {
 #define UFFB_API __attribute__((visibility("default")))
 
 /* Raised whenever a signature, a struct or a value below changes; the loader refuses another version. */
-#define UFFB_ABI_VERSION 4
+#define UFFB_ABI_VERSION 5
 
 /* Statuses. */
 #define UFFB_OK 0
@@ -73,12 +73,18 @@ enum {
 /* Positions. */
 #define UFFB_SINUSOIDAL 0 /* fixed table times `embed.position.scale` (1 when absent) */
 #define UFFB_LEARNED 1    /* `embed.position` [max_length + position_offset, hidden] */
+#define UFFB_ROTARY 2     /* none in the embedding: queries and keys are turned by their position (arXiv 2104.09864) */
 
 /* Feedforward layers. Trees may have a dense layer beside them, and a model of `width` 0 without trees has no feedforward
  * layers: its blocks end with attention, and lack `norm2`. */
-#define UFFB_FFN_DENSE 0 /* out(act(in(x))) */
-#define UFFB_FFN_GLU 1   /* h = in(x); out(h[:half] * act(h[half:])) */
-#define UFFB_FFN_FFF 2   /* `trees` trees of `depth` + 1 levels, plus out(act(in(x))) where `width` is not 0 */
+#define UFFB_FFN_DENSE 0     /* out(act(in(x))) */
+#define UFFB_FFN_GLU 1       /* h = in(x); out(h[:half] * act(h[half:])) */
+#define UFFB_FFN_FFF 2       /* `trees` trees of `depth` + 1 levels, plus out(act(in(x))) where `width` is not 0 */
+#define UFFB_FFN_GLU_FIRST 3 /* h = in(x); out(act(h[:half]) * h[half:]) */
+
+/* Rows of `attn.qkv`. */
+#define UFFB_QKV_BY_HEAD 0 /* each head's q, k and v lie together: [heads][3][head size] */
+#define UFFB_QKV_BY_PART 1 /* q of all heads, then k, then v: [3][heads][head size] */
 
 /* Pooling of a sequence's final states to one vector. All of them read real tokens only; the original code averages over
  * padding as well, which gives the same result for an unpadded input. */
@@ -96,7 +102,11 @@ enum {
 #define UFFB_HEAD_CLASS 2
 #define UFFB_HEAD_TOKENS 4 /* classification of each token */
 
-/* What a model is. Everything about a block is data here. Sizes are counts of elements. */
+/* What a model is. Everything about a block is data here. Sizes are counts of elements.
+ *
+ * Distances of `attn.relative` are those of T5 (arXiv 1910.10683, section 2.1), as MPNet has them: the first half of the rows
+ * is for keys before the query or at it, the second half for those behind; of each, the first half for distances 0, 1, 2 and so
+ * on, the rest for distances that grow by the same factor, up to 128. */
 typedef struct uffb_arch {
     int64_t layers;
     int64_t hidden;
@@ -110,9 +120,16 @@ typedef struct uffb_arch {
     int64_t depth;           /* FFF: depth >= 0; a tree has 2^(depth+1)-1 nodes and a path depth+1 */
     int64_t pool_width;      /* classification: rows of `head.pool.dense`; 0 without that layer */
     int64_t labels;          /* classification: rows of `head.class` or, of tokens, of `head.token` */
+    int64_t embed_width; /* columns of embeddings and decoder; `embed.project` leads to `hidden`. 0: hidden, no projection */
+    int64_t distinct_layers;  /* layers with tensors of their own, used layers / distinct_layers times in turn. 0: all have */
+    int64_t relative_buckets; /* rows of `attn.relative` [relative_buckets, heads], added to scores by distance. 0: none */
+    int64_t window;           /* tokens on each side that attention looks at. 0: all */
+    int64_t global_every;     /* layers whose number is a multiple of this look at all tokens, `window` or not. 0: none */
+    double rotary_base;       /* UFFB_ROTARY: of layers that look at all tokens */
+    double rotary_base_local; /* of the others */
     double norm_eps;
     int32_t norm_position;   /* UFFB_PRE_NORM, UFFB_POST_NORM */
-    int32_t positions;       /* UFFB_SINUSOIDAL, UFFB_LEARNED */
+    int32_t positions;       /* UFFB_SINUSOIDAL, UFFB_LEARNED, UFFB_ROTARY */
     int32_t feedforward;     /* UFFB_FFN_* */
     int32_t activation;      /* of the feedforward layers and the MLM transform: UFFB_GELU... */
     int32_t pool_activation; /* after `head.pool.dense`, or on the pooled vector without it */
@@ -123,6 +140,9 @@ typedef struct uffb_arch {
     int32_t mlm_transform;   /* 1: norm(act(dense(x))) before the decoder */
     int32_t tied;            /* 1: the decoder is `embed.word`, held once, in panels */
     int32_t linear_nodes;    /* FFF: 1: a node puts out its logit, sign and all, in place of its activation */
+    int32_t qkv_order;       /* UFFB_QKV_* */
+    int32_t first_unnormed;  /* 1: the first layer has no `norm1` (of pre-norm) */
+    int32_t pool_norm;       /* 1: LayerNorm after `pool_activation` */
 } uffb_arch;
 
 /* One tensor a model can hold: its name, logical shape (vectors have rows = 1), the layout in which it is used in place, and

@@ -1,6 +1,8 @@
 #include "batch.h"
 #include "error.h"
 
+#include <stddef.h>
+
 int32_t uffb_check_offsets(const uffb_arch *a, int64_t sequences, const int64_t *offsets, const char *name) {
     if (sequences < 1 || !offsets) return uffb_fail(UFFB_INVALID, "%s: no sequences or offsets", name);
     if (offsets[0] != 0) return uffb_fail(UFFB_INVALID, "%s: offsets must start at 0", name);
@@ -33,4 +35,16 @@ int32_t uffb_check_batch(const uffb_arch *a, int64_t sequences, const int64_t *o
         }
     }
     return UFFB_OK;
+}
+
+const char *uffb_beyond_plain(const uffb_arch *a) {
+    if (a->positions == UFFB_ROTARY) return "rotary positions";
+    if (a->relative_buckets) return "relative position biases";
+    if (a->window) return "attention within a window";
+    if (a->embed_width) return "a projection of the embedding";
+    if (a->distinct_layers) return "layers that share tensors";
+    if (a->feedforward == UFFB_FFN_GLU_FIRST) return "gates in the second half of a layer";
+    if (a->qkv_order) return "queries, keys and values one behind the other";
+    if (a->first_unnormed) return "a first layer without norm";
+    return a->pool_norm ? "a norm in the classification head" : NULL;
 }

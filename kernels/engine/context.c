@@ -15,7 +15,7 @@ int64_t uffb_node_stride(const uffb_arch *a) {
 
 int64_t uffb_wide(const uffb_arch *a) {
     const int64_t trees = uffb_fff_walks(a) ? uffb_fff_wide(a) : uffb_node_stride(a);
-    return larger(3 * a->hidden, larger(uffb_hidden_stride(a->width), trees));
+    return larger(larger(3 * a->hidden, a->embed_width), larger(uffb_hidden_stride(a->width), trees));
 }
 
 int32_t uffb_context_fail(uffb_context *context, int32_t status) {

@@ -76,10 +76,11 @@ int32_t uffb_check_cancel(uffb_context *context);
 /* c [tokens, rows] = a [tokens, cols] x weight^T + bias, plus the old c if `accumulate`. */
 void uffb_project(uffb_context *context, int64_t tokens, const uffb_linear *linear, const float *a, int64_t lda, float *c,
                   int64_t ldc, int32_t accumulate);
-void uffb_normalise(uffb_context *context, int64_t tokens, const uffb_affine *norm, const float *x, float *y);
+/* y = norm(x), both [tokens, cols] */
+void uffb_normalise(uffb_context *context, int64_t tokens, int64_t cols, const uffb_affine *norm, const float *x, float *y);
 void uffb_activate_all(uffb_context *context, int32_t activation, int64_t tokens, int64_t cols, float *x, int64_t ldx);
-/* attended [T, hidden] from qkv [T, 3 hidden] */
-void uffb_attend(uffb_context *context, const uffb_layer *layer, const float *qkv, float *attended);
+/* attended [T, hidden] from qkv [T, 3 hidden], which it may change */
+void uffb_attend(uffb_context *context, const uffb_layer *layer, float *qkv, float *attended);
 /* Floats of scratch a thread needs for sequences of up to `longest` tokens. */
 int64_t uffb_attention_scratch(const uffb_arch *arch, int64_t longest);
 /* x += feedforward(input); taps get the paths of layer `l`. */

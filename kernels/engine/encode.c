@@ -9,16 +9,20 @@ static void add_row(int64_t n, const float *row, float *x) {
     for (int64_t i = 0; i < n; i++) x[i] += row[i];
 }
 
-/* x [tokens, hidden] = word + position (+ type). */
-static void embed(uffb_context *c, const int32_t *ids, const int32_t *types) {
+/* rows [tokens, embed_width] = word + position (+ type). */
+static void embed(uffb_context *c, const int32_t *ids, const int32_t *types, float *rows) {
     const uffb_model *m = c->model;
-    const int64_t h = m->arch.hidden;
+    const int64_t width = m->embed_width;
     for (int64_t s = 0; s < c->sequences; s++) {
         for (int64_t t = c->offsets[s]; t < c->offsets[s + 1]; t++) {
-            float *x = c->x + t * h;
-            memcpy(x, m->position + (m->arch.position_offset + t - c->offsets[s]) * h, (size_t)h * sizeof *x);
-            m->words->kind->add_row(m->words, h, ids[t], x);
-            if (m->type) add_row(h, m->type + (types ? types[t] : 0) * h, x);
+            float *x = rows + t * width;
+            if (m->position) {
+                memcpy(x, m->position + (m->arch.position_offset + t - c->offsets[s]) * width, (size_t)width * sizeof *x);
+            } else {
+                memset(x, 0, (size_t)width * sizeof *x);
+            }
+            m->words->kind->add_row(m->words, width, ids[t], x);
+            if (m->type) add_row(width, m->type + (types ? types[t] : 0) * width, x);
         }
     }
 }
@@ -34,27 +38,30 @@ static void run_block(uffb_context *c, int64_t l, const uffb_taps *taps) {
     const int64_t h = c->model->arch.hidden, tokens = c->tokens;
     const int pre = c->model->arch.norm_position == UFFB_PRE_NORM;
 
-    if (pre) uffb_normalise(c, tokens, &layer->norm1, c->x, c->normed);
-    uffb_project(c, tokens, &layer->qkv, pre ? c->normed : c->x, h, c->wide, 3 * h, 0);
+    const int norm_first = pre && layer->norm1.weight;
+    if (norm_first) uffb_normalise(c, tokens, h, &layer->norm1, c->x, c->normed);
+    uffb_project(c, tokens, &layer->qkv, norm_first ? c->normed : c->x, h, c->wide, 3 * h, 0);
     uffb_attend(c, layer, c->wide, c->normed);
     uffb_project(c, tokens, &layer->out, c->normed, h, c->x, h, 1);
-    if (!pre) uffb_normalise(c, tokens, &layer->norm1, c->x, c->x);
+    if (!pre) uffb_normalise(c, tokens, h, &layer->norm1, c->x, c->x);
     if (!uffb_has_feedforward(&c->model->arch)) return;
 
     if (pre) {
-        uffb_normalise(c, tokens, &layer->norm2, c->x, c->normed);
+        uffb_normalise(c, tokens, h, &layer->norm2, c->x, c->normed);
     } else { /* trees add to x one after the other, and each reads what came before the first */
         memcpy(c->normed, c->x, (size_t)(tokens * h) * sizeof *c->x);
     }
     fill_tap(c, taps, UFFB_TAP_FFN_INPUT, l, c->normed);
     uffb_feed_forward(c, l, c->normed, c->x, taps);
-    if (!pre) uffb_normalise(c, tokens, &layer->norm2, c->x, c->x);
+    if (!pre) uffb_normalise(c, tokens, h, &layer->norm2, c->x, c->x);
 }
 
 static int32_t run_encoder(uffb_context *c, const int32_t *ids, const int32_t *types, const uffb_taps *taps) {
     const uffb_model *m = c->model;
-    embed(c, ids, types);
-    if (m->arch.embed_norm) uffb_normalise(c, c->tokens, &m->embed_norm, c->x, c->x);
+    float *rows = m->arch.embed_width ? c->wide : c->x;
+    embed(c, ids, types, rows);
+    if (m->arch.embed_norm) uffb_normalise(c, c->tokens, m->embed_width, &m->embed_norm, rows, rows);
+    if (m->arch.embed_width) uffb_project(c, c->tokens, &m->embed_project, rows, m->embed_width, c->x, m->arch.hidden, 0);
     fill_tap(c, taps, UFFB_TAP_EMBEDDING, 0, c->x);
     for (int64_t l = 0; l < m->arch.layers; l++) {
         int32_t status = uffb_check_cancel(c);
@@ -62,7 +69,7 @@ static int32_t run_encoder(uffb_context *c, const int32_t *ids, const int32_t *t
         run_block(c, l, taps);
         fill_tap(c, taps, UFFB_TAP_LAYER, l, c->x);
     }
-    if (m->arch.final_norm) uffb_normalise(c, c->tokens, &m->final_norm, c->x, c->normed);
+    if (m->arch.final_norm) uffb_normalise(c, c->tokens, m->arch.hidden, &m->final_norm, c->x, c->normed);
     c->final = m->arch.final_norm ? c->normed : c->x;
     fill_tap(c, taps, UFFB_TAP_FINAL, 0, c->final);
     return UFFB_OK;

@@ -64,9 +64,10 @@ static void dense_part(uffb_context *c, const uffb_layer *layer, const float *in
     const int64_t tokens = c->tokens, tasks = (tokens + TASK_TOKENS - 1) / TASK_TOKENS;
     const int64_t width = a->width, ld = uffb_hidden_stride(width);
     uffb_project(c, tokens, &layer->ffn_in, input, a->hidden, c->wide, ld, 0);
-    if (a->feedforward == UFFB_FFN_GLU) {
+    if (a->feedforward == UFFB_FFN_GLU || a->feedforward == UFFB_FFN_GLU_FIRST) {
         gate g = {c->ops, tokens, width / 2, ld, c->wide};
-        uffb_activate_all(c, a->activation, tokens, width / 2, c->wide + width / 2, ld);
+        const int64_t activated = a->feedforward == UFFB_FFN_GLU ? width / 2 : 0;
+        uffb_activate_all(c, a->activation, tokens, width / 2, c->wide + activated, ld);
         uffb_parallel(c->team, tasks, gate_task, &g);
     } else {
         uffb_activate_all(c, a->activation, tokens, width, c->wide, ld);

@@ -31,18 +31,21 @@ static int32_t finish(uffb_context *c) {
 
 /* --- masked language modelling -------------------------------------------------------------------------------------------- */
 
-/* logits [count, vocab]; states is scratch of [2 * count, hidden]. */
+/* Columns of the scratch that the head needs for its states. */
+static int64_t head_width(const uffb_model *m) { return m->embed_width > m->arch.hidden ? m->embed_width : m->arch.hidden; }
+
+/* logits [count, vocab]; states is scratch of [2 * count, head_width]. */
 static void decode(uffb_context *c, int64_t count, const int64_t *positions, float *states, float *logits) {
     const uffb_model *m = c->model;
     const int64_t h = m->arch.hidden;
     for (int64_t i = 0; i < count; i++) memcpy(states + i * h, c->final + positions[i] * h, (size_t)h * sizeof *states);
     if (m->arch.mlm_transform) {
-        float *dense = states + count * h;
-        uffb_project(c, count, &m->mlm_dense, states, h, dense, h, 0);
-        uffb_activate_all(c, m->arch.activation, count, h, dense, h);
-        uffb_normalise(c, count, &m->mlm_norm, dense, states);
+        float *dense = states + count * head_width(m);
+        uffb_project(c, count, &m->mlm_dense, states, h, dense, m->embed_width, 0);
+        uffb_activate_all(c, m->arch.activation, count, m->embed_width, dense, m->embed_width);
+        uffb_normalise(c, count, m->embed_width, &m->mlm_norm, dense, states);
     }
-    uffb_project(c, count, &m->decoder, states, h, logits, m->arch.vocab, 0);
+    uffb_project(c, count, &m->decoder, states, m->embed_width, logits, m->arch.vocab, 0);
     uffb_rescore(c, count, states, logits);
 }
 
@@ -52,7 +55,7 @@ int32_t uffb_mlm_logits(uffb_context *c, int64_t count, const int64_t *positions
     if (!status && count && !logits) status = uffb_fail(UFFB_INVALID, "uffb_mlm_logits: nowhere to put the logits");
     if (status) return uffb_context_fail(c, status);
     const int64_t rows = count < UFFB_HEAD_ROWS ? count : UFFB_HEAD_ROWS;
-    float *states = uffb_head_scratch(c, 2 * rows * c->model->arch.hidden + 1);
+    float *states = uffb_head_scratch(c, 2 * rows * head_width(c->model) + 1);
     if (!states) return uffb_context_fail(c, uffb_fail(UFFB_NO_MEMORY, "no memory for the MLM head"));
     for (int64_t i = 0; i < count; i += UFFB_HEAD_ROWS) {
         if ((status = uffb_check_cancel(c))) break;
@@ -92,7 +95,7 @@ int32_t uffb_mlm_top_k(uffb_context *c, int64_t count, const int64_t *positions,
                        float *probabilities) {
     if (!c) return uffb_fail(UFFB_INVALID, "uffb_mlm_top_k: no context");
     int32_t status = check_positions(c, count, positions, "uffb_mlm_top_k");
-    const int64_t vocab = c->model->arch.vocab, h = c->model->arch.hidden;
+    const int64_t vocab = c->model->arch.vocab, h = head_width(c->model);
     if (!status && (k < 1 || k > vocab)) {
         status = uffb_fail(UFFB_INVALID, "uffb_mlm_top_k: k is %lld, but must be 1 to %lld", (long long)k, (long long)vocab);
     }
@@ -204,6 +207,7 @@ int32_t uffb_classify(uffb_context *c, float *logits) {
         uffb_project(c, n, &m->pool_dense, vectors, h, pooled, width, 0);
     }
     uffb_activate_all(c, m->arch.pool_activation, n, width, pooled, width);
+    if (m->arch.pool_norm) uffb_normalise(c, n, width, &m->pool_norm, pooled, pooled);
     uffb_project(c, n, &m->classes, pooled, width, logits, m->arch.labels, 0);
     return finish(c);
 }

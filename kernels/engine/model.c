@@ -29,11 +29,13 @@ typedef struct {
     int64_t value, low, high;
 } bound;
 
+static int is_gated(const uffb_arch *a) { return a->feedforward == UFFB_FFN_GLU || a->feedforward == UFFB_FFN_GLU_FIRST; }
+
 static int32_t check_arch(const uffb_arch *a) {
     const int fff = a->feedforward == UFFB_FFN_FFF, classifies = (a->heads_present & (UFFB_HEAD_CLASS | UFFB_HEAD_TOKENS)) != 0;
     const int64_t most = 1 << 24;
     const bound bounds[] = {
-        {"feedforward", a->feedforward, UFFB_FFN_DENSE, UFFB_FFN_FFF},
+        {"feedforward", a->feedforward, UFFB_FFN_DENSE, UFFB_FFN_GLU_FIRST},
         {"layers", a->layers, 0, 4096},
         {"hidden", a->hidden, 1, 1 << 20},
         {"heads", a->heads, 1, a->hidden},
@@ -47,7 +49,7 @@ static int32_t check_arch(const uffb_arch *a) {
         {"pool_width", a->pool_width, 0, most},
         {"labels", a->labels, classifies, most},
         {"norm_position", a->norm_position, UFFB_PRE_NORM, UFFB_POST_NORM},
-        {"positions", a->positions, UFFB_SINUSOIDAL, UFFB_LEARNED},
+        {"positions", a->positions, UFFB_SINUSOIDAL, UFFB_ROTARY},
         {"activation", a->activation, 0, UFFB_ACTIVATION_COUNT - 1},
         {"pool_activation", a->pool_activation, 0, UFFB_ACTIVATION_COUNT - 1},
         {"pooling", a->pooling, UFFB_POOL_FIRST, UFFB_POOL_LSE},
@@ -57,6 +59,14 @@ static int32_t check_arch(const uffb_arch *a) {
         {"mlm_transform", a->mlm_transform, 0, 1},
         {"tied", a->tied, 0, 1},
         {"linear_nodes", a->linear_nodes, 0, fff},
+        {"embed_width", a->embed_width, 0, 1 << 20},
+        {"distinct_layers", a->distinct_layers, 0, a->layers},
+        {"relative_buckets", a->relative_buckets, 0, 1 << 16},
+        {"window", a->window, 0, 1 << 20},
+        {"global_every", a->global_every, 0, 4096},
+        {"qkv_order", a->qkv_order, UFFB_QKV_BY_HEAD, UFFB_QKV_BY_PART},
+        {"first_unnormed", a->first_unnormed, 0, a->norm_position == UFFB_PRE_NORM},
+        {"pool_norm", a->pool_norm, 0, 1},
     };
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
         const bound *b = &bounds[i];
@@ -69,7 +79,7 @@ static int32_t check_arch(const uffb_arch *a) {
         return uffb_fail(UFFB_INVALID, "hidden (%lld) is not a multiple of heads (%lld)", (long long)a->hidden,
                          (long long)a->heads);
     }
-    if (a->feedforward == UFFB_FFN_GLU && a->width % 2) {
+    if (is_gated(a) && a->width % 2) {
         return uffb_fail(UFFB_INVALID, "width is %lld, but a gated layer needs an even one", (long long)a->width);
     }
     if (fff && a->trees > INT32_MAX / (((int64_t)2 << a->depth) - 1)) {
@@ -77,6 +87,21 @@ static int32_t check_arch(const uffb_arch *a) {
                          (long long)a->depth);
     }
     if (!(a->norm_eps >= 0 && a->norm_eps <= 1)) return uffb_fail(UFFB_INVALID, "norm_eps must be 0 to 1");
+    if (a->distinct_layers && a->layers % a->distinct_layers) {
+        return uffb_fail(UFFB_INVALID, "layers (%lld) is not a multiple of distinct_layers (%lld)", (long long)a->layers,
+                         (long long)a->distinct_layers);
+    }
+    if (a->relative_buckets % 4 || (a->relative_buckets && a->window))
+        return uffb_fail(UFFB_INVALID, "relative_buckets must be a multiple of 4, and 0 with a window");
+    if (a->positions == UFFB_ROTARY) {
+        if (a->hidden / a->heads % 2) return uffb_fail(UFFB_INVALID, "rotary positions need heads of an even size");
+        const double most = 1e300;
+        if (!(a->rotary_base > 0 && a->rotary_base < most) ||
+            (a->window && !(a->rotary_base_local > 0 && a->rotary_base_local < most)))
+            return uffb_fail(UFFB_INVALID, "rotary positions need bases above 0");
+    }
+    if (a->embed_width && (a->heads_present & UFFB_HEAD_MLM) && !a->mlm_transform)
+        return uffb_fail(UFFB_INVALID, "a decoder of embed_width needs mlm_transform");
     return UFFB_OK;
 }
 
@@ -132,25 +157,26 @@ static void add_linear(uffb_model *m, slot *table, int64_t layer, const char *we
 
 static void add_decoder(uffb_model *m, slot *table, const char *weight) {
     char rows[40];
-    add_linear(m, table, 0, weight, NULL, m->arch.vocab, m->arch.hidden, &m->decoder);
+    add_linear(m, table, 0, weight, NULL, m->arch.vocab, m->embed_width, &m->decoder);
     snprintf(rows, sizeof rows, "%s.rows", weight);
-    add_weights(m, table, 0, rows, m->arch.vocab, m->arch.hidden, !REQUIRED, UFFB_FOR_EXACT, &m->decoder_rows);
+    add_weights(m, table, 0, rows, m->arch.vocab, m->embed_width, !REQUIRED, UFFB_FOR_EXACT, &m->decoder_rows);
 }
 
 static void add_nodes(uffb_model *m, slot *table, int64_t layer, const char *format, uffb_weights *nodes) {
     add_weights(m, table, layer, format, m->arch.trees * m->nodes, m->arch.hidden, REQUIRED, UFFB_FOR_TREES, nodes);
 }
 
-static void add_norm(uffb_model *m, slot *table, int64_t layer, const char *weight, const char *bias, uffb_affine *norm) {
-    add_vector(m, table, layer, weight, m->arch.hidden, REQUIRED, &norm->weight);
-    add_vector(m, table, layer, bias, m->arch.hidden, !REQUIRED, &norm->bias);
+static void add_norm(uffb_model *m, slot *table, int64_t layer, const char *weight, const char *bias, int64_t size,
+                     uffb_affine *norm) {
+    add_vector(m, table, layer, weight, size, REQUIRED, &norm->weight);
+    add_vector(m, table, layer, bias, size, !REQUIRED, &norm->bias);
 }
 
 static void add_feedforward(uffb_model *m, slot *table, int64_t l, uffb_layer *layer) {
     const uffb_arch *a = &m->arch;
     const int64_t nodes = a->trees * m->nodes;
     if (a->width) {
-        const int64_t inner = a->feedforward == UFFB_FFN_GLU ? a->width / 2 : a->width;
+        const int64_t inner = is_gated(a) ? a->width / 2 : a->width;
         add_linear(m, table, l, "%.ffn.in.weight", "%.ffn.in.bias", a->width, a->hidden, &layer->ffn_in);
         add_linear(m, table, l, "%.ffn.out.weight", "%.ffn.out.bias", a->hidden, inner, &layer->ffn_out);
     }
@@ -166,34 +192,37 @@ static void add_feedforward(uffb_model *m, slot *table, int64_t l, uffb_layer *l
 
 static void add_tensors(uffb_model *m, slot *table) {
     const uffb_arch *a = &m->arch;
-    const int64_t h = a->hidden;
+    const int64_t h = a->hidden, e = m->embed_width, distinct = a->distinct_layers ? a->distinct_layers : a->layers;
     m->slots = 0;
     if (a->tied) {
         add_decoder(m, table, "embed.word");
     } else {
-        add_weights(m, table, 0, "embed.word", a->vocab, h, REQUIRED, UFFB_FOR_WORDS, &m->word);
+        add_weights(m, table, 0, "embed.word", a->vocab, e, REQUIRED, UFFB_FOR_WORDS, &m->word);
     }
     if (a->positions == UFFB_LEARNED) {
-        add(m, table, 0, "embed.position", a->max_length + a->position_offset, h, UFFB_ROWS, REQUIRED, &m->position);
-    } else {
+        add(m, table, 0, "embed.position", a->max_length + a->position_offset, e, UFFB_ROWS, REQUIRED, &m->position);
+    } else if (a->positions == UFFB_SINUSOIDAL) {
         add_vector(m, table, 0, "embed.position.scale", 1, !REQUIRED, &m->position_scale);
     }
-    if (a->token_types) add(m, table, 0, "embed.type", a->token_types, h, UFFB_ROWS, REQUIRED, &m->type);
-    if (a->embed_norm) add_norm(m, table, 0, "embed.norm.weight", "embed.norm.bias", &m->embed_norm);
-    for (int64_t l = 0; l < a->layers; l++) {
+    if (a->token_types) add(m, table, 0, "embed.type", a->token_types, e, UFFB_ROWS, REQUIRED, &m->type);
+    if (a->embed_norm) add_norm(m, table, 0, "embed.norm.weight", "embed.norm.bias", e, &m->embed_norm);
+    if (a->embed_width) add_linear(m, table, 0, "embed.project.weight", "embed.project.bias", h, e, &m->embed_project);
+    if (a->relative_buckets)
+        add(m, table, 0, "attn.relative", a->relative_buckets, a->heads, UFFB_ROWS, REQUIRED, &m->relative);
+    for (int64_t l = 0; l < distinct; l++) {
         uffb_layer *layer = &m->layers[l];
-        add_norm(m, table, l, "%.norm1.weight", "%.norm1.bias", &layer->norm1);
+        if (l > 0 || !a->first_unnormed) add_norm(m, table, l, "%.norm1.weight", "%.norm1.bias", h, &layer->norm1);
         add_linear(m, table, l, "%.attn.qkv.weight", "%.attn.qkv.bias", 3 * h, h, &layer->qkv);
-        add_vector(m, table, l, "%.attn.scale", 1, !REQUIRED, &layer->scale);
+        if (!a->relative_buckets) add_vector(m, table, l, "%.attn.scale", 1, !REQUIRED, &layer->scale);
         add_linear(m, table, l, "%.attn.out.weight", "%.attn.out.bias", h, h, &layer->out);
-        if (uffb_has_feedforward(a)) add_norm(m, table, l, "%.norm2.weight", "%.norm2.bias", &layer->norm2);
+        if (uffb_has_feedforward(a)) add_norm(m, table, l, "%.norm2.weight", "%.norm2.bias", h, &layer->norm2);
         add_feedforward(m, table, l, layer);
     }
-    if (a->final_norm) add_norm(m, table, 0, "final_norm.weight", "final_norm.bias", &m->final_norm);
+    if (a->final_norm) add_norm(m, table, 0, "final_norm.weight", "final_norm.bias", h, &m->final_norm);
     if (a->heads_present & UFFB_HEAD_MLM) {
         if (a->mlm_transform) {
-            add_linear(m, table, 0, "head.mlm.dense.weight", "head.mlm.dense.bias", h, h, &m->mlm_dense);
-            add_norm(m, table, 0, "head.mlm.norm.weight", "head.mlm.norm.bias", &m->mlm_norm);
+            add_linear(m, table, 0, "head.mlm.dense.weight", "head.mlm.dense.bias", e, h, &m->mlm_dense);
+            add_norm(m, table, 0, "head.mlm.norm.weight", "head.mlm.norm.bias", e, &m->mlm_norm);
         }
         if (!a->tied) add_decoder(m, table, "head.mlm.decoder.weight");
         add_vector(m, table, 0, "head.mlm.decoder.bias", a->vocab, !REQUIRED, &m->decoder.bias);
@@ -201,6 +230,7 @@ static void add_tensors(uffb_model *m, slot *table) {
     if (a->heads_present & UFFB_HEAD_CLASS) {
         const int64_t pooled = a->pool_width ? a->pool_width : h;
         if (a->pool_width) add_linear(m, table, 0, "head.pool.dense.weight", "head.pool.dense.bias", pooled, h, &m->pool_dense);
+        if (a->pool_norm) add_norm(m, table, 0, "head.pool.norm.weight", "head.pool.norm.bias", pooled, &m->pool_norm);
         add_linear(m, table, 0, "head.class.weight", "head.class.bias", a->labels, pooled, &m->classes);
     }
     if (a->heads_present & UFFB_HEAD_TOKENS)
@@ -217,6 +247,7 @@ int32_t uffb_model_new(const uffb_arch *arch, uffb_model **model) {
     m->layout = UFFB_MODEL_LAYOUT;
     m->lost_before = uffb_lost_pages();
     m->arch = *arch;
+    m->embed_width = arch->embed_width ? arch->embed_width : arch->hidden;
     m->nodes = arch->feedforward == UFFB_FFN_FFF ? ((int64_t)2 << arch->depth) - 1 : 0;
     m->layers = calloc((size_t)arch->layers + 1, sizeof *m->layers);
     if (m->layers) {
@@ -250,6 +281,9 @@ void uffb_model_free(uffb_model *m) {
     free(m->slot);
     free(m->layers);
     free(m->sinusoids);
+    free(m->rotary[0]);
+    free(m->rotary[1]);
+    free(m->distances);
     free(m);
 }
 
@@ -354,15 +388,77 @@ void uffb_sinusoids(int64_t positions, int64_t hidden, float *table) {
 }
 
 static int32_t make_sinusoids(uffb_model *m) {
-    const int64_t positions = m->arch.max_length + m->arch.position_offset, size = positions * m->arch.hidden;
+    const int64_t positions = m->arch.max_length + m->arch.position_offset, size = positions * m->embed_width;
     m->sinusoids = malloc((size_t)size * sizeof *m->sinusoids);
     if (!m->sinusoids) return uffb_fail(UFFB_NO_MEMORY, "no memory for %lld positions", (long long)positions);
-    uffb_sinusoids(positions, m->arch.hidden, m->sinusoids);
+    uffb_sinusoids(positions, m->embed_width, m->sinusoids);
     if (m->position_scale) {
         for (int64_t i = 0; i < size; i++) m->sinusoids[i] *= *m->position_scale;
     }
     m->position = m->sinusoids;
     return UFFB_OK;
+}
+
+/* Cosines and sines of RoFormer (arXiv 2104.09864, section 3.2.2), [max_length, head size]. Frequencies and angles are rounded
+ * to f32 where `transformers` has them in f32, or far positions would differ from its. */
+static float *make_rotary(const uffb_model *m, double base) {
+    const int64_t positions = m->arch.max_length, size = m->arch.hidden / m->arch.heads, half = size / 2;
+    float *table = malloc((size_t)(positions * size) * sizeof *table);
+    for (int64_t i = 0; table && i < half; i++) {
+        const float frequency = 1.0f / (float)pow(base, (double)((float)(2 * i) / (float)size));
+        for (int64_t p = 0; p < positions; p++) {
+            const double angle = (float)p * frequency;
+            table[p * size + i] = (float)cos(angle);
+            table[p * size + half + i] = (float)sin(angle);
+        }
+    }
+    return table;
+}
+
+/* The row of `attn.relative` for a key so far behind the query. */
+static int64_t bucket_of(int64_t distance, int64_t buckets) {
+    const int64_t side = buckets / 2, exact = side / 2, start = distance > 0 ? side : 0;
+    const int64_t length = distance < 0 ? -distance : distance;
+    if (length < exact) return start + length;
+    /* So much more than rounding may take from a whole number. */
+    const double step = log((double)length / (double)exact) / log(128.0 / (double)exact) * (double)(side - exact) + 1e-9;
+    return start + (step < (double)(side - exact - 1) ? exact + (int64_t)step : side - 1);
+}
+
+static float *make_distances(const uffb_model *m) {
+    const uffb_arch *a = &m->arch;
+    const int64_t count = 2 * a->max_length - 1;
+    const float scale = 1.0f / sqrtf((float)(a->hidden / a->heads));
+    float *table = malloc((size_t)(a->heads * count) * sizeof *table);
+    for (int64_t i = 0; table && i < count; i++) {
+        const float *row = m->relative + bucket_of(i - (a->max_length - 1), a->relative_buckets) * a->heads;
+        for (int64_t head = 0; head < a->heads; head++) table[head * count + i] = row[head] / scale;
+    }
+    return table;
+}
+
+/* What attention reads beside its tensors. */
+static int32_t make_attention(uffb_model *m) {
+    const uffb_arch *a = &m->arch;
+    const int rotary = a->positions == UFFB_ROTARY;
+    if (rotary && !m->rotary[0]) m->rotary[0] = make_rotary(m, a->rotary_base);
+    if (rotary && a->window && !m->rotary[1]) m->rotary[1] = make_rotary(m, a->rotary_base_local);
+    if (m->relative && !m->distances) m->distances = make_distances(m);
+    if ((rotary && !m->rotary[0]) || (rotary && a->window && !m->rotary[1]) || (m->relative && !m->distances))
+        return uffb_fail(UFFB_NO_MEMORY, "no memory for %lld positions", (long long)a->max_length);
+    return UFFB_OK;
+}
+
+/* Gives every layer its tensors and what attention needs. From the back, so that a layer is read before it is overwritten. */
+static void finish_layers(uffb_model *m) {
+    const uffb_arch *a = &m->arch;
+    for (int64_t l = a->layers - 1; l >= 0; l--) {
+        const int local = a->window && !(a->global_every && l % a->global_every == 0);
+        uffb_layer *layer = &m->layers[l];
+        if (a->distinct_layers) *layer = m->layers[l / (a->layers / a->distinct_layers)];
+        layer->window = local ? a->window : 0;
+        layer->rotary = m->rotary[local];
+    }
 }
 
 int32_t uffb_model_ready(uffb_model *m) {
@@ -383,7 +479,9 @@ int32_t uffb_model_ready(uffb_model *m) {
         int32_t status = make_sinusoids(m);
         if (status) return status;
     }
-    const int32_t status = uffb_check_lost(m->lost_before);
+    int32_t status = make_attention(m);
+    if (!status) status = uffb_check_lost(m->lost_before);
+    if (!status) finish_layers(m);
     m->ready = !status;
     return status;
 }

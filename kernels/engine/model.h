@@ -19,8 +19,10 @@ typedef struct uffb_affine {
 
 typedef struct uffb_layer {
     uffb_affine norm1, norm2;
-    uffb_linear qkv, out; /* qkv rows: per head q, k, v */
+    uffb_linear qkv, out; /* qkv rows: by uffb_arch.qkv_order */
     const float *scale;   /* [1] factor of the attention scores, or NULL for 1/sqrt(hidden/heads) */
+    const float *rotary;  /* [max_length, head size]: per position cosines, then sines; or NULL */
+    int64_t window;       /* tokens on each side that it looks at, or 0 for all */
     uffb_linear ffn_in, ffn_out;
     /* FFF, when it walks its trees (uffb_fff_walks): node-major rows. */
     uffb_weights fff_in, fff_out;
@@ -37,12 +39,16 @@ struct uffb_model {
     int64_t input_bytes;       /* the longest row of quantised inputs that its weights take; 0: none do */
     uffb_weights word;         /* [vocab, hidden], unless it is tied: then the decoder has them */
     const uffb_weights *words; /* what embeddings are read from; once ready */
-    const float *position;     /* learned, or the sinusoid table times its scale: [max_length + position_offset, hidden] */
+    int64_t embed_width;       /* columns of the embeddings */
+    const float *position;     /* learned, or the sinusoid table times its scale: [max_length + position_offset, embed_width] */
     const float *position_scale, *type;
-    float *sinusoids;
-    uffb_affine embed_norm, final_norm, mlm_norm;
-    uffb_layer *layers;
-    uffb_linear mlm_dense, decoder, pool_dense, classes, token_classes;
+    const float *relative; /* [relative_buckets, heads] or NULL */
+    /* Made when it becomes ready: sinusoids; rotary tables of global and of local layers; relative biases over the default
+     * scale, [heads, 2 * max_length - 1], by the key's position - the query's + max_length - 1. */
+    float *sinusoids, *rotary[2], *distances;
+    uffb_affine embed_norm, final_norm, mlm_norm, pool_norm;
+    uffb_layer *layers; /* [layers]; those that share tensors are alike once it is ready */
+    uffb_linear embed_project, mlm_dense, decoder, pool_dense, classes, token_classes;
     uffb_weights decoder_rows; /* [vocab, hidden], beside a quantised decoder */
     int64_t slots;
     struct uffb_slot *slot;

@@ -102,9 +102,8 @@ static void normalise_task(void *arg, int64_t task, int32_t thread) {
                           (float)r->context->model->arch.norm_eps, r->y + first, r->cols);
 }
 
-void uffb_normalise(uffb_context *context, int64_t tokens, const uffb_affine *norm, const float *x, float *y) {
-    const int64_t hidden = context->model->arch.hidden;
-    rowwise r = {.context = context, .tokens = tokens, .cols = hidden, .norm = norm, .x = x, .y = y};
+void uffb_normalise(uffb_context *context, int64_t tokens, int64_t cols, const uffb_affine *norm, const float *x, float *y) {
+    rowwise r = {.context = context, .tokens = tokens, .cols = cols, .norm = norm, .x = x, .y = y};
     uffb_parallel(context->team, (tokens + ROWS_A_TASK - 1) / ROWS_A_TASK, normalise_task, &r);
 }
 

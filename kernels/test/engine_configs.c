@@ -77,6 +77,42 @@ static uffb_arch classifier(int32_t pooling, int64_t pool_width, int32_t pool_ac
     return arch;
 }
 
+/* MPNet: biases by distance. Its heads have a norm, as ModernBERT's. */
+static uffb_arch relative(int64_t buckets) {
+    uffb_arch arch = bert(48);
+    arch.token_types = 0;
+    arch.relative_buckets = buckets;
+    arch.pool_norm = 1;
+    return arch;
+}
+
+/* ALBERT: four layers of two sets of tensors, behind embeddings of another width. */
+static uffb_arch shared(int64_t embed_width) {
+    uffb_arch arch = bert(48);
+    arch.layers = 4;
+    arch.distinct_layers = 2;
+    arch.embed_width = embed_width;
+    arch.tied = 1;
+    return arch;
+}
+
+/* ModernBERT: rotary positions, windows, gates in the second half, no norm before the first attention. */
+static uffb_arch modern(int64_t window, int64_t global_every) {
+    uffb_arch arch = dense(UFFB_FFN_GLU_FIRST, 96, UFFB_GELU);
+    arch.layers = 3;
+    arch.positions = UFFB_ROTARY;
+    arch.rotary_base = 1000;
+    arch.rotary_base_local = 50;
+    arch.window = window;
+    arch.global_every = global_every;
+    arch.qkv_order = UFFB_QKV_BY_PART;
+    arch.first_unnormed = arch.mlm_transform = arch.pool_norm = 1;
+    arch.heads_present = UFFB_HEAD_MLM | UFFB_HEAD_CLASS;
+    arch.pool_width = 48;
+    arch.labels = 3;
+    return arch;
+}
+
 const config *test_configs(int64_t *count) {
     static config list[64];
     int64_t n = 0;
@@ -134,6 +170,27 @@ const config *test_configs(int64_t *count) {
     odd.layers = 0;
     CONFIG("no layers", 1, odd);
 #undef CONFIG
+    *count = n;
+    return list;
+}
+
+const config *test_further_configs(int64_t *count) {
+    static config list[16];
+    int64_t n = 0;
+    list[n++] = (config){"relative biases", 1, relative(32)};
+    list[n++] = (config){"relative biases, few, no biases", 0, relative(8)};
+    list[n++] = (config){"shared layers, narrow embedding", 1, shared(20)};
+    list[n++] = (config){"shared layers, wide embedding", 0, shared(200)};
+    list[n++] = (config){"rotary, windows of 5, every second global", 0, modern(5, 2)};
+    list[n++] = (config){"rotary, windows of 1", 1, modern(1, 0)};
+    list[n++] = (config){"rotary, windows of 16", 1, modern(16, 0)};
+    list[n++] = (config){"rotary, windows as long as texts", 0, modern(MAX_LENGTH - 1, 0)};
+    list[n++] = (config){"rotary, no windows", 1, modern(0, 0)};
+    uffb_arch odd = fff(1, 5, 48, 3);
+    odd.embed_width = 7;
+    odd.mlm_transform = 1;
+    odd.window = 2;
+    list[n++] = (config){"fff 1x5, sinusoids in a narrow embedding, windows", 1, odd};
     *count = n;
     return list;
 }

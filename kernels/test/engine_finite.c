@@ -15,13 +15,13 @@ static const int64_t lengths[] = {1, 6};
 static float *weight_of_all(const random_model *m, int64_t i, int32_t dtype) {
     const char *name = m->infos[i].name;
     const size_t length = strlen(name);
-    if (!m->given[i] || strcmp(name, "embed.position.scale") == 0) return NULL;
+    if (!m->given[i] || strcmp(name, "embed.position.scale") == 0 || strcmp(name, "attn.relative") == 0) return NULL;
     if (length > 5 && strcmp(name + length - 5, ".rows") == 0) return NULL;
     if (length > 12 && strcmp(name + length - 12, "weight.scale") == 0) return NULL; /* in integers it comes with its weight */
     if (strcmp(name, "embed.word.scale") == 0) return NULL;
     /* Decoders in integers have their best logits computed from other weights. */
     if (dtype != UFFB_F32 && (strcmp(name, "embed.word") == 0 || strstr(name, "decoder"))) return NULL;
-    const int64_t first = strcmp(name, "embed.position") == 0 ? m->arch.position_offset * m->arch.hidden : 0;
+    const int64_t first = strcmp(name, "embed.position") == 0 ? m->arch.position_offset * m->infos[i].cols : 0;
     return (float *)m->given[i] + first;
 }
 
@@ -99,7 +99,9 @@ static void test_model(const config *c, int32_t dtype) {
     for (int isa = 0; isa_name(isa); isa++) contexts[isa] = context_new(m, 1, isa_name(isa));
     for (int64_t i = 0; i < m->count; i++) {
         float *weight = weight_of_all(m, i, dtype);
-        for (int64_t v = 0; weight && v < COUNT_OF(values); v++) test_weight(m, i, values[v], weight, contexts, b);
+        /* Rotary positions make two huge units of one, whose products cancel in one order of sums and overflow in another. */
+        const int64_t tried = c->arch.positions == UFFB_ROTARY ? COUNT_OF(values) - 1 : COUNT_OF(values);
+        for (int64_t v = 0; weight && v < tried; v++) test_weight(m, i, values[v], weight, contexts, b);
     }
     for (int isa = 0; isa_name(isa); isa++) uffb_context_free(contexts[isa]);
     batch_free(b);

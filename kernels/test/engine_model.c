@@ -43,7 +43,8 @@ static void draw_values(const uffb_arch *arch, const uffb_tensor_info *info, flo
         low = 0.4f, high = 1.2f;
     } else {
         double terms = ends_in(info->name, "fff.out.weight") ? (double)(arch->trees * (arch->depth + 1)) : (double)info->cols;
-        high = strncmp(info->name, "embed.", 6) == 0 ? 1.0f : (float)sqrt(3 / terms);
+        const int looked_up = strncmp(info->name, "embed.", 6) == 0 && strncmp(info->name, "embed.project", 13) != 0;
+        high = looked_up ? 1.0f : (float)sqrt(3 / terms);
         low = -high;
     }
     int64_t count = info->rows * info->cols;
@@ -147,6 +148,8 @@ const float *tensor_of(const random_model *m, const char *name) {
 
 const float *layer_tensor(const random_model *m, int64_t layer, const char *name) {
     char full[96];
+    const int64_t distinct = m->arch.distinct_layers;
+    if (distinct) layer /= m->arch.layers / distinct;
     snprintf(full, sizeof full, "layer.%lld.%s", (long long)layer, name);
     return tensor_of(m, full);
 }

@@ -26,8 +26,7 @@ static void linear(int64_t rows, int64_t cols, const float *w, const float *b, c
     }
 }
 
-static void norm(const random_model *m, const float *weight, const float *bias, const double *x, double *y) {
-    int64_t n = m->arch.hidden;
+static void norm(const random_model *m, int64_t n, const float *weight, const float *bias, const double *x, double *y) {
     double mean = 0, variance = 0;
     for (int64_t i = 0; i < n; i++) mean += x[i] / (double)n;
     for (int64_t i = 0; i < n; i++) variance += (x[i] - mean) * (x[i] - mean) / (double)n;
@@ -47,21 +46,59 @@ static void check_rows(const output *o, int64_t first, int64_t rows, const doubl
           worst / largest);
 }
 
+static int64_t embed_width(const uffb_arch *arch) { return arch->embed_width ? arch->embed_width : arch->hidden; }
+
+/* x [hidden] */
 static void embed(const random_model *m, int64_t position, int32_t id, int32_t type, double *x) {
     const uffb_arch *arch = &m->arch;
-    int64_t n = arch->hidden;
+    int64_t n = embed_width(arch);
     const float *scale = tensor_of(m, "embed.position.scale"), *learned = tensor_of(m, "embed.position");
+    double *e = doubles(n);
     for (int64_t i = 0; i < n; i++) {
-        x[i] = tensor_of(m, "embed.word")[id * n + i];
+        e[i] = tensor_of(m, "embed.word")[id * n + i];
         if (arch->positions == UFFB_LEARNED) {
-            x[i] += learned[(position + arch->position_offset) * n + i];
-        } else {
+            e[i] += learned[(position + arch->position_offset) * n + i];
+        } else if (arch->positions == UFFB_SINUSOIDAL) {
             double angle = (double)position * exp(-(double)(i / 2 * 2) * log(10000) / (double)n);
-            x[i] += (scale ? scale[0] : 1) * (i % 2 ? cos(angle) : sin(angle));
+            e[i] += (scale ? scale[0] : 1) * (i % 2 ? cos(angle) : sin(angle));
         }
-        if (arch->token_types) x[i] += tensor_of(m, "embed.type")[type * n + i];
+        if (arch->token_types) e[i] += tensor_of(m, "embed.type")[type * n + i];
     }
-    if (arch->embed_norm) norm(m, tensor_of(m, "embed.norm.weight"), tensor_of(m, "embed.norm.bias"), x, x);
+    if (arch->embed_norm) norm(m, n, tensor_of(m, "embed.norm.weight"), tensor_of(m, "embed.norm.bias"), e, e);
+    if (arch->embed_width) {
+        linear(arch->hidden, n, tensor_of(m, "embed.project.weight"), tensor_of(m, "embed.project.bias"), e, x);
+    } else {
+        memcpy(x, e, (size_t)n * sizeof *x);
+    }
+    free(e);
+}
+
+static int is_local(const uffb_arch *arch, int64_t layer) {
+    return arch->window && !(arch->global_every && layer % arch->global_every == 0);
+}
+
+/* Turns pairs of a head's units, as complex numbers: (x[i] + i x[i + size/2]) e^(i position base^(-2i/size)). */
+static void rotate(double base, int64_t position, int64_t size, double *x) {
+    for (int64_t i = 0; i < size / 2; i++) {
+        const double angle = (double)position * pow(base, -2.0 * (double)i / (double)size);
+        const double a = x[i], b = x[i + size / 2];
+        x[i] = a * cos(angle) - b * sin(angle);
+        x[i + size / 2] = a * sin(angle) + b * cos(angle);
+    }
+}
+
+/* The bias of a key for a query, as T5 counts distances. */
+static double relative_bias(const random_model *m, int64_t head, int64_t query, int64_t key) {
+    const int64_t side = m->arch.relative_buckets / 2, exact = side / 2, distance = llabs(key - query);
+    int64_t bucket = distance;
+    /* Of the distances from `exact` to 128, each next bucket starts (128 / exact)^(1 / (side - exact)) times as far. */
+    if (distance >= exact) {
+        bucket = exact;
+        while (bucket < side - 1 && pow((double)distance / (double)exact, (double)(side - exact)) >=
+                                        pow(128.0 / (double)exact, (double)(bucket + 1 - exact)) * (1 - 1e-12))
+            bucket++;
+    }
+    return tensor_of(m, "attn.relative")[(bucket + (key > query ? side : 0)) * m->arch.heads + head];
 }
 
 /* y = Wo attention(x) for the tokens of one sequence */
@@ -74,13 +111,19 @@ static void attention(const random_model *m, int64_t layer, int64_t tokens, cons
         linear(3 * n, n, layer_tensor(m, layer, "attn.qkv.weight"), layer_tensor(m, layer, "attn.qkv.bias"), x + t * n,
                qkv + t * 3 * n);
     }
+    const int by_head = m->arch.qkv_order == UFFB_QKV_BY_HEAD, local = is_local(&m->arch, layer);
     for (int64_t h = 0; h < heads; h++) {
-        const double *q = qkv + h * 3 * size, *k = q + size, *v = k + size;
+        double *q = qkv + (by_head ? h * 3 * size : h * size), *k = q + (by_head ? size : n), *v = k + (k - q);
+        for (int64_t t = 0; m->arch.positions == UFFB_ROTARY && t < tokens; t++) {
+            rotate(local ? m->arch.rotary_base_local : m->arch.rotary_base, t, size, q + t * 3 * n);
+            rotate(local ? m->arch.rotary_base_local : m->arch.rotary_base, t, size, k + t * 3 * n);
+        }
         for (int64_t t = 0; t < tokens; t++) {
             double top = -INFINITY, sum = 0;
             for (int64_t s = 0; s < tokens; s++) {
-                share[s] = 0;
+                share[s] = m->arch.relative_buckets ? relative_bias(m, h, t, s) : 0;
                 for (int64_t i = 0; i < size; i++) share[s] += q[t * 3 * n + i] * k[s * 3 * n + i] * factor;
+                if (local && llabs(s - t) > m->arch.window) share[s] = -INFINITY;
                 top = fmax(top, share[s]);
             }
             for (int64_t s = 0; s < tokens; s++) sum += share[s] = exp(share[s] - top);
@@ -101,12 +144,15 @@ static void attention(const random_model *m, int64_t layer, int64_t tokens, cons
 /* y += the dense layer, if there is one */
 static void dense(const random_model *m, int64_t layer, const double *x, double *y) {
     const uffb_arch *arch = &m->arch;
-    int64_t n = arch->hidden, glu = arch->feedforward == UFFB_FFN_GLU, half = glu ? arch->width / 2 : arch->width;
+    int64_t n = arch->hidden, first = arch->feedforward == UFFB_FFN_GLU_FIRST;
+    int64_t glu = first || arch->feedforward == UFFB_FFN_GLU, half = glu ? arch->width / 2 : arch->width;
     if (!arch->width) return;
     double *h = doubles(arch->width);
     linear(arch->width, n, layer_tensor(m, layer, "ffn.in.weight"), layer_tensor(m, layer, "ffn.in.bias"), x, h);
     for (int64_t i = 0; i < half; i++) {
-        h[i] = glu ? h[i] * exact_activation(arch->activation, h[half + i]) : exact_activation(arch->activation, h[i]);
+        const double other = first ? h[half + i] : h[i],
+                     activated = exact_activation(arch->activation, h[first || !glu ? i : half + i]);
+        h[i] = glu ? other * activated : activated;
     }
     double *out = doubles(n);
     linear(n, half, layer_tensor(m, layer, "ffn.out.weight"), layer_tensor(m, layer, "ffn.out.bias"), h, out);
@@ -155,7 +201,7 @@ static int64_t forest(const random_model *m, int64_t layer, const double *x, con
 /* x += f(norm(x)) or x = norm(x + f(x)): adds `y`, the result of f, for one token. */
 static void add_residual(const random_model *m, const float *weight, const float *bias, const double *y, double *x) {
     for (int64_t i = 0; i < m->arch.hidden; i++) x[i] += y[i];
-    if (m->arch.norm_position == UFFB_POST_NORM) norm(m, weight, bias, x, x);
+    if (m->arch.norm_position == UFFB_POST_NORM) norm(m, m->arch.hidden, weight, bias, x, x);
 }
 
 static int64_t run_layer(const random_model *m, int64_t layer, int64_t first, int64_t tokens, const run *r, double *x) {
@@ -165,13 +211,13 @@ static int64_t run_layer(const random_model *m, int64_t layer, int64_t first, in
     const float *w2 = layer_tensor(m, layer, "norm2.weight"), *b2 = layer_tensor(m, layer, "norm2.bias");
     double *z = doubles(tokens * n), *y = doubles(tokens * n);
     memcpy(z, x, (size_t)(tokens * n) * sizeof *z);
-    for (int64_t t = 0; pre && t < tokens; t++) norm(m, w1, b1, x + t * n, z + t * n);
+    for (int64_t t = 0; pre && w1 && t < tokens; t++) norm(m, n, w1, b1, x + t * n, z + t * n);
     attention(m, layer, tokens, z, y);
     for (int64_t t = 0; t < tokens; t++) {
         add_residual(m, w1, b1, y + t * n, x + t * n);
         if (!arch->width && arch->feedforward != UFFB_FFN_FFF) continue; /* a block ends here */
         memcpy(z, x + t * n, (size_t)n * sizeof *z);
-        if (pre) norm(m, w2, b2, x + t * n, z);
+        if (pre) norm(m, n, w2, b2, x + t * n, z);
         memset(y + t * n, 0, (size_t)n * sizeof *y);
         if (arch->feedforward == UFFB_FFN_FFF) {
             const output *paths = run_output(r, LAYER(layer, 1)), *logits = run_output(r, LAYER(layer, 2));
@@ -190,17 +236,17 @@ static int64_t run_layer(const random_model *m, int64_t layer, int64_t first, in
 
 static void check_mlm(const random_model *m, int64_t first, int64_t tokens, const run *r, const double *final) {
     const uffb_arch *arch = &m->arch;
-    int64_t n = arch->hidden;
+    int64_t n = arch->hidden, e = embed_width(arch);
     const float *decoder = tensor_of(m, arch->tied ? "embed.word" : "head.mlm.decoder.weight");
-    double *h = doubles(n), *logits = doubles(tokens * arch->vocab);
+    double *h = doubles(n > e ? n : e), *logits = doubles(tokens * arch->vocab);
     for (int64_t t = 0; t < tokens; t++) {
         memcpy(h, final + t * n, (size_t)n * sizeof *h);
         if (arch->mlm_transform) {
-            linear(n, n, tensor_of(m, "head.mlm.dense.weight"), tensor_of(m, "head.mlm.dense.bias"), final + t * n, h);
-            for (int64_t i = 0; i < n; i++) h[i] = exact_activation(arch->activation, h[i]);
-            norm(m, tensor_of(m, "head.mlm.norm.weight"), tensor_of(m, "head.mlm.norm.bias"), h, h);
+            linear(e, n, tensor_of(m, "head.mlm.dense.weight"), tensor_of(m, "head.mlm.dense.bias"), final + t * n, h);
+            for (int64_t i = 0; i < e; i++) h[i] = exact_activation(arch->activation, h[i]);
+            norm(m, e, tensor_of(m, "head.mlm.norm.weight"), tensor_of(m, "head.mlm.norm.bias"), h, h);
         }
-        linear(arch->vocab, n, decoder, tensor_of(m, "head.mlm.decoder.bias"), h, logits + t * arch->vocab);
+        linear(arch->vocab, e, decoder, tensor_of(m, "head.mlm.decoder.bias"), h, logits + t * arch->vocab);
     }
     check_rows(run_output(r, MLM), first, tokens, logits);
     free(h);
@@ -238,6 +284,7 @@ static void check_classes(const random_model *m, int64_t sequence, int64_t token
         linear(width, n, tensor_of(m, "head.pool.dense.weight"), tensor_of(m, "head.pool.dense.bias"), pooled, h);
     }
     for (int64_t i = 0; i < width; i++) h[i] = exact_activation(arch->pool_activation, h[i]);
+    if (arch->pool_norm) norm(m, width, tensor_of(m, "head.pool.norm.weight"), tensor_of(m, "head.pool.norm.bias"), h, h);
     linear(arch->labels, width, tensor_of(m, "head.class.weight"), tensor_of(m, "head.class.bias"), h, logits);
     check_rows(run_output(r, CLASSES), sequence, 1, logits);
     free(pooled);
@@ -269,7 +316,7 @@ int64_t check_against_reference(const random_model *m, const batch *b, const run
             check_rows(run_output(r, LAYER(l, 0)), first, tokens, x);
         }
         for (int64_t t = 0; arch->final_norm && t < tokens; t++) {
-            norm(m, tensor_of(m, "final_norm.weight"), tensor_of(m, "final_norm.bias"), x + t * n, x + t * n);
+            norm(m, n, tensor_of(m, "final_norm.weight"), tensor_of(m, "final_norm.bias"), x + t * n, x + t * n);
         }
         check_rows(run_output(r, FINAL), first, tokens, x);
         if (arch->heads_present & UFFB_HEAD_MLM) check_mlm(m, first, tokens, r, x);

@@ -34,7 +34,7 @@ random_model *random_model_new(const uffb_arch *arch, int optional, int32_t dtyp
 void random_model_free(random_model *m);
 /* The values of a tensor, or NULL. */
 const float *tensor_of(const random_model *m, const char *name);
-/* The same for "layer.L.<name>". */
+/* The same for "layer.L.<name>", where layers may share tensors. */
 const float *layer_tensor(const random_model *m, int64_t layer, const char *name);
 
 /* The models that are tested, and the longest sequence they take: more than one block of queries. */
@@ -47,6 +47,8 @@ typedef struct config {
 } config;
 
 const config *test_configs(int64_t *count);
+/* Models that neither training nor CUDA can run: each has something of uffb_beyond_plain. */
+const config *test_further_configs(int64_t *count);
 
 typedef struct batch {
     int64_t sequences, tokens;

@@ -126,6 +126,12 @@ void test_train_misuse(void) {
     uffb_trainer_free(t);
     uffb_trainer_free(NULL);
 
+    const config *further = test_further_configs(&count);
+    for (int64_t i = 0; i < count; i++) {
+        test_case("%s", further[i].name);
+        refused(uffb_trainer_new(&further[i].arch, &t), UFFB_UNSUPPORTED, "cannot be trained");
+    }
+
     random_model *m = random_model_new(&bert->arch, 1, UFFB_F32, UFFB_ROWS);
     batch *b = batch_new(&bert->arch, COUNT_OF(lengths), lengths);
     example *e = example_new(&bert->arch, b, UFFB_HEAD_CLASS, UFFB_CROSS_ENTROPY);

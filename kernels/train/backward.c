@@ -30,7 +30,8 @@ static int32_t feed_forward_half(uffb_trainer *t, const uffb_train_call *call, i
         const int32_t status = uffb_norm_gradient(t, &layer->norm2, tokens, layer->sum, t->stream, t->stream, 0);
         if (status) return status;
     }
-    uffb_normalise(t->context, tokens, pre ? layer->norm2.affine : layer->norm1.affine, layer->middle, t->normed);
+    uffb_normalise(t->context, tokens, t->arch.hidden, pre ? layer->norm2.affine : layer->norm1.affine, layer->middle,
+                   t->normed);
     const float *dy = branch_of(t, call, l, UFFB_DROP_FEEDFORWARD);
     if (pre) {
         memset(t->inner, 0, (size_t)(tokens * t->arch.hidden) * sizeof *t->inner);
@@ -53,7 +54,7 @@ static int32_t attention_half(uffb_trainer *t, const uffb_train_call *call, int6
     if (!status) status = uffb_linear_back(t, &layer->out, tokens, dy, h, t->inner, h, 0);
     if (status) return status;
     uffb_attend_back(t, call, l, t->inner, t->wide);
-    if (pre) uffb_normalise(t->context, tokens, layer->norm1.affine, layer->input, t->normed);
+    if (pre) uffb_normalise(t->context, tokens, t->arch.hidden, layer->norm1.affine, layer->input, t->normed);
     status = uffb_linear_gradient(t, &layer->qkv, tokens, t->wide, 3 * h, pre ? t->normed : layer->input, h);
     if (status) return status;
     if (!pre) return uffb_linear_back(t, &layer->qkv, tokens, t->wide, 3 * h, t->stream, h, 1);

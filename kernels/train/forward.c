@@ -130,24 +130,25 @@ static void run_block(uffb_trainer *t, const uffb_train_call *call, int64_t l, f
     const int64_t h = t->arch.hidden, tokens = call->tokens;
     const int pre = t->arch.norm_position == UFFB_PRE_NORM;
 
-    if (pre) uffb_normalise(t->context, tokens, layer->norm1.affine, layer->input, t->normed);
+    if (pre) uffb_normalise(t->context, tokens, t->arch.hidden, layer->norm1.affine, layer->input, t->normed);
     const float *input = pre ? t->normed : layer->input;
     uffb_project(t->context, tokens, layer->qkv.linear, input, h, layer->qkv_rows, 3 * h, 0);
     uffb_train_attend(t, call, l);
     add_attention(t, call, l, layer->input, layer->middle);
     if (!uffb_has_feedforward(&t->arch)) {
         if (pre) uffb_copy_rows(t, tokens, layer->middle, out);
-        if (!pre) uffb_normalise(t->context, tokens, layer->norm1.affine, layer->middle, out);
+        if (!pre) uffb_normalise(t->context, tokens, t->arch.hidden, layer->norm1.affine, layer->middle, out);
         return;
     }
-    uffb_normalise(t->context, tokens, pre ? layer->norm2.affine : layer->norm1.affine, layer->middle, t->normed);
+    uffb_normalise(t->context, tokens, t->arch.hidden, pre ? layer->norm2.affine : layer->norm1.affine, layer->middle,
+                   t->normed);
 
     fill_tap(t, call, UFFB_TAP_FFN_INPUT, l, t->normed);
     if (pre) {
         add_feed_forward(t, call, l, t->normed, layer->middle, out);
     } else {
         add_feed_forward(t, call, l, t->normed, t->normed, layer->sum);
-        uffb_normalise(t->context, tokens, layer->norm2.affine, layer->sum, out);
+        uffb_normalise(t->context, tokens, t->arch.hidden, layer->norm2.affine, layer->sum, out);
     }
     if (t->arch.feedforward == UFFB_FFN_FFF) fill_path_taps(t, call, l);
 }
@@ -158,7 +159,7 @@ int32_t uffb_train_forward(uffb_trainer *t, const uffb_train_call *call) {
     const uffb_arch *a = &t->arch;
     float *x = input_of(t, 0);
     uffb_train_embed(t, call, x);
-    if (a->embed_norm) uffb_normalise(t->context, call->tokens, t->embed_norm.affine, x, x);
+    if (a->embed_norm) uffb_normalise(t->context, call->tokens, t->arch.hidden, t->embed_norm.affine, x, x);
     uffb_drop_rows(t, call->step, UFFB_DROP_EMBEDDING, call->step->embedding_dropout, call->tokens, a->hidden, x);
     fill_tap(t, call, UFFB_TAP_EMBEDDING, 0, x);
     for (int64_t l = 0; l < a->layers; l++) {
@@ -168,7 +169,7 @@ int32_t uffb_train_forward(uffb_trainer *t, const uffb_train_call *call) {
         fill_tap(t, call, UFFB_TAP_LAYER, l, input_of(t, l + 1));
     }
     if (a->final_norm) {
-        uffb_normalise(t->context, call->tokens, t->final_norm.affine, t->last, t->final);
+        uffb_normalise(t->context, call->tokens, t->arch.hidden, t->final_norm.affine, t->last, t->final);
     } else {
         t->final = t->last;
     }

@@ -65,7 +65,7 @@ static int32_t mlm_rows(uffb_trainer *t, const uffb_train_call *call, const uffb
         uffb_project(t->context, rows, t->mlm_dense.linear, states, h, dense, h, 0);
         memcpy(active, dense, (size_t)(rows * h) * sizeof *active);
         uffb_activate_all(t->context, a->activation, rows, h, active, h);
-        uffb_normalise(t->context, rows, t->mlm_norm.affine, active, inner);
+        uffb_normalise(t->context, rows, t->arch.hidden, t->mlm_norm.affine, active, inner);
         decoded = inner;
     }
     uffb_project(t->context, rows, t->decoder.linear, decoded, h, logits, a->vocab, 0);

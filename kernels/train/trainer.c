@@ -1,5 +1,6 @@
 /* A trainer's life: made of an architecture, given weights, made ready. */
 #include "trainer.h"
+#include "../engine/batch.h"
 #include "../engine/memory.h"
 
 #include <stdio.h>
@@ -75,6 +76,8 @@ static int32_t list_parameters(uffb_trainer *t) {
 int32_t uffb_trainer_new(const uffb_arch *arch, uffb_trainer **trainer) {
     if (!arch || !trainer) return uffb_fail(UFFB_INVALID, "uffb_trainer_new: no arch or nowhere to put the trainer");
     *trainer = NULL;
+    const char *beyond = uffb_beyond_plain(arch);
+    if (beyond) return uffb_fail(UFFB_UNSUPPORTED, "models with %s cannot be trained", beyond);
     uffb_trainer *t = calloc(1, sizeof *t);
     if (!t) return uffb_fail(UFFB_NO_MEMORY, "no memory for a trainer");
     t->arch = *arch;

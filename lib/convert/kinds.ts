@@ -14,8 +14,8 @@ type Wanted = Pick<Tensor, "name" | "rows" | "cols" | "layout">;
 
 /** Columns of a matrix in 8 bits: sums over more could overflow in the engine. */
 const MAX_COLS_I8 = 65_536;
-/** Small, and 8 bits lose much there: heads but a decoder. */
-const SMALL_HEADS = /^head\.(?!mlm\.decoder)/;
+/** Small, and 8 bits lose much there: heads but a decoder, and what all layers read. */
+const SMALL = /^(head\.(?!mlm\.decoder)|embed\.project\.)/;
 /** What is added to a stream that has hardly begun, and passes through all that follows (kernels/PERFORMANCE.md). */
 const FIRST_ATTENTION = /^layer\.[01]\.attn\./;
 /** Rows that are read one by one: bf16 costs no answers (kernels/PERFORMANCE.md). */
@@ -38,7 +38,7 @@ export function kindOf(
   if (layout !== UFFB_PANELS || cols > MAX_COLS_I8 || !finite) return "F32";
   // Where each block normalises its sum, the first ones are as good as others.
   const first = normPosition === UFFB_PRE_NORM && FIRST_ATTENTION.test(name);
-  return first || SMALL_HEADS.test(name) ? "I16" : "I8";
+  return first || SMALL.test(name) ? "I16" : "I8";
 }
 
 /** Whether a matrix in integers has its rows beside it, as NAME.rows, which embeddings and the best logits are computed from. */

@@ -2,15 +2,30 @@ import type { Arch } from "../../ffi/bindings.ts";
 import { UffbError } from "../base/errors.ts";
 import { isObject, readJson } from "../base/json.ts";
 import type { Checkpoint } from "../files/checkpoint.ts";
+import { albert } from "./families/albert.ts";
 import { bert } from "./families/bert.ts";
 import { crammed } from "./families/crammed.ts";
 import { distilbert } from "./families/distilbert.ts";
+import { electra } from "./families/electra.ts";
 import type { Family, Switch } from "./families/family.ts";
-import { roberta } from "./families/roberta.ts";
+import { modernbert } from "./families/modernbert.ts";
+import { mpnet } from "./families/mpnet.ts";
+import { camembert, roberta, xlmRoberta } from "./families/roberta.ts";
 import { Section } from "./families/section.ts";
 
 /** A new kind of model is a file beside crammed.ts and an entry here. */
-export const FAMILIES: readonly Family[] = [crammed, bert, roberta, distilbert];
+export const FAMILIES: readonly Family[] = [
+  crammed,
+  bert,
+  roberta,
+  distilbert,
+  xlmRoberta,
+  camembert,
+  mpnet,
+  electra,
+  albert,
+  modernbert,
+];
 
 /** The key of config.json that holds how many texts an input has. */
 export const TEXTS_KEY = "texts_per_input";

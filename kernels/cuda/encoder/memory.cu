@@ -1,6 +1,10 @@
 /* The life of an encoder, and the memory it works in. */
 #include "encoder.h"
 
+extern "C" {
+#include "../../engine/batch.h"
+}
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,6 +19,8 @@ static int32_t check_request(const uffb_model *m, int32_t dtype) {
         return uffb_cuda_fail(UFFB_UNSUPPORTED, "models without feedforward layers do not run on a device");
     if (m->arch.feedforward == UFFB_FFN_FFF && m->arch.width)
         return uffb_cuda_fail(UFFB_UNSUPPORTED, "models with a dense layer beside their trees do not run on a device");
+    const char *beyond = uffb_beyond_plain(&m->arch);
+    if (beyond) return uffb_cuda_fail(UFFB_UNSUPPORTED, "models with %s do not run on a device", beyond);
     const int64_t head = m->arch.hidden / m->arch.heads;
     if (head > UFFB_CUDA_MAX_HEAD) {
         return uffb_cuda_fail(UFFB_UNSUPPORTED, "attention heads of %lld units are too wide for a device: %d are the most",

@@ -282,6 +282,14 @@ static void test_refusals(int32_t device, const config *c) {
     check(uffb_model_new(&wide, &empty) == UFFB_OK, "%s", uffb_error());
     check_refused(uffb_cuda_encoder_new(empty, device, UFFB_F32, &e), UFFB_UNSUPPORTED, "4096");
     uffb_model_free(empty);
+    int64_t count;
+    const config *further = test_further_configs(&count);
+    for (int64_t i = 0; i < count; i++) {
+        test_case("%s", further[i].name);
+        check(uffb_model_new(&further[i].arch, &empty) == UFFB_OK, "%s", uffb_error());
+        check_refused(uffb_cuda_encoder_new(empty, device, UFFB_F32, &e), UFFB_UNSUPPORTED, "do not run on a device");
+        uffb_model_free(empty);
+    }
     test_end();
 }
 

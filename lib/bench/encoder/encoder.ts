@@ -1,4 +1,4 @@
-import { UFFB_FFN_FFF, UFFB_FFN_GLU } from "../../../ffi/bindings.ts";
+import { UFFB_FFN_FFF, UFFB_FFN_GLU, UFFB_FFN_GLU_FIRST } from "../../../ffi/bindings.ts";
 import type { Batch } from "../../../ffi/context.ts";
 import type { NativeModel } from "../../../ffi/model.ts";
 import { median } from "../../base/statistics.ts";
@@ -101,7 +101,8 @@ export function flopsPerToken({ arch }: NativeModel, length: number): number {
   const { hidden, layers, feedforward, width, trees, depth } = arch;
   const projections = 8 * hidden * hidden;
   const attention = 4 * length * hidden;
-  const inner = feedforward === UFFB_FFN_GLU ? 1.5 * width : 2 * width;
+  const gated = feedforward === UFFB_FFN_GLU || feedforward === UFFB_FFN_GLU_FIRST;
+  const inner = gated ? 1.5 * width : 2 * width;
   const nodes = feedforward === UFFB_FFN_FFF ? 2 * trees * (depth + 1) : 0;
   return layers * (projections + attention + 2 * (inner + nodes) * hidden);
 }

@@ -13,6 +13,7 @@ import {
 } from "../../../ffi/bindings.ts";
 import { convertMatrix, INTEGERS, isIntegers, matrixBytes, quantiseMatrix } from "../../../ffi/matrix.ts";
 import { NativeModel, type Tensor } from "../../../ffi/model.ts";
+import { PLAIN } from "../../../ffi/plain.ts";
 import { hasRows, type Kind, kindOf } from "../../convert/kinds.ts";
 import { WEIGHT_DTYPES } from "../../model/roles.ts";
 import type { LayerShape } from "../measure/presets.ts";
@@ -39,6 +40,7 @@ export function encoderArch(shape: LayerShape, layers = 16): Arch {
     activation: UFFB_GELU,
     poolActivation: UFFB_TANH,
     pooling: UFFB_POOL_FIRST,
+    ...PLAIN,
     embedNorm: 1,
     finalNorm: 1,
     headsPresent: UFFB_HEAD_MLM,

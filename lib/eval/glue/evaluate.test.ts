@@ -16,6 +16,7 @@ import {
   UFFB_TANH,
 } from "../../../ffi/bindings.ts";
 import { NativeModel } from "../../../ffi/model.ts";
+import { PLAIN } from "../../../ffi/plain.ts";
 import { loadSplit } from "../../data/load.ts";
 import { findTasks } from "../../data/tasks.ts";
 import { crammed } from "../../model/families/crammed.ts";
@@ -56,6 +57,7 @@ async function randomModel(labels: number): Promise<Model> {
     activation: UFFB_GELU,
     poolActivation: UFFB_TANH,
     pooling: UFFB_POOL_FIRST,
+    ...PLAIN,
     embedNorm: 1,
     finalNorm: 1,
     headsPresent: UFFB_HEAD_CLASS,

@@ -1,5 +1,5 @@
 /** What a model is, in numbers: from its config and the shapes of its tensors, none of which is read. */
-import { UFFB_FFN_DENSE, UFFB_FFN_FFF, UFFB_FFN_GLU } from "../../../ffi/bindings.ts";
+import { UFFB_FFN_DENSE, UFFB_FFN_FFF, UFFB_FFN_GLU, UFFB_FFN_GLU_FIRST } from "../../../ffi/bindings.ts";
 import { type Checkpoint, openCheckpoint } from "../../files/checkpoint.ts";
 import { byteCount } from "../../files/safetensors/safetensors.ts";
 import { loadConfig } from "../../model/config.ts";
@@ -76,14 +76,19 @@ export interface TensorSummary {
 const PARTS = ["embedding", "attention", "feedforward", "norms", "head"] as const;
 export type Part = (typeof PARTS)[number];
 
-const KINDS = { [UFFB_FFN_DENSE]: "dense", [UFFB_FFN_GLU]: "gated", [UFFB_FFN_FFF]: "trees" } as const;
+const KINDS = {
+  [UFFB_FFN_DENSE]: "dense",
+  [UFFB_FFN_GLU]: "gated",
+  [UFFB_FFN_GLU_FIRST]: "gated",
+  [UFFB_FFN_FFF]: "trees",
+} as const;
 
 /** The part of a model that one of the engine's tensors belongs to. */
 export function partOf(name: string): Part {
   if (name.startsWith("head.")) return "head";
   if (/(^|\.)(final_)?norm\d?\./.test(name)) return "norms";
   if (name.startsWith("embed.")) return "embedding";
-  return name.includes(".attn.") ? "attention" : "feedforward";
+  return /(^|\.)attn\./.test(name) ? "attention" : "feedforward";
 }
 
 /** @throws UffbError when the model or its tokenizer cannot be opened */

@@ -1,5 +1,5 @@
 import { UFFB_TANH } from "../../../ffi/bindings.ts";
-import type { Family, Role } from "./family.ts";
+import { type Family, linear, type Role } from "./family.ts";
 import { BERT_KEYS, readTransformer, renamer } from "./transformer.ts";
 
 const PARTS = ["query", "key", "value"];
@@ -7,11 +7,6 @@ const PARTS = ["query", "key", "value"];
 /** The encoder of BERT and, under another prefix, of RoBERTa. */
 export function bertEncoder(prefix: string): Role[] {
   const layer = `${prefix}encoder.layer.L`;
-  const linear = (engine: string, stored: string | string[]): Role[] =>
-    ["weight", "bias"].map((kind) => ({
-      engine: `${engine}.${kind}`,
-      stored: typeof stored === "string" ? `${stored}.${kind}` : stored.map((name) => `${name}.${kind}`),
-    }));
   return [
     { engine: "embed.word", stored: `${prefix}embeddings.word_embeddings.weight` },
     { engine: "embed.position", stored: `${prefix}embeddings.position_embeddings.weight` },
@@ -40,7 +35,6 @@ export const bert: Family = {
       architectures: ["BertModel", "BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification"],
       tokenTypes: config.size("type_vocab_size", 1, 65_536),
       positionOffset: 0,
-      normEps: config.has("layer_norm_eps") ? config.number("layer_norm_eps", 0, 1) : 1e-12,
       poolActivation: UFFB_TANH,
     }),
   rename: renamer("bert.", ["embeddings.", "encoder.", "pooler."], {

@@ -10,6 +10,7 @@ import {
   UFFB_PRE_NORM,
   UFFB_SINUSOIDAL,
 } from "../../../ffi/bindings.ts";
+import { PLAIN } from "../../../ffi/plain.ts";
 import { activationsOf } from "./activations.ts";
 import { type Family, MAX_LABELS, type Settings, type Switch } from "./family.ts";
 import type { Section } from "./section.ts";
@@ -119,6 +120,7 @@ function read(config: Section): Settings {
       positions,
       poolActivation: head.choice("nonlin", FEEDFORWARD_ACTIVATIONS).activation,
       pooling: head.choice("pooler", POOLERS),
+      ...PLAIN,
       embedNorm: Number(embedding.flag("normalization", true)),
       finalNorm: Number(arch.flag("final_norm", true)),
       headsPresent: 0,

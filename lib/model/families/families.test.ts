@@ -24,6 +24,7 @@ import { openSafetensors } from "../../files/safetensors/safetensors.ts";
 import { infer } from "../../run/infer.ts";
 import { FAMILIES, parseConfig } from "../config.ts";
 import { openModel } from "../model.ts";
+import { openTrainable } from "../trainable.ts";
 
 const FOLDERS = readdirSync(REFERENCE_BERT).sort();
 const expectedOf = (name: string) => join(REFERENCE_BERT, name, "expected.safetensors");
@@ -44,11 +45,25 @@ const renamed = (tensors: Tensors, rename: (name: string) => string): Tensors =>
 /** What the encoder's tensors begin with, such as "bert.". */
 const prefixOf = (tensors: Tensors): string =>
   [...tensors.keys()]
-    .map((name) => /^(.*)embeddings\.word_embeddings\.weight$/.exec(name)?.[1])
+    .map((name) => /^(.*)embeddings\.(?:word|tok)_embeddings\.weight$/.exec(name)?.[1])
     .find(Boolean)!;
 
-/** Families whose encoders have no pooler. */
-const NO_POOLER = ["distilbert"];
+/** Families whose encoders have no pooler, or a classifier that is all of it. */
+const NO_POOLER = ["distilbert", "electra", "albert", "modernbert"];
+/** Families whose embeddings know nothing of positions. */
+const NO_POSITIONS = ["modernbert"];
+
+/** Names of the encoder's stages in `expected.safetensors`. */
+function stagesOf(name: string): string[] {
+  const { config } = reference(name, REFERENCE_BERT);
+  const layers = config.num_hidden_layers ?? config.n_layers;
+  return ["embedding", ...Array.from({ length: layers }, (_, l) => `layer.${l}`), "final"];
+}
+
+/** Heads that are not run, so that they are neither compared nor packed. */
+const NO_HEAD = /^discriminator_/;
+const hasHead = (name: string) =>
+  ![...reference(name, REFERENCE_BERT).tensors.keys()].some((key) => NO_HEAD.test(key));
 
 function f32(shape: number[], seed: number) {
   const values = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) =>
@@ -70,11 +85,8 @@ describe.each(FOLDERS)("%s", (name) => {
     for (const threads of [1, 2]) {
       const { passed, tensors } = await verify(model, expectedOf(name), { isa, threads });
       expect(tensors.map((report) => report.name)).toEqual([
-        "embedding",
-        "layer.0",
-        "layer.1",
-        "final",
-        "logits",
+        ...stagesOf(name),
+        ...(hasHead(name) ? ["logits"] : []),
       ]);
       expect([passed, ...tensors.map(({ compared }) => compared > 0)]).not.toContain(false);
     }
@@ -98,10 +110,11 @@ describe.each(FOLDERS)("%s", (name) => {
     using folder = new TemporaryFolder();
     await pack(join(REFERENCE_BERT, name), folder.file("packed"));
     await convertModel(openCheckpoint(folder.file("packed")), folder.file("hf"), { to: "hf", dtype: "F32" });
-    const before = reference(name, REFERENCE_BERT).tensors;
+    const all = reference(name, REFERENCE_BERT).tensors;
+    const before = new Map([...all].filter(([key]) => !NO_HEAD.test(key)));
     const after = openSafetensors(join(folder.file("hf"), "model.safetensors"));
     const own = [...after.keys()].filter(
-      (key) => before.has(key) || !/decoder\.weight|projector\.weight/.test(key),
+      (key) => before.has(key) || !/decoder\.weight|projector\.weight|lm_head\.weight/.test(key),
     );
     expect(own.sort()).toEqual([...before.keys()].sort());
     for (const [key, tensor] of before) {
@@ -132,7 +145,7 @@ describe.each(FOLDERS)("%s", (name) => {
       (all, config) => {
         const prefix = prefixOf(all);
         const ids = { dtype: "I64", shape: [1, 40], data: new Uint8Array(320) };
-        all.set(`${prefix}embeddings.position_ids`, ids);
+        if (!NO_POSITIONS.includes(config.model_type)) all.set(`${prefix}embeddings.position_ids`, ids);
         if (prefix === "bert.") all.set("cls.seq_relationship.weight", f32([2, 64], 1).tensor);
         const pooler = `${prefix}pooler.dense.bias`;
         if (!NO_POOLER.includes(config.model_type) && !all.has(pooler)) all.set(pooler, f32([64], 1).tensor);
@@ -149,12 +162,13 @@ describe.each(FOLDERS)("%s", (name) => {
     using folder = new TemporaryFolder();
     const path = changed(folder, name, (tensors, config) => {
       config.architectures = [config.architectures[0].replace(/For.*/, "Model")];
-      for (const key of [...tensors.keys()]) if (/^(cls|classifier|vocab)/.test(key)) tensors.delete(key);
+      const prefix = prefixOf(tensors);
+      for (const key of [...tensors.keys()]) if (!key.startsWith(prefix)) tensors.delete(key);
     });
     using model = await openModel(path);
     expect(model.config).toMatchObject({ task: "embedding", labels: [], arch: { headsPresent: 0, tied: 0 } });
     const { passed, ignored, tensors } = await verify(model, expectedOf(name));
-    expect([passed, ignored, tensors.length]).toEqual([true, ["logits"], 4]);
+    expect([passed, ignored, tensors.length]).toEqual([true, ["logits"], stagesOf(name).length]);
     async function* items() {
       yield { line: 1, text: "", ids: Int32Array.of(5, 6, 7) };
     }
@@ -340,6 +354,23 @@ describe("refuses, naming key and value,", () => {
     ["roberta-cls", "pad_token_id", 41, ""],
     ["distilbert-mlm", "activation", "tanh"],
     ["distilbert-mlm", "n_layers", -1],
+    ["mpnet-mlm", "relative_attention_num_buckets", 64, "only 32 is supported"],
+    ["mpnet-mlm", "hidden_act", "relu", "has gelu"],
+    ["electra-mlm", "hidden_act", "relu", "has gelu"],
+    ["electra-mlm", "embedding_size", 0],
+    ["albert-mlm", "inner_group_num", 2, "only 1 is supported"],
+    ["albert-cls", "num_hidden_groups", 3, "of different sizes"],
+    ["modernbert-mlm", "layer_types", ["full_attention"], "a list of 4 names"],
+    [
+      "modernbert-mlm",
+      "layer_types",
+      ["sliding_attention", "full_attention", "full_attention", "full_attention"],
+      "every few layers",
+    ],
+    ["modernbert-mlm", "rope_scaling", { rope_type: "yarn" }, "scaled positions"],
+    ["modernbert-mlm", "classifier_activation", "relu", "in classifiers only"],
+    ["modernbert-mlm", "num_attention_heads", 64, "of an even size"],
+    ["modernbert-mlm", "local_attention", 1],
   ])("%s: %s = %p", (model, key, value, why = "") => {
     const { config } = reference(model, REFERENCE_BERT);
     const run = () => parseConfig(JSON.stringify({ ...config, [key]: value }), "x/config.json");
@@ -403,18 +434,105 @@ test("token types reach the engine", async () => {
   expect(await run(Int32Array.of(0, 0, 1))).not.toEqual(await run(Int32Array.of(0, 0, 0)));
 });
 
+describe("ModernBERT", () => {
+  const archOf = (change: Json) => {
+    const { config } = reference("modernbert-mlm", REFERENCE_BERT);
+    const changed = { ...config, ...change };
+    for (const key of Object.keys(change)) if (change[key] === undefined) delete changed[key];
+    return parseConfig(JSON.stringify(changed), "x").arch;
+  };
+  const old = { layer_types: undefined, rope_parameters: undefined };
+
+  test("has layers that look at all tokens where either form of the config says so", () => {
+    expect(archOf({})).toMatchObject({
+      window: 6,
+      globalEvery: 3,
+      rotaryBase: 160_000,
+      rotaryBaseLocal: 10_000,
+    });
+    const every = { ...old, global_attn_every_n_layers: 2, global_rope_theta: 5000, local_rope_theta: 700 };
+    expect(archOf(every)).toMatchObject({
+      window: 6,
+      globalEvery: 2,
+      rotaryBase: 5000,
+      rotaryBaseLocal: 700,
+    });
+    expect(archOf({ ...old, global_attn_every_n_layers: 1 })).toMatchObject({ window: 0, globalEvery: 1 });
+    const types = (...kinds: string[]) => archOf({ layer_types: kinds.map((kind) => `${kind}_attention`) });
+    expect(types("full", "full", "full", "full")).toMatchObject({ window: 0, globalEvery: 1 });
+    expect(types("sliding", "sliding", "sliding", "sliding")).toMatchObject({ window: 6, globalEvery: 0 });
+    expect(types("full", "sliding", "sliding", "sliding")).toMatchObject({ window: 6, globalEvery: 4 });
+  });
+
+  test("refuses positions that are scaled", () => {
+    const rope_parameters = { full_attention: { rope_type: "yarn", rope_theta: 1e4 } };
+    expect(() => archOf({ rope_parameters })).toThrow('rope_parameters.full_attention.rope_type is "yarn"');
+  });
+
+  test("runs long texts, which windows cut into blocks, as short ones", async () => {
+    // Positions far from each other do not see each other in one local layer: the first tokens' states do not depend on the last.
+    using folder = new TemporaryFolder();
+    using model = await openModel(
+      changed(folder, "modernbert-mlm", (_, config) => {
+        config.max_position_embeddings = 600;
+        config.layer_types = Array(4).fill("sliding_attention");
+      }),
+    );
+    using context = new NativeContext(model.native, { threads: 1 });
+    const states = async (ids: Int32Array) => {
+      using taps = new NativeTaps();
+      const final = new Float32Array(ids.length * 64);
+      taps.add(UFFB_TAP_FINAL, 0, final);
+      await context.encode({ offsets: BigInt64Array.of(0n, BigInt(ids.length)), ids }, taps);
+      return final;
+    };
+    const ids = Int32Array.from({ length: 600 }, (_, i) => (i * 7919) % 128);
+    const long = await states(ids);
+    // Four layers of six tokens on each side.
+    const kept = 576;
+    const other = await states(ids.map((id, i) => (i < 600 - 1 ? id : (id + 1) % 128)));
+    const short = await states(ids.subarray(0, 300));
+    expect(other.subarray(0, (kept - 1) * 64)).toEqual(long.subarray(0, (kept - 1) * 64));
+    expect(other.subarray(kept * 64)).not.toEqual(long.subarray(kept * 64));
+    const worst = short
+      .subarray(0, 270 * 64)
+      .reduce((most, x, i) => Math.max(most, Math.abs(x - long[i]!)), 0);
+    expect(worst).toBeLessThan(1e-5);
+  });
+});
+
+test("what training has no backward for is refused by name", () => {
+  const message = (name: string) => {
+    try {
+      openTrainable(openCheckpoint(join(REFERENCE_BERT, name))).trainer[Symbol.dispose]();
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return "";
+  };
+  expect(message("mpnet-cls")).toContain("models with relative position biases cannot be trained");
+  expect(message("electra-mlm")).toContain("models with a projection of the embedding cannot be trained");
+  expect(message("albert-cls")).toContain("models with a projection of the embedding cannot be trained");
+  expect(message("modernbert-cls")).toContain("models with rotary positions cannot be trained");
+  expect(message("electra-cls")).toBe("");
+  expect(message("camembert-cls")).toBe("");
+});
+
 test("any change of a config's value gives a config or one clear error", () => {
-  const { config } = reference("bert-cls", REFERENCE_BERT);
+  const configs = FOLDERS.map((name) => reference(name, REFERENCE_BERT).config);
   const value = fc.oneof(fc.jsonValue(), fc.integer(), fc.constantFrom(0, -1, 1e9, 2 ** 53, "gelu", [], {}));
-  const changes = fc.dictionary(fc.constantFrom(...Object.keys(config)), value, { minKeys: 1, maxKeys: 3 });
+  const changes = fc.constantFrom(...configs).chain((config) =>
+    fc
+      .dictionary(fc.constantFrom(...Object.keys(config), "rope_scaling", "position_embedding_type"), value, {
+        minKeys: 1,
+        maxKeys: 3,
+      })
+      .map((change) => ({ ...config, ...change })),
+  );
   fc.assert(
-    fc.property(changes, fc.constantFrom("bert", "roberta"), (change, model_type) => {
-      const architectures = model_type === "bert" ? config.architectures : ["RobertaModel"];
+    fc.property(changes, (config) => {
       try {
-        const { arch } = parseConfig(
-          JSON.stringify({ ...config, model_type, architectures, ...change }),
-          "x",
-        );
+        const { arch } = parseConfig(JSON.stringify(config), "x");
         expect(Object.values(arch).every(Number.isFinite)).toBe(true);
         expect(arch.hidden % arch.heads).toBe(0);
       } catch (error) {

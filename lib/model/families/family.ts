@@ -35,7 +35,14 @@ export interface Family {
 }
 
 /** Tensors that a config switches on or off, beyond those that follow from the engine's architecture. */
-export type Switch = "bias" | "qkvBias" | "decoderBias" | "positionScale";
+export type Switch =
+  | "bias"
+  | "qkvBias"
+  | "attentionBias"
+  | "normBias"
+  | "headBias"
+  | "decoderBias"
+  | "positionScale";
 
 export interface Settings {
   arch: Arch;
@@ -58,4 +65,13 @@ export interface Role {
   scalar?: true;
   /** The checkpoint has nodes in columns. The engine wants them in rows, except where it multiplies by the whole matrix (panels). */
   nodesInColumns?: true;
+}
+
+/** The weight and the bias of a layer, the bias perhaps `when` a switch is on. `stored` is a name, or query's, key's and value's. */
+export function linear(engine: string, stored: string | readonly string[], when?: Switch): Role[] {
+  return ["weight", "bias"].map((kind) => ({
+    engine: `${engine}.${kind}`,
+    stored: typeof stored === "string" ? `${stored}.${kind}` : stored.map((name) => `${name}.${kind}`),
+    ...(when !== undefined && kind === "bias" && { when }),
+  }));
 }

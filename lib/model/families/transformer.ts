@@ -1,14 +1,23 @@
 /** What Hugging Face's BERT, RoBERTa and DistilBERT have in common: a post-norm encoder, learned positions, biases everywhere. */
-import { UFFB_FFN_DENSE, UFFB_LEARNED, UFFB_POOL_FIRST, UFFB_POST_NORM } from "../../../ffi/bindings.ts";
+
+import {
+  type Arch,
+  UFFB_FFN_DENSE,
+  UFFB_GELU,
+  UFFB_LEARNED,
+  UFFB_POOL_FIRST,
+  UFFB_POST_NORM,
+} from "../../../ffi/bindings.ts";
+import { PLAIN } from "../../../ffi/plain.ts";
 import { activationsOf } from "./activations.ts";
 import { MAX_LABELS, type Settings } from "./family.ts";
 import type { Section } from "./section.ts";
 
 /** Several names stand for GELU's tanh approximation, each computed in another way. */
-const ACTIVATIONS = activationsOf("transformers");
+export const ACTIVATIONS = activationsOf("transformers");
 
-const MAX_SIZE = 2 ** 24;
-const MAX_POSITIONS = 65_536;
+export const MAX_SIZE = 2 ** 24;
+export const MAX_POSITIONS = 65_536;
 
 /** Where a family keeps a setting that all of them have. */
 interface Keys {
@@ -19,34 +28,20 @@ interface Keys {
   activation: string;
 }
 
-/** What is a family's own. */
-interface Own {
-  /** Classes of its code that the engine can run. */
-  architectures: readonly string[];
-  tokenTypes: number;
-  positionOffset: number;
-  normEps: number;
-  /** Of the classification head, between its two layers. */
-  poolActivation: number;
-}
+/** What is a family's own: what all have to say, and where else its architecture differs. */
+type Own = Pick<Arch, "tokenTypes" | "positionOffset" | "poolActivation"> &
+  Partial<Arch> & {
+    /** Classes of its code that the engine can run. */
+    architectures: readonly string[];
+  };
 
 /**
  * Reads a config.json of `transformers`. Its code looks at a known set of keys, which is read here; a key beyond them changes nothing there
  * either, except those that say that it is other code.
  */
 export function readTransformer(config: Section, keys: Keys, own: Own): Settings {
-  checkArchitectures(config, own.architectures);
-  config.only("is_decoder", false);
-  config.only("is_encoder_decoder", false);
-  config.only("add_cross_attention", false);
   config.only("position_embedding_type", "absolute");
-  if (!isEmpty(config.get("pruned_heads")))
-    throw config.bad("pruned_heads", "layers of different sizes are not supported");
-  if (config.has("quantization_config"))
-    throw config.bad("quantization_config", "such a model has code of its own, which is not supported");
-  const hidden = config.size(keys.hidden, 1, 65_536);
-  const heads = config.size(keys.heads, 1, hidden);
-  if (hidden % heads !== 0) throw config.bad(keys.heads, `it does not divide ${keys.hidden}, ${hidden}`);
+  const { hidden, heads } = readEncoder(config, keys, own.architectures);
   const positions = config.size("max_position_embeddings", 1, MAX_POSITIONS);
   const { architectures, positionOffset, ...rest } = own;
   if (positions <= positionOffset)
@@ -69,6 +64,8 @@ export function readTransformer(config: Section, keys: Keys, own: Own): Settings
       feedforward: UFFB_FFN_DENSE,
       activation: config.choice(keys.activation, ACTIVATIONS),
       pooling: UFFB_POOL_FIRST,
+      ...PLAIN,
+      normEps: normEps(config, "layer_norm_eps"),
       embedNorm: 1,
       finalNorm: 0,
       headsPresent: 0,
@@ -80,6 +77,43 @@ export function readTransformer(config: Section, keys: Keys, own: Own): Settings
     switches: new Set(),
     mayTie: config.flag("tie_word_embeddings", true),
   };
+}
+
+/** What all encoders of the library have to say, and must not. */
+export function readEncoder(
+  config: Section,
+  keys: Pick<Keys, "hidden" | "heads">,
+  architectures: readonly string[],
+): { hidden: number; heads: number } {
+  checkArchitectures(config, architectures);
+  config.only("is_decoder", false);
+  config.only("is_encoder_decoder", false);
+  config.only("add_cross_attention", false);
+  if (!isEmpty(config.get("pruned_heads")))
+    throw config.bad("pruned_heads", "layers of different sizes are not supported");
+  if (config.has("quantization_config"))
+    throw config.bad("quantization_config", "such a model has code of its own, which is not supported");
+  const hidden = config.size(keys.hidden, 1, 65_536);
+  const heads = config.size(keys.heads, 1, hidden);
+  if (hidden % heads !== 0) throw config.bad(keys.heads, `it does not divide ${keys.hidden}, ${hidden}`);
+  return { hidden, heads };
+}
+
+/** Of `key`, or what the library takes without it. */
+export function normEps(config: Section, key: string, absent = 1e-12): number {
+  return config.has(key) ? config.number(key, 0, 1) : absent;
+}
+
+/**
+ * Whether the model fills masks, as far as config.json says: then a head that has gelu, whatever the layers have, is as the engine has it only
+ * where these have gelu, too.
+ *
+ * @throws UffbError where they do not
+ */
+export function onlyGeluFills(config: Section, key: string, architecture: string, activation: number): void {
+  const architectures = config.get("architectures") as string[] | undefined;
+  if (activation === UFFB_GELU || (architectures && !architectures.includes(architecture))) return;
+  throw config.bad(key, `the head of a ${architecture} has gelu, so only that is supported`);
 }
 
 function checkArchitectures(config: Section, supported: readonly string[]): void {
@@ -95,7 +129,7 @@ function isEmpty(value: unknown): boolean {
 }
 
 /** As many as the classes have names; 0 when that does not say. */
-function readLabels(config: Section): number {
+export function readLabels(config: Section): number {
   if (config.has("num_labels")) return config.size("num_labels", 1, MAX_LABELS);
   const names = config.get("id2label");
   return typeof names === "object" ? Math.min(Object.keys(names as object).length, MAX_LABELS) : 0;
