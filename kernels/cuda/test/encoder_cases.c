@@ -182,11 +182,15 @@ static void test_forests(int32_t device, const type *t) {
     }
 }
 
+/* Models that devices do not run. */
+static int is_beyond(const uffb_arch *a) { return a->feedforward == UFFB_FFN_FFF ? a->width > 0 : a->width == 0; }
+
 /* Whether a model is worth a test here. Not in 16 bits with very many branches, since every sequence then has a near-tie; not
  * models that differ from another in their heads alone, which run on the CPU; not with so many trees that the simulator takes
  * too long. */
 static int tells(const config *c, const type *t) {
     const int forest = c->arch.feedforward == UFFB_FFN_FFF && c->arch.trees * c->arch.depth > 64;
+    if (is_beyond(&c->arch)) return 0;
     if (c->arch.trees * (c->arch.depth + 1) > 512 || (forest && t->dtype != UFFB_F32)) return 0;
     return !strstr(c->name, "classifier") && !strstr(c->name, "no pool layer");
 }
@@ -293,6 +297,16 @@ static void test_refusals(int32_t device, const config *c) {
     test_end();
 }
 
+static void test_beyond(int32_t device, const config *c) {
+    test_begin("encoder on device %d: %s is refused", device, c->name);
+    random_model *m = random_model_new(&c->arch, 1, UFFB_F32, AS_ASKED);
+    uffb_cuda_encoder *e = NULL;
+    check_refused(uffb_cuda_encoder_new(m->model, device, UFFB_F32, &e), UFFB_UNSUPPORTED, "do not run on a device");
+    check(e == NULL, "an encoder all the same");
+    random_model_free(m);
+    test_end();
+}
+
 void test_encoders(int32_t device, int32_t all) {
     int64_t count;
     const config *list = test_configs(&count);
@@ -311,4 +325,7 @@ void test_encoders(int32_t device, int32_t all) {
         test_integers(device, &list[i], UFFB_I16);
     }
     test_refusals(device, &list[3]);
+    for (int64_t i = 0; i < count; i++) {
+        if (is_beyond(&list[i].arch)) test_beyond(device, &list[i]);
+    }
 }

@@ -41,6 +41,9 @@ const denseArch = (arch: Readonly<Arch>): Arch => ({
   linearNodes: 0,
 });
 
+/** Whether a checkpoint is compared with a dense model: one of trees, or one without feedforward layers. */
+const hasControl = ({ feedforward, width }: Readonly<Arch>) => feedforward === UFFB_FFN_FFF || width === 0;
+
 /** Shapes of the random models that stand for a preset. */
 function presetArchs(name: string): Arch[] {
   const arch = encoderArch(preset(name));
@@ -75,7 +78,7 @@ export async function checkModels(
     }
     longest = arch.maxLength;
     const wanted = dtypes ?? [own];
-    if (arch.feedforward === UFFB_FFN_FFF) bytes = modelBytes(denseArch(arch)) * wanted.length;
+    if (hasControl(arch)) bytes = modelBytes(denseArch(arch)) * wanted.length;
     bytes += modelBytes(arch) * wanted.filter((dtype) => dtype !== own).length;
   }
   const tooLong = lengths.find((length) => length > longest);
@@ -103,7 +106,7 @@ export async function openRunners(name: string, dtypes?: readonly Dtype[]): Prom
       name: shapeName(arch),
       model,
       dtype,
-      dense: arch.feedforward === UFFB_FFN_DENSE,
+      dense: arch.feedforward === UFFB_FFN_DENSE && arch.width > 0,
       trained: false,
     });
   };
@@ -125,7 +128,7 @@ export async function openRunners(name: string, dtypes?: readonly Dtype[]): Prom
         const { native } = dtype === own ? model : await openConverted(name, dtype);
         opened.push(native);
         runners.push({ name, model: native, dtype, dense: false, trained: true });
-        if (native.arch.feedforward === UFFB_FFN_FFF) random(denseArch(native.arch), dtype, native);
+        if (hasControl(native.arch)) random(denseArch(native.arch), dtype, native);
       }
     }
     return runnersOf;

@@ -82,11 +82,8 @@ export const PRESETS = {
   day: {
     shape: { layers: 4, hidden: 256, heads: 4, maxLength: 128 },
     recipe: {
-      ...CRAMMING,
-      causal: 0.33,
-      ramp: 0.2,
-      order: "shuffle",
-      budget: { unit: "tokens", amount: 12e6 },
+      ...NEXT_TOKEN,
+      budget: { unit: "tokens", amount: 5e6 },
       batch: 32,
       microbatch: 32,
       length: 128,
@@ -107,7 +104,7 @@ export const PRESETS = {
       ],
       ...["dense:48+1x9", "dense:48+4x7:linear", "dense:48+4x7:linear:balanced"],
     ],
-    seeds: 3,
+    seeds: 2,
   },
 } as const satisfies Record<string, Preset>;
 
