@@ -72,7 +72,7 @@ export default command({
   },
   examples: [
     "uffb convert models/UltraFastBERT-1x11-long",
-    "uffb convert models/sst2 --dtype int8 -o sst2.uffb.safetensors && uffb infer --model sst2.uffb.safetensors 'A fine film.'",
+    "uffb convert sst2 --dtype int8 -o sst2.uffb.safetensors && uffb infer --model sst2.uffb.safetensors 'A fine film.'",
     "uffb convert pytorch_model.bin --to safetensors -o model.safetensors",
   ],
 

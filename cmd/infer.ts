@@ -141,9 +141,9 @@ export default command({
   },
   examples: [
     'uffb infer "The film was [MASK] by Steven Spielberg."',
-    "uffb infer --model models/sst2 --input reviews.csv --format csv --keep > labelled.csv",
-    "uffb infer --model models/sst2 < reviews.txt | cut -f1,2",
-    'uffb infer --model models/mrpc "A man plays." --pair "A man is playing."',
+    "uffb infer --model sst2 --download --input reviews.csv --format csv --keep > labelled.csv",
+    "uffb infer --model models/mine < reviews.txt | cut -f1,2",
+    'uffb infer --model mrpc --download "A man plays." --pair "A man is playing."',
     "uffb infer --embed --jsonl < texts.jsonl > vectors.jsonl",
     "uffb infer --embed --format npy < lines.txt > vectors.npy",
     "uffb infer --device cuda --device-dtype bf16 --embed < texts.txt > vectors.tsv",

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Cells, CsvSplitter, csvCells } from "./delimited.ts";
+import { type Cells, CsvSplitter, csvCells, csvRows } from "./delimited.ts";
 import type { BadRow } from "./rows.ts";
 
 const bytes = (text: string) => Buffer.from(text);
@@ -54,6 +54,24 @@ describe("CSV in pieces", () => {
       ]);
       expect(rows.slice(3)).toEqual([...Array.from({ length: 20 }, (_, i) => [4 + i, "e"]), [24, "f", "g"]]);
     }
+  });
+
+  test("a file of any length costs no memory, after a stray quote, too", async () => {
+    const rows = bytes('1,"a ""quoted"" text\nof two lines",x\n'.repeat(1 << 15));
+    async function* stream() {
+      yield bytes('"open\n');
+      for (let i = 0; i < 20; i++) yield rows;
+    }
+    Bun.gc(true);
+    const before = process.memoryUsage.rss();
+    let count = 0;
+    let most = 0;
+    for await (const batch of csvRows(stream())) {
+      count += batch.length;
+      most = Math.max(most, process.memoryUsage.rss() - before);
+    }
+    expect(count).toBe(1 + 20 * (1 << 15));
+    expect(most).toBeLessThan(100 * 2 ** 20);
   });
 
   const cell = fc.oneof(
