@@ -1,3 +1,4 @@
+import { plural } from "../../lib/base/numbers.ts";
 import { bar, type StatusLine, timeLeft } from "../../lib/base/progress.ts";
 import { messages } from "./messages.ts";
 
@@ -36,6 +37,6 @@ export class Rate {
 
   #text(now: number): string {
     const perSecond = this.#count / Math.max((now - this.#started) / 1000, 1e-3);
-    return `${this.#count} texts, ${perSecond >= 10 ? Math.round(perSecond) : perSecond.toFixed(1)} texts/s`;
+    return `${plural(this.#count, "text")}, ${perSecond >= 10 ? Math.round(perSecond) : perSecond.toFixed(1)} texts/s`;
   }
 }
