@@ -32,6 +32,43 @@ const column = (text: string, number: number) =>
     .split("\n")
     .map((line) => line.split("\t")[number - 1]!);
 
+describe("labels", () => {
+  test("entities have a row each, with their places in the text", async () => {
+    using folder = assembled("labels/tokens-bert");
+    const args = ["--model", folder.path, "Anna lives"];
+    const { stdout, exitCode } = await infer([...args, "--format", "csv"]);
+    expect([stdout.split("\n")[0], exitCode]).toEqual(["id,start,end,label,p,word", 0]);
+    expect(stdout).toMatch(/^1,0,4,PER,0\.\d+,Anna\n1,5,10,LOC,0\.\d+,lives\n$/m);
+    const none = await infer([...args, "--jsonl", "--aggregate", "none"]);
+    expect(JSON.parse(none.stdout).entities[0]).toMatchObject({ label: "B-PER", word: "Anna", index: 1 });
+    const human = await infer([...args, "--format", "text"]);
+    expect(human.stdout).toMatch(/^Anna lives\n {2}PER +\d+\.\d% Anna\n/);
+  });
+
+  test("--threshold chooses among several labels", async () => {
+    using folder = assembled("labels/three", "labels/multi-label");
+    const labels = async (p: string) =>
+      column((await infer(["--model", folder.path, "hello world", "--threshold", p])).stdout, 2)[0]!;
+    expect((await labels("0")).split(";").sort()).toEqual(["insult", "threat", "toxic"]);
+    expect(await labels("1")).toBe("");
+  });
+
+  test("a cross-encoder's score has its output beside it", async () => {
+    using folder = assembled("labels/one", "labels/cross");
+    const { stdout } = await infer(["--model", folder.path, "hello", "--pair", "world", "--jsonl"]);
+    const { score, logit } = JSON.parse(stdout);
+    expect(score).toBeCloseTo(1 / (1 + Math.exp(-logit)), 6);
+  });
+
+  test.each([
+    [["--threshold", "0.3"], "--threshold is for models whose texts can have several labels"],
+    [["--aggregate", "max"], "--aggregate is for models that give each token a label"],
+  ])("%j is refused elsewhere", async (flags, message) => {
+    const { stderr, exitCode } = await infer([...flags, "a [MASK]"]);
+    expect([stderr, exitCode]).toEqual([expect.stringContaining(message), 2]);
+  });
+});
+
 describe("vectors of a model of sentence-transformers", () => {
   const LINES = "hello world\nthe cat sat on the mat\ngood film\n";
 

@@ -92,7 +92,8 @@ export function parseConfig(json: string, source: string): Config {
   const family = config.choice("model_type", families);
   const architecture = otherHead(config, family);
   // A head of another kind changes nothing before it.
-  const settings = family.read(architecture === undefined ? config : encoderAlone(value, source, family));
+  const encoder = architecture === undefined ? config : encoderAlone(value, source, family);
+  const settings = family.read(encoder);
   const names = readNames(config);
   const { labels } = settings.arch;
   const classifies = isClassifier(config, family, labels);
@@ -111,7 +112,7 @@ export function parseConfig(json: string, source: string): Config {
     names,
     ...(classifies && readTexts(config)),
     warnings: family.encoder && config.has("auto_map") ? [ownCode(source, family)] : [],
-    keys: config.readKeys().add("tokenizer_class"),
+    keys: new Set([...encoder.readKeys(), ...config.readKeys(), "tokenizer_class"]),
   };
 }
 

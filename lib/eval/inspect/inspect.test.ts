@@ -169,6 +169,20 @@ describe("summary", () => {
     expect(text).toMatch(/compared by +cosine\n *prompts +document: "passage : "\n +query: "query : "\n/);
   });
 
+  test("names what a score passes through, and heads that are not known", async () => {
+    using cross = assembled("labels/cross-saved");
+    expect(summaryText(await summarize(cross.path))).toMatch(/score +Tanh of the output\n/);
+    using questions = assembled("labels/questions");
+    const summary = await summarize(questions.path);
+    expect(summaryText(summary)).toContain("bert, encoder with a head that is not supported");
+    const config = summary.files.find(({ source }) => source === "config.json")!;
+    expect([config.read.includes("hidden_size"), config.unknown]).toEqual([true, []]);
+    using tokens = assembled("labels/tokens-roberta");
+    expect(summaryText(await summarize(tokens.path))).toContain(
+      "classifier of tokens: O, B-PER, I-PER, B-LOC, I-LOC",
+    );
+  });
+
   test("of the built-in model", async () => {
     const summary = await summarize();
     expect(summary).toMatchObject({

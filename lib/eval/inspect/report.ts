@@ -72,13 +72,17 @@ function searchRows({ named, similarity }: SentenceSummary): [string, string][] 
 
 /** A line or more for each fact, within the columns of a terminal, if there is one. */
 export function summaryText(summary: Summary, columns = Number.POSITIVE_INFINITY): string {
-  const { layers, hidden, heads, vocab, maxLength, sentence, tied, labels, parameters, tokenizer } = summary;
+  const { layers, hidden, heads, vocab, maxLength, sentence, scoring, tied, labels, parameters, tokenizer } =
+    summary;
   const longest = Math.min(maxLength, tokenizer?.maxLength ?? maxLength);
   const dtypes = [...new Set(summary.tensors.map(({ dtype }) => dtype))].join(", ");
   const kind = `${summary.family}, ${TASKS[summary.task] ?? summary.task}`;
   const rows: [string, string][] = [
     ["model", `${summary.source} (${summary.packed ? "packed" : "checkpoint"})`],
     ["kind", labels.length > 0 ? `${kind}: ${labels.map(quoted).join(", ")}` : kind],
+    ...(scoring === undefined || scoring === "Identity"
+      ? []
+      : [["score", `${scoring} of the output`] satisfies [string, string]]),
     [
       "encoder",
       `${plural(layers, "layer")}, hidden ${count(hidden)}, ${plural(heads, "head")} of ${hidden / heads}`,

@@ -6,7 +6,9 @@ import { loadConfig } from "../../model/config.ts";
 import { reportKeys } from "../../model/keys/report.ts";
 import type { KeyReport } from "../../model/keys/table.ts";
 import { type Binding, bindTensors } from "../../model/roles.ts";
+import { scoringOf } from "../../model/scoring.ts";
 import type { VectorModule } from "../../model/sentence/modules.ts";
+import { readPrompts } from "../../model/sentence/prompts.ts";
 import { readSentenceSettings, type SentenceSettings } from "../../model/sentence/settings.ts";
 import { loadTokenizer } from "../../model/tokenizer.ts";
 import type { Specials } from "../../text/tokenizer/tokenizer.ts";
@@ -18,6 +20,8 @@ export interface Summary {
   family: string;
   task: string;
   labels: readonly string[];
+  /** The class of PyTorch that the output of a model with one passes through before it is a score; absent for others. */
+  scoring?: string;
   layers: number;
   hidden: number;
   heads: number;
@@ -110,6 +114,9 @@ export async function summarize(path?: string): Promise<Summary> {
     family: family.modelType,
     task,
     labels,
+    ...(task === "regression" && {
+      scoring: scoringOf(config, readPrompts(checkpoint), checkpoint.source).name,
+    }),
     ...pick(arch, ["layers", "hidden", "heads", "vocab", "maxLength"]),
     sentence: sentenceSummary(readSentenceSettings(checkpoint, arch.hidden)),
     tied: arch.tied === 1,

@@ -10,7 +10,7 @@ import {
 } from "../../files/sentence.ts";
 import { ADDED_FILE, SETTINGS_FILE, SPECIALS_FILE } from "../../files/tokenizer.ts";
 import { CONFIG } from "./config.ts";
-import { MODEL, MODULE, OF_MODULE, TRANSFORMER } from "./sentence.ts";
+import { CROSS_TRANSFORMER, MODEL, MODULE, OF_MODULE, TRANSFORMER } from "./sentence.ts";
 import { type KeyReport, type KeyTable, sortKeys } from "./table.ts";
 import { ADDED_TOKENS, SPECIAL_TOKENS_MAP, TOKENIZER_CONFIG } from "./tokenizer.ts";
 
@@ -47,7 +47,9 @@ export function reportKeys(file: ModelFiles, config: ReadonlySet<string>): KeyRe
   };
   const known = Object.fromEntries([...config].map((key) => [key, "read" as const]));
   add("config.json", { keys: { ...CONFIG, ...known }, others: { nothing: "" } });
-  for (const [name, table] of Object.entries(FILES)) add(name, table);
+  const crosses = isCrossEncoder(file);
+  for (const [name, table] of Object.entries(FILES))
+    add(name, crosses && table === TRANSFORMER ? CROSS_TRANSFORMER : table);
   const modules = file(MODULES_FILE);
   const entries = modules ? readJson(modules.text, modules.source) : [];
   const modulesReport: KeyReport = { source: MODULES_FILE, read: [], nothing: [], unknown: [] };
@@ -67,6 +69,11 @@ export function reportKeys(file: ModelFiles, config: ReadonlySet<string>): KeyRe
     if (file(name)) reports.push({ source: name, read: [], nothing: [{ key: "", why }], unknown: [] });
   }
   return reports;
+}
+
+function isCrossEncoder(file: ModelFiles): boolean {
+  const found = file(PROMPTS_FILE);
+  return found !== undefined && readObject(found.text, found.source).model_type === "CrossEncoder";
 }
 
 /** A warning for each file with keys that the library which reads it does not know. */

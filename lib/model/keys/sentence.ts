@@ -27,6 +27,19 @@ export const TRANSFORMER: KeyTable = {
   others: "refused",
 };
 
+const LOGITS = { text: { method: "forward", method_output_name: "logits" } };
+
+/** The same of a cross-encoder, whose text model gives scores. */
+export const CROSS_TRANSFORMER: KeyTable = {
+  ...TRANSFORMER,
+  keys: {
+    ...TRANSFORMER.keys,
+    transformer_task: { refused: "only classifiers are supported", unless: ["sequence-classification"] },
+    modality_config: { refused: "only the logits of a classifier are supported", unless: [LOGITS] },
+    module_output_name: { refused: "only scores is supported", unless: ["scores"] },
+  },
+};
+
 /** config_sentence_transformers.json */
 export const MODEL: KeyTable = {
   keys: {
