@@ -43,7 +43,7 @@ static int32_t check_arch(const uffb_arch *a) {
         {"max_length", a->max_length, 1, 1 << 20},
         {"position_offset", a->position_offset, 0, 1 << 20},
         {"token_types", a->token_types, 0, 1 << 20},
-        {"width", a->width, a->feedforward == UFFB_FFN_GLU, most},
+        {"width", a->width, is_gated(a), most},
         {"trees", a->trees, fff, most},
         {"depth", a->depth, 0, UFFB_MAX_DEPTH},
         {"pool_width", a->pool_width, 0, most},

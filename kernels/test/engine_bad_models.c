@@ -119,6 +119,9 @@ static void test_bad_arch(void) {
     arch.width = 0;
     REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
     NAMES("width");
+    arch.feedforward = UFFB_FFN_GLU_FIRST;
+    REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
+    NAMES("width");
     arch.feedforward = UFFB_FFN_DENSE;
     arch.linear_nodes = 1;
     REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
