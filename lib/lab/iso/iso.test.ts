@@ -23,6 +23,7 @@ const row = (name: string, loss: number, batched: number, bits?: number): Row =>
   seeds: 2,
   parameters: 1000,
   loss: { mean: loss, deviation: 0.01 },
+  losses: [loss - 0.01, loss + 0.01],
   accuracy: { mean: 0.4, deviation: 0 },
   bits,
   alone: batched * 3,
@@ -74,6 +75,12 @@ describe("the report", () => {
     expect(findings(ROWS)).toEqual([
       "1x11: 0.300 nats better than no feedforward layer; 0.100 nats better than dense:12, with 12 active neurons; 0.300 nats worse than dense:192, the best dense layer that takes no longer",
       "dense:24+1x8:balanced: 0.100 nats worse than no feedforward layer; 0.300 nats worse than dense:12, with 33 active neurons",
+    ]);
+    const [tree, dense] = [row("1x8", 3.2, 1), row("dense:9", 3, 2)];
+    tree.losses = [3.1, 3.3];
+    dense.losses = [3, 3];
+    expect(findings([tree, dense])).toEqual([
+      "1x8: 0.200 ± 0.141 nats worse than dense:9, with 9 active neurons",
     ]);
     expect(findings(ROWS.slice(4, 5))).toEqual(["1x11: no control was trained"]);
   });

@@ -1,7 +1,7 @@
 /** The results, for people and for programs. */
 import { count, plural } from "../../base/numbers.ts";
 import type { Plan } from "./plan.ts";
-import type { Row, Spread } from "./results.ts";
+import { type Row, type Spread, spread } from "./results.ts";
 
 const micro = (seconds: number) => (1e6 * seconds).toPrecision(3);
 const around = ({ mean, deviation }: Spread, digits: number, times = 1) =>
@@ -28,10 +28,11 @@ const leastBy = <T>(values: readonly T[], of: (value: T) => number): T | undefin
     undefined,
   );
 
-/** How a model's loss differs from a control's: "0.021 nats better". */
-function against({ loss }: Row, control: Row): string {
-  const better = control.loss.mean - loss.mean;
-  return `${Math.abs(better).toFixed(3)} nats ${better >= 0 ? "better" : "worse"}`;
+/** How a model's loss differs from a control's, seed by seed: "0.021 ± 0.003 nats better". */
+function against({ losses }: Row, control: Row): string {
+  const { mean, deviation } = spread(losses.map((loss, i) => control.losses[i]! - loss));
+  const apart = deviation > 0 ? ` ± ${deviation.toFixed(3)}` : "";
+  return `${Math.abs(mean).toFixed(3)}${apart} nats ${mean >= 0 ? "better" : "worse"}`;
 }
 
 /**
@@ -100,7 +101,7 @@ export function markdown(
 
 Models with ${plural(layers, "layer")} of hidden ${hidden} and ${plural(heads, "head")}, which differ in their feedforward layers alone, each trained on the same
 ${count(recipe.budget.amount)} ${recipe.budget.unit} of ${corpus} with ${plural(seeds, "seed")}, to predict ${predicts}. Loss and accuracy are those on
-text that was held out; ± is the standard deviation over seeds. Times are medians on ${threads === 1 ? "one thread" : `${threads} threads`} of ${machine}, from ids to
+text that was held out; ± is the standard deviation over seeds, of differences that of their difference seed by seed. Times are medians on ${threads === 1 ? "one thread" : `${threads} threads`} of ${machine}, from ids to
 final states, the models in turn.
 
 ![Loss and accuracy against time and active neurons](iso.svg)

@@ -40,6 +40,8 @@ export interface Row extends Timed {
   seeds: number;
   parameters: number;
   loss: Spread;
+  /** Of each seed, in order: those of two models with one seed were trained on the same text in the same order. */
+  losses: number[];
   accuracy: Spread;
   bits: number | undefined;
 }
@@ -63,6 +65,7 @@ export function rowsOf(plan: Plan, trained: readonly Trained[], times: ReadonlyM
       seeds: own.length,
       parameters: own[0]!.parameters,
       loss: spread(own.map(({ loss }) => loss)),
+      losses: own.map(({ loss }) => loss),
       accuracy: spread(own.map(({ accuracy }) => accuracy)),
       bits: bits.length > 0 ? spread(bits).mean : undefined,
       ...time,
