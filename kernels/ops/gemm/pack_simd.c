@@ -34,12 +34,22 @@ static void pack_columns(int64_t rows, int64_t cols, const float *w, int64_t ldw
     }
 }
 
-void KERNEL(pack)(int64_t rows, int64_t cols, const float *w, int64_t ldw, int32_t transposed, float *panels) {
-    for (int64_t first = 0; first < rows; first += UFFB_PANEL, panels += UFFB_PANEL * cols) {
-        if (transposed) {
-            pack_columns(rows - first, cols, w + first, ldw, panels);
-        } else {
-            pack_rows(rows - first, cols, w + first * ldw, ldw, panels);
-        }
+/* Columns of w, rows in memory, that are read for all panels before the next: then each of their cache lines is read once. */
+#define BLOCK_COLS 32
+
+static void pack_transposed(int64_t rows, int64_t cols, const float *w, int64_t ldw, float *panels) {
+    for (int64_t c = 0; c < cols; c += BLOCK_COLS) {
+        const int64_t count = cols - c < BLOCK_COLS ? cols - c : BLOCK_COLS;
+        for (int64_t r = 0; r < rows; r += UFFB_PANEL)
+            pack_columns(rows - r, count, w + c * ldw + r, ldw, panels + r * cols + c * UFFB_PANEL);
     }
+}
+
+void KERNEL(pack)(int64_t rows, int64_t cols, const float *w, int64_t ldw, int32_t transposed, float *panels) {
+    if (transposed) {
+        pack_transposed(rows, cols, w, ldw, panels);
+        return;
+    }
+    for (int64_t first = 0; first < rows; first += UFFB_PANEL)
+        pack_rows(rows - first, cols, w + first * ldw, ldw, panels + first * cols);
 }

@@ -9,9 +9,28 @@
 
 #define PANEL_VECS (UFFB_PANEL / VEC_LANES)
 
-/* Tiles of more rows ask for the panels of the tile to their right. Few do little with a panel, and nothing but wait for the
- * next; then the hardware does best that sees a single stream. */
+/* Tiles of more rows ask for the panels of the tile to their right, into L2. Few do little with a panel, and nothing but wait
+ * for the next; then the hardware does best that sees a single stream. */
 #define FEW_ROWS 4
+/* Almost full tiles ask for their own rows, too, into L1: of `a`, whose next lines all begin at once, too many misses for the
+ * hardware to have seen them coming; and of c, before it is written. */
+#define ASKS(rows) (3 * (rows) > 2 * VEC_TILE_ROWS)
+/* Floats of a cache line. */
+#define LINE 16
+/* Steps before its end at which a tile asks for c: time enough for memory to answer, too little to be displaced. */
+#define LATE 64
+
+UFFB_INLINE void ask_for_rows(int rows, const float *x, int64_t ldx) {
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) __builtin_prefetch(x + r * ldx, 0, 3);
+}
+
+UFFB_INLINE void ask_for_output(int rows, int panels, const float *c, int64_t ldc) {
+    for (int p = 0; p < panels; p++) {
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) __builtin_prefetch(c + r * ldc + p * UFFB_PANEL, 1, 3);
+    }
+}
 
 UFFB_INLINE void store_tile_vec(float *c, vec value, int64_t cols, int32_t accumulate) {
     if (cols >= VEC_LANES) {
@@ -31,19 +50,25 @@ UFFB_INLINE void gemm_tile(int rows, int panels, int64_t cols, int64_t k, const 
 #pragma GCC unroll 8
         for (int v = 0; v < panels * PANEL_VECS; v++) sum[r][v] = vec_zero();
     }
-    for (int64_t l = 0; l < k; l++) {
-        vec b[VEC_TILE_PANELS * PANEL_VECS];
+    const int64_t step = ASKS(rows) ? LINE : k, late = k > LATE ? (k - LATE) / LINE * LINE : k;
+    for (int64_t line = 0; line < k; line += step) {
+        if (ASKS(rows) && !TILE_TRANSPOSED) ask_for_rows(rows, a + line + LINE, lda);
+        if (ASKS(rows) && line == late) ask_for_output(rows, panels, c, ldc);
+        const int64_t end = line + step < k ? line + step : k;
+        for (int64_t l = line; l < end; l++) {
+            vec b[VEC_TILE_PANELS * PANEL_VECS];
 #pragma GCC unroll 8
-        for (int v = 0; v < panels * PANEL_VECS; v++) {
-            const float *at = w + v / PANEL_VECS * k * UFFB_PANEL + l * UFFB_PANEL + v % PANEL_VECS * VEC_LANES;
-            b[v] = vec_load(at);
-            if (rows > FEW_ROWS && v % PANEL_VECS == 0) __builtin_prefetch(at + panels * k * UFFB_PANEL, 0, 2);
-        }
+            for (int v = 0; v < panels * PANEL_VECS; v++) {
+                const float *at = w + v / PANEL_VECS * k * UFFB_PANEL + l * UFFB_PANEL + v % PANEL_VECS * VEC_LANES;
+                b[v] = vec_load(at);
+                if (rows > FEW_ROWS && v % PANEL_VECS == 0) __builtin_prefetch(at + panels * k * UFFB_PANEL, 0, 2);
+            }
 #pragma GCC unroll 16
-        for (int r = 0; r < rows; r++) {
-            vec x = vec_set(TILE_TRANSPOSED ? a[l * lda + r] : a[r * lda + l]);
+            for (int r = 0; r < rows; r++) {
+                vec x = vec_set(TILE_TRANSPOSED ? a[l * lda + r] : a[r * lda + l]);
 #pragma GCC unroll 8
-            for (int v = 0; v < panels * PANEL_VECS; v++) sum[r][v] = vec_fma(x, b[v], sum[r][v]);
+                for (int v = 0; v < panels * PANEL_VECS; v++) sum[r][v] = vec_fma(x, b[v], sum[r][v]);
+            }
         }
     }
 #pragma GCC unroll 8
