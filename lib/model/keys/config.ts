@@ -31,6 +31,15 @@ export const CONFIG: Readonly<Record<string, Rule>> = {
       "repetition_penalty length_penalty no_repeat_ngram_size tie_encoder_decoder",
     { nothing: "is for generating text" },
   ),
+  ...rules("summary_type summary_use_proj summary_activation summary_last_dropout", {
+    nothing: "is of a head that is not run",
+  }),
+  ...rules("deterministic_flash_attn reference_compile sparse_prediction sparse_pred_ignore_index", {
+    nothing: "is another way to the same result",
+  }),
+  ...rules("net_structure_type gap_size down_scale_factor num_memory_blocks", {
+    nothing: "is of the original code; the library does not look at it",
+  }),
   ...rules("label2id", { nothing: "id2label has the names" }),
   ...rules("auto_map custom_pipelines", {
     nothing: "code of the model's own is not run, as in the library unless told to",
