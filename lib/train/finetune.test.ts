@@ -227,4 +227,11 @@ test("what a run says", async () => {
     1,
     ["bad", "good"],
   ]);
+  const rows = confusion(result)
+    .slice(1)
+    .map((row) => row.trim().split(/\s+/).slice(1).map(Number));
+  expect(json.confusion).toEqual(rows);
+  expect(json.confusion.flat().reduce((sum: number, count: number) => sum + count, 0)).toBe(
+    result.job.valid!.targets.length,
+  );
 });

@@ -69,32 +69,67 @@ function number(value: number | undefined): string {
   return value === undefined || Number.isNaN(value) ? "–" : value.toFixed(4);
 }
 
-/** A row a label, a column a prediction; of several labels at once, how each was found. */
-export function confusion({ job, final }: Outcome): string[] {
-  if (!final || job.kind === "regression") return [];
-  const { labels, kind, valid } = job;
-  const width = labels.length;
-  const said = valid!.targets.map((_, i) =>
-    predictions(kind, final.logits.subarray(i * width, (i + 1) * width)),
+/** How often a label of several was right, was said, and both. */
+interface Found {
+  label: string;
+  is: number;
+  said: number;
+  both: number;
+}
+
+/** What was said of the examples to validate on: each one's labels, or the one. */
+function said({ job, final }: Outcome): readonly (readonly number[])[] {
+  const width = job.labels.length;
+  return job.valid!.targets.map((_, i) =>
+    predictions(job.kind, final!.logits.subarray(i * width, (i + 1) * width)),
   );
-  if (kind === "classification") {
-    const matrix = labels.map(() => labels.map(() => 0));
-    for (const [i, target] of valid!.targets.entries()) {
-      const row = matrix[Number(target)]!;
-      const column = said[i]![0]!;
-      if (column in row) row[column]!++;
-    }
+}
+
+/** Examples by label (rows) and prediction (columns), in the order of the labels; undefined where there are none, or not one label each. */
+export function confusionMatrix(outcome: Outcome): number[][] | undefined {
+  const { job, final } = outcome;
+  if (!final || job.kind !== "classification") return undefined;
+  const matrix = job.labels.map(() => job.labels.map(() => 0));
+  const guesses = said(outcome);
+  for (const [i, target] of job.valid!.targets.entries()) {
+    const row = matrix[Number(target)]!;
+    const column = guesses[i]![0]!;
+    if (column in row) row[column]!++;
+  }
+  return matrix;
+}
+
+/** The same of several labels at once; undefined where each example has one. */
+function foundLabels(outcome: Outcome): Found[] | undefined {
+  const { job, final } = outcome;
+  if (!final || job.kind !== "multi-label") return undefined;
+  const guesses = said(outcome);
+  return job.labels.map((label, c) => {
+    const is = job.valid!.targets.map((target) => (target as number[])[c]! > 0.5);
+    const says = guesses.map((row) => row[c] === 1);
+    const both = is.filter((value, i) => value && says[i]).length;
+    const [real, found] = [is, says].map((list) => list.filter(Boolean).length) as [number, number];
+    return { label, is: real, said: found, both };
+  });
+}
+
+/** A row a label, a column a prediction; of several labels at once, how each was found. */
+export function confusion(outcome: Outcome): string[] {
+  const { labels } = outcome.job;
+  const matrix = confusionMatrix(outcome);
+  if (matrix) {
     const rows = labels.map((label, c) => [label, ...matrix[c]!.map(String)]);
     return align([["label \\ said", ...labels], ...rows], (c) => c > 0);
   }
-  const rows = labels.map((label, c) => {
-    const is = valid!.targets.map((target) => (target as number[])[c]! > 0.5);
-    const says = said.map((row) => row[c] === 1);
-    const both = is.filter((value, i) => value && says[i]).length;
-    const [real, found] = [is, says].map((list) => list.filter(Boolean).length) as [number, number];
-    return [label, String(real), String(found), String(both), number(both / found), number(both / real)];
-  });
-  return align([["label", "is", "said", "both", "precision", "recall"], ...rows], (c) => c > 0);
+  const rows = foundLabels(outcome)?.map(({ label, is, said, both }) => [
+    label,
+    String(is),
+    String(said),
+    String(both),
+    number(both / said),
+    number(both / is),
+  ]);
+  return rows ? align([["label", "is", "said", "both", "precision", "recall"], ...rows], (c) => c > 0) : [];
 }
 
 /** An example that the result is wrong about. */
@@ -160,7 +195,7 @@ export function outcomeText(outcome: Outcome, mostWorst: number): string {
 
 /**
  * The same for programs: `output`, `epochs` as in the log, `epoch` whose weights were kept, `scores` and `loss` of the result,
- * `worst`, `seconds`, `seconds_per_step`, `tokens_per_second`, `times_bound`, `bytes` of memory.
+ * `confusion`: examples by label (rows) and prediction (columns), or of several labels how often each `is`, was `said`, and `both`; `worst`, `seconds`, `seconds_per_step`, `tokens_per_second`, `times_bound`, `bytes` of memory.
  */
 export function outcomeJson(outcome: Outcome, output: string | undefined, mostWorst: number): string {
   const { epochs, epoch, final, seconds, job, start } = outcome;
@@ -175,6 +210,7 @@ export function outcomeJson(outcome: Outcome, output: string | undefined, mostWo
       epoch,
       loss: final?.loss ?? null,
       scores: final?.scores ?? null,
+      confusion: confusionMatrix(outcome) ?? foundLabels(outcome) ?? null,
       worst: worst(outcome, mostWorst),
       seconds,
       seconds_per_step: pace?.secondsPerStep ?? null,
