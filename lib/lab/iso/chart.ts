@@ -15,6 +15,8 @@ const KINDS: readonly { name: string; is(name: string): boolean }[] = [
   { name: "none", is: () => true },
 ];
 
+const DENSE = KINDS.findIndex(({ name }) => name === "dense");
+
 interface Measure {
   title: string;
   of(row: Row): number;
@@ -160,6 +162,10 @@ function panel(rows: readonly Row[], score: Score, measure: Measure, left: numbe
       low: round(y.at(mean - deviation)),
     };
   });
+  // Dense layers of any width are what all others are held against.
+  const widths = points.filter(({ series }) => series === DENSE).sort((a, b) => a.x - b.x);
+  const path = widths.map(({ x, y }, i) => `${i === 0 ? "M" : "L"}${x} ${y}`).join("");
+  const curve = `<path class="line s${DENSE}" opacity="0.5" d="${path}"/>`;
   const marks = points.map(({ name, series, x, y, high, low }) => {
     const bar =
       low > high
@@ -171,6 +177,7 @@ function panel(rows: readonly Row[], score: Score, measure: Measure, left: numbe
 ${grid.join("\n")}
 ${text(x0, y1 - 10, score.title, "title")}
 ${text((x0 + x1) / 2, y0 + 36, measure.title, "label", { anchor: "middle" })}
+${curve}
 ${marks.join("\n")}
 ${labels(points, { x0, x1, y0: y1, y1: y0 }).join("\n")}
 </g>`;
