@@ -73,7 +73,8 @@ export interface HeadOptions {
   /** Least probability of a label that is given, where several can be true. */
   threshold: number;
   aggregate: Aggregation;
-  vectors: VectorMaker;
+  /** Of "embed" alone: other tasks do not ask how a model makes vectors. */
+  vectors: VectorMaker | undefined;
 }
 
 /** What each task asks of the batch that the context has just encoded: one result for each of its sequences, in order. */
@@ -202,8 +203,9 @@ async function embed(
   _model: Model,
   context: NativeContext,
   batch: Prepared[],
-  { vectors: { width, read } }: HeadOptions,
+  { vectors }: HeadOptions,
 ): Promise<Embedding[]> {
+  const { width, read } = vectors!;
   const bySkip = new Map<number, Float32Array>();
   for (const { skip } of batch) if (!bySkip.has(skip)) bySkip.set(skip, await read(context, skip));
   return batch.map((prepared, s) => ({

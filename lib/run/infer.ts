@@ -100,7 +100,7 @@ export async function* infer(
     topK,
     threshold: options.threshold ?? 0.5,
     aggregate: options.aggregate ?? "simple",
-    vectors: vectorMaker(model, embeds ? options.pooling : undefined),
+    vectors: embeds ? vectorMaker(model, options.pooling) : undefined,
   };
   using context = openContext(model.native, { threads: options.threads ?? 0, isa, device });
   using cancellation = new Cancellation(context, signal);

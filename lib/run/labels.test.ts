@@ -1,5 +1,6 @@
 /** Labels of texts and tokens, against those that transformers and sentence-transformers give for them (testing/fixtures/heads.py). */
 import { describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
 import { pack } from "../../testing/folders.ts";
 import { assembled, rowsOf } from "../../testing/heads.ts";
 import { UsageError } from "../base/errors.ts";
@@ -123,6 +124,14 @@ test("a head that is not known is named, unless vectors are asked for", async ()
   expect(() => taskOf(model)).toThrow(
     "the head of a BertForQuestionAnswering is not supported; --embed gives vectors of its encoder",
   );
+});
+
+test("modules of a kind that is not supported matter to vectors alone", async () => {
+  using folder = assembled("labels/three");
+  writeFileSync(folder.file("modules.json"), '[{"type": "custom.Module", "path": ""}]');
+  using model = await openModel(folder.path);
+  expect(await run<Classification>(model, [{ text: "hello world" }])).toHaveLength(1);
+  await expect(run(model, [{ text: "hello world" }], { embed: true })).rejects.toThrow("module 0.type is");
 });
 
 test("token ids give labels without places in a text", async () => {
