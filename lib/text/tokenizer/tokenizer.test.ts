@@ -107,6 +107,26 @@ describe.skipIf(!existsSync(shared))("texts of real data (from ../shared)", () =
   });
 });
 
+test("BPE without an unknown token leaves out what the vocabulary lacks before it merges (ids of tokenizers 0.23.3)", () => {
+  const vocab = { a: 0, b: 1, ab: 2, c: 3, abc: 4, aXb: 5 };
+  const merges = [
+    ["a", "b"],
+    ["ab", "c"],
+  ];
+  const idsOf = (text: string, model: object) => [
+    ...Tokenizer.parse({ model: { type: "BPE", vocab, merges, ...model } }, "t").encode(text).ids,
+  ];
+  const all = ["ab", "aXb", "XaXbX", "aXbXc", "X", "aXXb c"].map((text) => idsOf(text, {}));
+  expect(all).toEqual([[2], [2], [2], [4], [], [4]]);
+  expect(["aXb", "aXbc"].map((text) => idsOf(text, { ignore_merges: true }))).toEqual([[5], [4]]);
+  const ending = {
+    vocab: { a: 0, "b</w>": 1, "ab</w>": 2, b: 4 },
+    merges: [["a", "b</w>"]],
+    end_of_word_suffix: "</w>",
+  };
+  expect(["ab", "aXb", "Xab"].map((text) => idsOf(text, ending))).toEqual([[2], [2], [2]]);
+});
+
 describe("special tokens", () => {
   const mask = tokenizer.specials.mask!.id;
 

@@ -208,19 +208,28 @@ function readBpe(config: JsonObject, vocabulary: Vocabulary, where: string): Mod
   const unknownId = unknown === undefined ? undefined : vocabulary.ids.get(unknown);
   if (unknown !== undefined && unknownId === undefined)
     fail(`${where}.unk_token`, `${show(unknown)} is not in the vocabulary`);
+  const fallback = asFlag(config.byte_fallback, `${where}.byte_fallback`, false);
+  const whole = asFlag(config.ignore_merges, `${where}.ignore_merges`, false);
   const bpe = new BPE({
     type: "BPE",
     vocab: config.vocab,
     merges,
     ...(unknown !== undefined && { unk_token: unknown }),
     ...(suffix !== undefined && { end_of_word_suffix: suffix }),
-    byte_fallback: asFlag(config.byte_fallback, `${where}.byte_fallback`, false),
-    ignore_merges: asFlag(config.ignore_merges, `${where}.ignore_merges`, false),
+    byte_fallback: fallback,
+    ignore_merges: whole,
     fuse_unk: unknown !== undefined && asFlag(config.fuse_unk, `${where}.fuse_unk`, false),
   } as unknown as ConstructorParameters<typeof BPE>[0]);
+  // Without an unknown token, characters that the vocabulary lacks are left out before anything is merged, as in Rust; the library keeps them.
+  const drops = unknownId === undefined && !fallback;
+  const isKnown = (char: string, i: number, all: string[]) =>
+    vocabulary.ids.has(suffix !== undefined && i === all.length - 1 ? char + suffix : char);
+  const known = (word: string) => [...word].filter(isKnown).join("");
   const encode = (word: string) => {
     const pieces: number[] = [];
-    for (const token of bpe([word])) {
+    const letters = drops && !(whole && vocabulary.ids.has(word)) ? known(word) : word;
+    if (letters === "") return pieces;
+    for (const token of bpe([letters])) {
       const id = vocabulary.ids.get(token) ?? unknownId;
       if (id !== undefined) pieces.push(id);
     }
