@@ -1,6 +1,7 @@
 /* From token ids to final states. The hot path of the library reads from top to bottom here: embed, blocks, final norm. */
 #include "batch.h"
 #include "context.h"
+#include "positions.h"
 #include "taps.h"
 
 #include <string.h>
@@ -14,10 +15,12 @@ static void embed(uffb_context *c, const int32_t *ids, const int32_t *types, flo
     const uffb_model *m = c->model;
     const int64_t width = m->embed_width;
     for (int64_t s = 0; s < c->sequences; s++) {
+        int64_t counted = 0;
         for (int64_t t = c->offsets[s]; t < c->offsets[s + 1]; t++) {
             float *x = rows + t * width;
             if (m->position) {
-                memcpy(x, m->position + (m->arch.position_offset + t - c->offsets[s]) * width, (size_t)width * sizeof *x);
+                const int64_t row = uffb_position_row(m->arch.position_offset, ids[t], &counted);
+                memcpy(x, m->position + row * width, (size_t)width * sizeof *x);
             } else {
                 memset(x, 0, (size_t)width * sizeof *x);
             }

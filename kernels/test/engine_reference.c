@@ -48,6 +48,14 @@ static void check_rows(const output *o, int64_t first, int64_t rows, const doubl
 
 static int64_t embed_width(const uffb_arch *arch) { return arch->embed_width ? arch->embed_width : arch->hidden; }
 
+/* Tokens before this one; with an offset, padding does not count, and its own position is the one before the first. */
+static int64_t position_of(const random_model *m, const int32_t *ids, int64_t token) {
+    const int64_t padding = m->arch.position_offset - 1;
+    int64_t position = 0;
+    for (int64_t t = 0; t < token; t++) position += padding < 0 || ids[t] != padding;
+    return padding >= 0 && ids[token] == padding ? -1 : position;
+}
+
 /* x [hidden] */
 static void embed(const random_model *m, int64_t position, int32_t id, int32_t type, double *x) {
     const uffb_arch *arch = &m->arch;
@@ -309,7 +317,10 @@ int64_t check_against_reference(const random_model *m, const batch *b, const run
     for (int64_t s = 0; s < b->sequences; s++) {
         int64_t first = b->offsets[s], tokens = b->offsets[s + 1] - first;
         double *x = doubles(tokens * n), *vector = doubles(n);
-        for (int64_t t = 0; t < tokens; t++) embed(m, t, b->ids[first + t], b->types[first + t], x + t * n);
+        for (int64_t t = 0; t < tokens; t++) {
+            int64_t position = position_of(m, b->ids + first, t);
+            embed(m, position, b->ids[first + t], b->types[first + t], x + t * n);
+        }
         check_rows(run_output(r, EMBEDDING), first, tokens, x);
         for (int64_t l = 0; l < arch->layers; l++) {
             ties += run_layer(m, l, first, tokens, r, x);

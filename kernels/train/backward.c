@@ -1,6 +1,7 @@
 /* From the gradient of the final states down to the lowest layer that is trained. trainer->stream is the gradient of the
  * residual stream; each half of a block adds to it what comes through that half. */
 #include "trainer.h"
+#include "../engine/positions.h"
 
 #include <string.h>
 
@@ -110,8 +111,9 @@ int32_t uffb_embed_back(uffb_trainer *t, const uffb_train_call *call) {
     if (!status && uffb_trains(t->position)) {
         const uffb_addend positions = {t->position, &one, t->stream, h};
         for (int64_t s = 0; s < call->step->sequences; s++) {
+            int64_t counted = 0;
             for (int64_t i = call->offsets[s]; i < call->offsets[s + 1]; i++)
-                keys[i] = (int32_t)(t->arch.position_offset + i - call->offsets[s]);
+                keys[i] = (int32_t)uffb_position_row(t->arch.position_offset, call->ids[i], &counted);
         }
         status = uffb_scatter(t, tokens, keys, t->position->info.rows, 0, &positions);
     }

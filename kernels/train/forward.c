@@ -1,6 +1,7 @@
 /* From token ids to final states, keeping what the backward pass needs. The same stages as the engine's encode, on the same
  * kernels: without dropout the final states are the same bits. */
 #include "trainer.h"
+#include "../engine/positions.h"
 #include "../engine/taps.h"
 
 #include <string.h>
@@ -60,9 +61,10 @@ static void embed_task(void *arg, int64_t sequence, int32_t thread) {
     const uffb_trainer *t = e->trainer;
     const uffb_train_call *c = e->call;
     const int64_t h = t->arch.hidden, start = c->offsets[sequence];
+    int64_t counted = 0;
     for (int64_t i = start; i < c->offsets[sequence + 1]; i++) {
         float *x = e->x + i * h;
-        memcpy(x, t->model->position + (t->arch.position_offset + i - start) * h, (size_t)h * sizeof *x);
+        memcpy(x, t->model->position + uffb_position_row(t->arch.position_offset, c->ids[i], &counted) * h, (size_t)h * sizeof *x);
         add_row(h, t->word->weight + c->ids[i] * h, x);
         if (t->type) add_row(h, t->type->weight + (c->types ? c->types[i] : 0) * h, x);
     }

@@ -9,6 +9,7 @@
 
 extern "C" {
 #include "../../engine/batch.h"
+#include "../../engine/positions.h"
 }
 
 #include <stdio.h>
@@ -100,7 +101,9 @@ static int32_t send_batch(uffb_cuda_encoder *e, int64_t sequences, const int64_t
     if (types) memcpy(e->host_batch + tokens, types, (size_t)tokens * sizeof *types);
     for (int64_t s = 0; s < sequences; s++) {
         const int64_t start = offsets[s], length = offsets[s + 1] - start;
-        for (int64_t t = 0; t < length; t++) positions[start + t] = (int32_t)(e->arch.position_offset + t);
+        int64_t counted = 0;
+        for (int64_t t = start; t < start + length; t++)
+            positions[t] = (int32_t)uffb_position_row(e->arch.position_offset, ids[t], &counted);
         for (int64_t row = 0; row < length; row += UFFB_CUDA_TILE) *tile++ = {(int32_t)start, (int32_t)length, (int32_t)row};
     }
     /* From here on it is the device's time. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { UFFB_GELU_TANH, UFFB_RELU, UFFB_TAP_FINAL, UFFB_TAP_LAYER } from "../../../ffi/bindings.ts";
@@ -516,6 +516,22 @@ test("what training has no backward for is refused by name", () => {
   expect(message("modernbert-cls")).toContain("models with rotary positions cannot be trained");
   expect(message("electra-cls")).toBe("");
   expect(message("camembert-cls")).toBe("");
+});
+
+test("RoBERTa's positions do not count padding within a text", async () => {
+  const golden = JSON.parse(
+    readFileSync(new URL("../../../fixtures/beside/positions.json", import.meta.url), "utf8"),
+  ) as { ids: number[]; mean: number[] }[];
+  using model = await openModel(join(REFERENCE_BERT, "roberta-cls"));
+  async function* items() {
+    for (const [i, { ids }] of golden.entries()) yield { line: i + 1, text: "", ids: Int32Array.from(ids) };
+  }
+  const vectors: Float32Array[] = [];
+  for await (const batch of infer(model, items(), { embed: true, threads: 1 }))
+    for (const result of batch) if ("task" in result && result.task === "embed") vectors.push(result.vector);
+  expect(vectors.length).toBe(golden.length);
+  for (const [i, { mean }] of golden.entries())
+    for (const [j, value] of mean.entries()) expect(vectors[i]![j]!).toBeCloseTo(value, 5);
 });
 
 test("any change of a config's value gives a config or one clear error", () => {
