@@ -1,7 +1,8 @@
 /** Where tokens lie in texts, against what Hugging Face's tokenizers say (testing/fixtures/spans.py). */
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
 import fc from "fast-check";
 import { type Span, spansOf } from "./spans.ts";
 import { Tokenizer } from "./tokenizer.ts";
@@ -18,7 +19,12 @@ const LINES = readFileSync(`${FOLDER}spans.jsonl`, "utf8")
   .split("\n")
   .map((line): Line => JSON.parse(line));
 const BY_TOKENIZER = [...Map.groupBy(LINES, ({ tokenizer }) => tokenizer)];
-const open = (name: string) => Tokenizer.parse(readFileSync(FOLDER + name, "utf8"), name);
+/** Those of fixtures/unigram are packed. */
+function open(name: string): Tokenizer {
+  const packed = `${FOLDER}../unigram/${name}.gz`;
+  const text = existsSync(packed) ? gunzipSync(readFileSync(packed)) : readFileSync(FOLDER + name);
+  return Tokenizer.parse(text.toString(), name);
+}
 
 const spansIn = (tokenizer: Tokenizer, text: string) =>
   tokenizer.spans(text, tokenizer.encode(text, { literal: true }).ids.length, 0).map((span) => span ?? null);
@@ -73,7 +79,7 @@ test("a normaliser that treats a text as a whole leaves each token the whole tex
     encode: () => [7],
     token: () => "?",
   };
-  const settings = { prefix: "", suffix: "", byteLevel: false, trim: undefined };
+  const settings = { prefix: "", suffix: "", byteLevel: false, spacesGo: false, trim: undefined };
   expect(spansOf("ab cd", stages, settings)).toEqual([
     [0, 5],
     [0, 5],

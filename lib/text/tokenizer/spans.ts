@@ -29,6 +29,8 @@ export interface SpanSettings {
   suffix: string;
   /** Words are spelt byte by byte. */
   byteLevel: boolean;
+  /** White space ends words and is gone before they are marked: a word's "▁" is none of the text's spaces. */
+  spacesGo: boolean;
   /** Spaces at a token's ends are left out of its span; with `prefixed`, of the first token but for one, which was never in the text. */
   trim: { prefixed: boolean } | undefined;
 }
@@ -43,6 +45,7 @@ export function readSpanSettings(file: JsonObject): SpanSettings {
   return {
     prefix: typeof prefix === "string" ? prefix : "",
     suffix: typeof model.end_of_word_suffix === "string" ? model.end_of_word_suffix : "",
+    spacesGo: partsOf(file.pre_tokenizer, "pretokenizers").some(({ type }) => type === "WhitespaceSplit"),
     byteLevel: partsOf(file.pre_tokenizer, "pretokenizers").some(({ type }) => type === "ByteLevel"),
     trim:
       trimming && trimming.trim_offsets !== false
@@ -153,7 +156,7 @@ function* partSpans(
     }
     at += part.length;
     if (part === "") continue;
-    const units = matcher(part, settings.byteLevel);
+    const units = matcher(part, settings);
     for (const word of stages.words(part, isFirst && i === 0)) {
       const from = units(word);
       for (const { span, spelling } of pieceSpans(word, stages, settings)) {
@@ -200,7 +203,10 @@ function pieceSpans(word: string, { encode, token }: Stages, { prefix, suffix }:
 const MARK = "▁";
 
 /** Matches words, one after another, with the text that they were cut out of: which of its units each unit of a word stands for. */
-function matcher(text: string, byteLevel: boolean): (word: string) => Span[] {
+function matcher(
+  text: string,
+  { byteLevel, spacesGo }: Pick<SpanSettings, "byteLevel" | "spacesGo">,
+): (word: string) => Span[] {
   // Each byte, or unit, of the text, and where it is.
   const parts: { sign: string; span: Span }[] = [];
   for (let at = 0; at < text.length; ) {
@@ -215,7 +221,8 @@ function matcher(text: string, byteLevel: boolean): (word: string) => Span[] {
   return (word) =>
     word.split("").map((sign): Span => {
       const isSpace = sign === (byteLevel ? byteSign(0x20) : MARK);
-      const same = (part: string) => part === sign || (!byteLevel && isSpace && part === " ");
+      const same = (part: string) => part === sign || (!byteLevel && !spacesGo && isSpace && part === " ");
+      if (isSpace && spacesGo) while (SPACE.test(parts[next]?.sign ?? "")) next++;
       // A space that the tokenizer put before the text: it stands for what comes next, as all that is inserted does.
       if (isSpace && !same(parts[next]?.sign ?? "")) return place();
       while (next < parts.length && !same(parts[next]!.sign)) next++;
