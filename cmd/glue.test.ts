@@ -172,7 +172,9 @@ describe("a model without a head is fine-tuned first", () => {
 
   test("and kept where --save says, to be evaluated as it is", async () => {
     const save = join(folder, "sst2-model");
-    const first = await uffb(...quick, "--save", save, "--json");
+    const svg = join(folder, "sst2-{seed}.svg");
+    const first = await uffb(...quick, "--save", save, "--json", "--svg", svg);
+    expect(readFileSync(svg.replace("{seed}", "1"), "utf8")).toContain("<svg");
     expect([first.code, first.err]).toEqual([
       0,
       expect.stringContaining("the built-in model has no head for SST-2; it is fine-tuned first"),

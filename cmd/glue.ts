@@ -1,5 +1,6 @@
 import { UsageError } from "../lib/base/errors.ts";
 import { readNamed } from "../lib/base/read.ts";
+import { writeWhole } from "../lib/base/write.ts";
 import { fetchSplit } from "../lib/data/fetch.ts";
 import { findTasks, TASK_NAMES, type Task } from "../lib/data/tasks.ts";
 import { compare } from "../lib/eval/glue/compare.ts";
@@ -13,6 +14,7 @@ import { Progress } from "../lib/hub/progress.ts";
 import type { Model } from "../lib/model/model.ts";
 import { openDevice } from "../lib/run/device.ts";
 import { modelCard } from "../lib/train/card.ts";
+import { curvesSvg } from "../lib/train/curves.ts";
 import { openForTask } from "../lib/train/glue.ts";
 import { GLUE_SANE } from "../lib/train/recipe.ts";
 import { type SeedRun, seedsJson, seedsText } from "../lib/train/seeds.ts";
@@ -86,6 +88,11 @@ const args = {
       description: "Keep the fine-tuned model here; {task} for several tasks, {seed} for several seeds",
     },
     resume: { type: "boolean", description: "Go on with a run of --save that was stopped" },
+    svg: {
+      type: "string",
+      valueHint: "file",
+      description: "Draw loss and scores; {task} for several tasks, {seed} for several seeds",
+    },
     ...recipeArgs,
   }),
   ...deviceArgs,
@@ -214,11 +221,17 @@ export default command({
 
 /** @throws UsageError when several results would go to one place */
 function checkPlaces(
-  { predictions, save, submission, resume }: Pick<GlueArgs, "predictions" | "save" | "submission" | "resume">,
+  {
+    predictions,
+    save,
+    svg,
+    submission,
+    resume,
+  }: Pick<GlueArgs, "predictions" | "save" | "svg" | "submission" | "resume">,
   tasks: number,
   seeds: number,
 ): void {
-  for (const [flag, place] of Object.entries({ predictions, save })) {
+  for (const [flag, place] of Object.entries({ predictions, save, svg })) {
     if (place === undefined) continue;
     if (tasks > 1 && !place.includes("{task}"))
       throw new UsageError(`several tasks need several places: --${flag} '…/{task}'`);
@@ -246,7 +259,7 @@ function opener({
   data: TaskOptions;
 }) {
   const recipe = { ...toRecipe(GLUE_SANE, args), seed };
-  const flags = [...Object.keys(recipeArgs), "save", "seeds", "resume"] as (keyof GlueArgs)[];
+  const flags = [...Object.keys(recipeArgs), "save", "seeds", "resume", "svg"] as (keyof GlueArgs)[];
   const wanted = flags.some((key) => args[key] !== undefined && args[key] !== false);
   return async (path: string | undefined, task: Task): Promise<Model> => {
     using stop = new GracefulStop(
@@ -274,6 +287,10 @@ function opener({
             data: job.sets,
           }),
         }),
+        onTrained: async (job, outcome) => {
+          const place = args.svg?.replaceAll("{task}", job.task.name).replaceAll("{seed}", String(seed));
+          if (place !== undefined) await writeWhole(place, curvesSvg(outcome.records, job.task.title));
+        },
       });
     } finally {
       clear();

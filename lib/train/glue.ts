@@ -17,6 +17,7 @@ export interface GlueTraining extends Omit<FinetuneOptions, "model" | "describe"
   /** Says that a model is about to be trained. */
   onTrain(model: string, task: Task): void;
   describe(job: GlueJob, outcome: Outcome): Record<string, string>;
+  onTrained?(job: GlueJob, outcome: Outcome): Promise<void>;
 }
 
 export interface GlueJob extends Job {
@@ -50,13 +51,14 @@ export async function openForTask(
   model[Symbol.dispose]();
   options.onTrain(model.source, task);
   const job = await glueJob(task, options.data);
-  const { model: trained } = await finetune(job, {
+  const outcome = await finetune(job, {
     ...options,
     model: path,
     output: options.output?.replaceAll("{task}", checkpointName(task)),
     describe: (outcome) => options.describe(job, outcome),
   });
-  return trained;
+  await options.onTrained?.(job, outcome);
+  return outcome.model;
 }
 
 /** The task whose training set is used: that of the checkpoint. */
