@@ -287,13 +287,15 @@ describe("bad inputs", () => {
 
   test("bad JSON leaves an array whole", async () => {
     const { stdout, stderr, exitCode } = await infer(
-      ["--jsonl"],
+      ["--format", "jsonl"],
       '{"text":"a [MASK]"}\n{oops\n{"text":"b [MASK]"}\n',
     );
     expect(exitCode).toBe(1);
     const lines = stdout.trimEnd().split("\n");
     expect(JSON.parse(lines[1]!)).toEqual({ line: 2, error: "not valid JSON" });
     expect(lines).toHaveLength(3);
+    const short = await infer(["--jsonl"], '{"text":"a [MASK]"}\n{oops\n{"text":"b [MASK]"}\n');
+    expect(short).toEqual({ stdout: `${lines[0]}\n${lines[2]}\n`, stderr, exitCode });
     expect(stderr).toBe("error: line 2: not valid JSON\n");
     const only = await infer(["--json", "no mask"]);
     expect([JSON.parse(only.stdout), only.exitCode]).toEqual([

@@ -153,7 +153,7 @@ export default command({
     "WHAT IS READ": [
       'A table\'s first line names its columns. The text is the column of that --text-column, or one with an obvious name (text, sentence, review, question and passage …). JSON lines are objects; their keys are the columns, and "ids" may hold token ids in place of a text.',
       "Stdin is taken for plain lines, or for JSON lines or Parquet where it begins like that. What reads like a header of CSV or TSV is an error until --input-format says what it is.",
-      'Every input has its row in the output, in order. One that cannot be used (blank, not UTF-8, without text) is named on stderr and has empty cells, in JSON "error", and in an array NaNs; the exit code is then 1. --skip-bad leaves it out, and the exit code is 0.',
+      'Every input has its row in the output, in order. One that cannot be used (blank, not UTF-8, without text) is named on stderr and has empty cells, in JSON "error", and in an array NaNs; the exit code is then 1. --jsonl leaves it out; so does --skip-bad, and the exit code is 0.',
       "--keep writes the input's columns behind the results; one with the name of a result comes out as input_NAME.",
     ],
     "COLUMNS of tsv and csv": [
@@ -255,7 +255,7 @@ export default command({
         if ("error" in result) {
           rate.clear();
           bad.add(result);
-          if (args.skipBad) continue;
+          if (args.skipBad || args.jsonl) continue;
         } else {
           good++;
           bad.good();

@@ -86,7 +86,7 @@ export default command({
         if ("error" in encoded) {
           rate.clear();
           bad.add(encoded);
-          if (args.skipBad) continue;
+          if (args.skipBad || args.jsonl) continue;
         } else {
           bad.good();
           if (encoded.encoding.dropped > 0) cut++;

@@ -9,7 +9,11 @@ export type TextFormat = (typeof TEXT_FORMATS)[number];
 /** How `infer` and `tokenize` write, but for --format, whose formats differ. */
 export const outputArgs = grouped("OUTPUT", {
   json: { type: "boolean", description: "Write one JSON array; short for --format json" },
-  jsonl: { type: "boolean", description: "Write an object a line; short for --format jsonl" },
+  jsonl: {
+    type: "boolean",
+    description:
+      "Write an object a line, with its input's line or id; as --format jsonl, but without inputs that cannot be used",
+  },
   header: { type: "boolean", description: "Name the columns of tsv in a first line; csv always does" },
 });
 
