@@ -1,9 +1,9 @@
 /** How long the models take in the engine, in turn on one machine. */
-import type { Batch } from "../../../ffi/context.ts";
-import { NativeContext } from "../../../ffi/context.ts";
+import { type Batch, NativeContext } from "../../../ffi/context.ts";
 import { median } from "../../base/statistics.ts";
 import { takeTurns } from "../../bench/measure/turns.ts";
 import { openModel } from "../../model/model.ts";
+import { ragged } from "../../text/batches.ts";
 import type { Contender } from "./plan.ts";
 import type { Timed } from "./results.ts";
 
@@ -47,7 +47,7 @@ export async function timeAll(
         entries.push({
           name,
           context,
-          batch: batchOf(sequences.slice(0, many ? BATCH : 1)),
+          batch: ragged(sequences.slice(0, many ? BATCH : 1).map((ids) => ({ ids: Int32Array.from(ids) }))),
           many,
           samples: [],
         });
@@ -71,10 +71,4 @@ export async function timeAll(
   } finally {
     for (const one of opened.reverse()) one[Symbol.dispose]();
   }
-}
-
-function batchOf(sequences: readonly ArrayLike<number>[]): Batch {
-  const offsets = new BigInt64Array(sequences.length + 1);
-  for (const [i, { length }] of sequences.entries()) offsets[i + 1] = offsets[i]! + BigInt(length);
-  return { offsets, ids: Int32Array.from(sequences.flatMap((sequence) => Array.from(sequence))) };
 }
