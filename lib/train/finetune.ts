@@ -12,12 +12,12 @@ import type { Examples } from "./batches.ts";
 import { encodeTexts, type Texts } from "./encode.ts";
 import { Epochs } from "./epochs.ts";
 import { freeze, initialiseHead } from "./head.ts";
-import { checkOutput, Keeper } from "./keep.ts";
+import { beginRun, checkOutput, type Keeper } from "./keep.ts";
 import { runSteps, type StepReport } from "./loop.ts";
 import { type Outline, outline } from "./outline.ts";
 import { adamwOf, checkRecipe, type Recipe } from "./recipe.ts";
 import { type EpochRecord, jsonLines, type LogRecord } from "./records.ts";
-import { saveClassifier, savedBytes } from "./save.ts";
+import { saveClassifier } from "./save.ts";
 import { Scorer } from "./scorer.ts";
 import { trainedModel } from "./trained.ts";
 import type { Judge, Validation } from "./validate.ts";
@@ -232,17 +232,9 @@ async function begin(
   trainer.ready({ threads });
   const { source } = checkpoint;
   const settings = { model: source, labels: job.labels, kind: job.kind, ...recipe, data: job.data };
-  const keeper = new Keeper(trainer, output, settings, { resume, warn: onWarning });
-  try {
-    await keeper.checkSpace(savedBytes(trainer));
-    const { step } = keeper.progress;
-    const engine = { isa: trainer.isa, threads: trainer.threads };
-    keeper.log.add({ event: resume ? "resume" : "start", step, ...settings, ...engine });
-    const start = { ...found, source, newHead, recipe, ...engine, done: step };
+  return beginRun(trainer, output, settings, { resume, warn: onWarning }, (begun) => {
+    const start = { ...found, source, newHead, recipe, ...begun };
     onStart?.(start);
-    return { keeper, start };
-  } catch (error) {
-    keeper[Symbol.dispose]();
-    throw error;
-  }
+    return start;
+  });
 }

@@ -7,6 +7,7 @@ import { type JsonObject, show } from "../base/json.ts";
 import { checkWritable } from "../base/write.ts";
 import { checkSpace } from "../hub/disk.ts";
 import { RunLog } from "./log.ts";
+import { savedBytes } from "./save.ts";
 import {
   newProgress,
   openState,
@@ -141,4 +142,36 @@ export function checkOutput(output: string, resume: boolean): void {
     throw new UsageError(`${folder} holds a run that was stopped; add --resume to go on, or remove it`);
   if (!there && resume)
     throw new UsageError(`${folder} holds no run to go on with; leave --resume out to start one`);
+}
+
+/** What a run that begins or goes on has: its engine, and the steps done before. */
+export interface Begun {
+  isa: string;
+  threads: number;
+  done: number;
+}
+
+/**
+ * Takes up a run with a trainer that is ready: checks that there is room for all of it, and logs that it begins or goes on.
+ * @param onBegin tells what is known before the first step
+ * @throws UffbError as the Keeper, and for a disk that is too full; what `onBegin` throws
+ */
+export async function beginRun<Start>(
+  trainer: NativeTrainer,
+  output: string | undefined,
+  settings: JsonObject,
+  options: { resume: boolean; warn(text: string): void },
+  onBegin: (begun: Begun) => Start,
+): Promise<{ keeper: Keeper; start: Start }> {
+  const keeper = new Keeper(trainer, output, settings, options);
+  try {
+    await keeper.checkSpace(savedBytes(trainer));
+    const { step } = keeper.progress;
+    const engine = { isa: trainer.isa, threads: trainer.threads };
+    keeper.log.add({ event: options.resume ? "resume" : "start", step, ...settings, ...engine });
+    return { keeper, start: onBegin({ ...engine, done: step }) };
+  } catch (error) {
+    keeper[Symbol.dispose]();
+    throw error;
+  }
 }

@@ -12,11 +12,11 @@ import type { NativeTrainer } from "../../../ffi/train.ts";
 import { UffbError, UsageError } from "../../base/errors.ts";
 import { feedforwardName, type ModelShape, newConfig } from "../../model/crammed-config.ts";
 import type { Tokenizer } from "../../text/tokenizer/tokenizer.ts";
-import { checkOutput, Keeper } from "../keep.ts";
+import { beginRun, checkOutput, type Keeper } from "../keep.ts";
 import { runSteps, type StepReport } from "../loop.ts";
 import { adamwOf } from "../recipe.ts";
 import { jsonLines, type LogRecord, type ScoreRecord } from "../records.ts";
-import { savedBytes, saveModel } from "../save.ts";
+import { saveModel } from "../save.ts";
 import { Budgeted } from "./course.ts";
 import { newTrainer } from "./initial.ts";
 import { outline, type PretrainOutline } from "./outline.ts";
@@ -188,17 +188,9 @@ async function begin(
   const { feedforward, ...shape } = job.shape;
   const { key } = job.tokens.facts;
   const settings = { shape: feedforwardName(feedforward), ...shape, ...recipe, corpus: key };
-  const keeper = new Keeper(trainer, output, settings, { resume, warn: onWarning });
-  try {
-    await keeper.checkSpace(savedBytes(trainer));
-    const { step } = keeper.progress;
-    const engine = { isa: trainer.isa, threads: trainer.threads };
-    keeper.log.add({ event: resume ? "resume" : "start", step, ...settings, ...engine });
-    const start = { ...found, ...engine, done: step };
+  return beginRun(trainer, output, settings, { resume, warn: onWarning }, (begun) => {
+    const start = { ...found, ...begun };
     onStart?.(start);
-    return { keeper, start };
-  } catch (error) {
-    keeper[Symbol.dispose]();
-    throw error;
-  }
+    return start;
+  });
 }
