@@ -1,9 +1,10 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
+import { expectSameBitsAfterEnds } from "../testing/ended.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "uffb-pretrain-command-"));
@@ -72,52 +73,21 @@ test("says what a budget would take", async () => {
   expect(out).toMatch(/the budget: 1,0\d\d,\d{3},\d{3} tokens in [\d,]+ steps, [\d.]+ PFLOP, [\d.]+ hours/);
 }, 60_000);
 
-describe("a run that is ended", () => {
-  const weights = (name: string) => readFileSync(join(folder, name, "model.safetensors"));
-
-  async function until(output: string, ready: (log: string) => boolean): Promise<void> {
-    const log = join(folder, `${output}.run/log.jsonl`);
-    for (let i = 0; i < 6000; i++) {
-      if (existsSync(log) && ready(readFileSync(log, "utf8"))) return;
-      await Bun.sleep(10);
-    }
-    throw new Error("nothing happened");
-  }
-
-  test("by SIGTERM writes a checkpoint; by kill -9 goes on from it; and ends with the same bits", async () => {
-    const long = [
-      "pretrain",
-      "text.txt.gz",
-      ...SHAPE,
-      "--tokens",
-      "300000",
-      "--batch",
-      "16",
-      "--microbatch",
-      "4",
-      "--causal",
-      "0.2",
-    ];
-    expect((await uffb(...long, "-o", "whole", "--threads", "2")).code).toBe(0);
-    const first = start(...long, "-o", "ended");
-    await until("ended", (log) => log.length > 0);
-    first.kill("SIGTERM");
-    expect([await first.exited, await first.stderr.text()]).toEqual([
-      130,
-      expect.stringContaining("--resume goes on"),
-    ]);
-    expect(existsSync(join(folder, "ended"))).toBe(false);
-    const second = start(...long, "-o", "ended", "--resume");
-    const before = readFileSync(join(folder, "ended.run/log.jsonl")).length;
-    await until("ended", (log) => log.length > before + 1000);
-    second.kill("SIGKILL");
-    await second.exited;
-    const { code, err } = await uffb(...long, "-o", "ended", "--resume", "--threads", "1");
-    expect([code, err]).toEqual([0, expect.stringMatching(/goes on after step [1-9]/)]);
-    expect(weights("ended").equals(weights("whole"))).toBe(true);
-    expect(existsSync(join(folder, "ended.run"))).toBe(false);
-  }, 120_000);
-});
+test("a run ended by SIGTERM, and then by kill -9, goes on and ends with the same bits", async () => {
+  await expectSameBitsAfterEnds(folder, start, [
+    "pretrain",
+    "text.txt.gz",
+    ...SHAPE,
+    "--tokens",
+    "300000",
+    "--batch",
+    "16",
+    "--microbatch",
+    "4",
+    "--causal",
+    "0.2",
+  ]);
+}, 120_000);
 
 test.each([
   [["pretrain", "text.jsonl", "-o", "x"], 2, "give --steps, --tokens or --hours"],
