@@ -1,11 +1,11 @@
 /** Damages a file in ways that parsers get wrong: lengths, counts, nesting, repetition, and pieces of other files. */
 
-/** Numbers that depend on nothing but a seed and an index (sfc32). */
+/** Numbers that depend on nothing but a seed, an index and the name of what they are for (sfc32). */
 export class Random {
   readonly #state: Uint32Array;
 
-  constructor(seed: number, index: number) {
-    this.#state = Uint32Array.of(seed, index, Math.floor(index / 2 ** 32), 1);
+  constructor(seed: number, index: number, name = "") {
+    this.#state = Uint32Array.of(seed, index, Math.floor(index / 2 ** 32) ^ hashOf(name), 1);
     for (let i = 0; i < 16; i++) this.next();
   }
 
@@ -28,6 +28,14 @@ export class Random {
   pick<T>(items: readonly T[]): T {
     return items[this.below(items.length)]!;
   }
+}
+
+/** FNV-1a. */
+function hashOf(name: string): number {
+  let hash = 0;
+  for (let i = 0; i < name.length; i++)
+    hash = Math.imul((hash || 0x811c9dc5) ^ name.charCodeAt(i), 0x01000193);
+  return hash;
 }
 
 const MAX_BYTES = 2 ** 20;
@@ -59,6 +67,9 @@ const VALUES = [
   '"__proto__"',
   '"constructor"',
 ];
+/** Once in so many times a piece is repeated until the file is large: such cases take most of the time. */
+const LARGE = 100;
+
 const OPENERS = ["[", '{"a":', "(", "]", "}", '"', "\\", "\0", " "];
 
 /** Near an end, where headers and directories are, more often than in the middle. */
@@ -121,12 +132,14 @@ const CHANGES: readonly Change[] = [
   function repeat(bytes, random) {
     const at = place(bytes.length, random);
     const piece = Buffer.from(bytes.subarray(at, at + 1 + random.below(random.pick([1, 8, 64, 1024]))));
-    const times = random.pick([1, 2, 100, Math.floor(MAX_BYTES / 4 / Math.max(1, piece.length))]);
-    return replace(bytes, at, at, new Uint8Array(Buffer.concat(Array(times).fill(piece))));
+    const most = Math.floor(MAX_BYTES / 4 / Math.max(1, piece.length));
+    const times = Math.min(most, random.below(LARGE) === 0 ? most : random.pick([1, 2, 10, 100]));
+    return replace(bytes, at, at, Buffer.alloc(times * piece.length, piece));
   },
   function nest(bytes, random) {
     const at = place(bytes.length, random);
-    return replace(bytes, at, at, random.pick(OPENERS).repeat(random.pick([1, 10, 1000, 50_000])));
+    const times = random.below(LARGE) === 0 ? 50_000 : random.pick([1, 10, 1000]);
+    return replace(bytes, at, at, random.pick(OPENERS).repeat(times));
   },
   function move(bytes, random) {
     const from = place(bytes.length, random);

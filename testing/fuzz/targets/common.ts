@@ -1,4 +1,4 @@
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { globSync, mkdtempSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -25,13 +25,25 @@ export const encode = (text: string) => new TextEncoder().encode(text);
 /** A reader of files by their names, called with the bytes. */
 export function withFile(name: string, use: (path: string) => void | Promise<void>): Target["read"] {
   return async (bytes) => {
-    const folder = mkdtempSync(join(tmpdir(), "uffb-fuzz-"));
+    const path = join(ownFolder(), name);
+    writeFileSync(path, bytes);
     try {
-      const path = join(folder, name);
-      writeFileSync(path, bytes);
       await use(path);
     } finally {
-      rmSync(folder, { recursive: true });
+      // Another file each time: a mapping of the last one may be there still.
+      unlinkSync(path);
     }
   };
+}
+
+let folder: string | undefined;
+
+/** Of this process, for as long as it runs. */
+export function ownFolder(): string {
+  if (folder === undefined) {
+    folder = mkdtempSync(join(tmpdir(), "uffb-fuzz-"));
+    const own = folder;
+    process.once("exit", () => rmSync(own, { recursive: true }));
+  }
+  return folder;
 }
