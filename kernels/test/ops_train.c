@@ -471,6 +471,23 @@ void test_adamw(const uffb_ops *ops, const char *isa) {
     for (int i = 0; i < 37; i++) w[i] = before[i] = random_between(-1, 1);
     ops->adamw(37, &f, NULL, w, m, v);
     check(!memcmp(w, before, sizeof w), "it changed");
+    test_case("moments below the normal numbers are 0, and NaN stays");
+    for (int i = 0; i < 37; i++) {
+        m[i] = i % 2 ? 1.2e-38f : -1.2e-38f;
+        v[i] = 1.18e-38f;
+    }
+    m[20] = NAN;
+    v[21] = NAN;
+    m[22] = -1.4e-38f; /* 0.9 of it is still normal */
+    ops->adamw(37, &f, NULL, w, m, v);
+    for (int i = 0; i < 37; i++) {
+        if (i == 20 || i == 22) {
+            check(i == 20 ? isnan(m[i]) : fabsf(m[i] / -1.26e-38f - 1) < 1e-5f, "m[%d] is %g", i, m[i]);
+        } else {
+            check(m[i] == 0, "m[%d] is %g", i, m[i]);
+        }
+        check(i == 21 ? isnan(v[i]) : v[i] == 0, "v[%d] is %g", i, v[i]);
+    }
     test_end();
 }
 

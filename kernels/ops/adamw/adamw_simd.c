@@ -1,9 +1,14 @@
 /* AdamW in one pass over weights, gradients and moments; what limits it is memory. */
 #include "../vec/simd.h"
 
+#include <float.h>
+
+/* x, or 0 where it is smaller than any normal number; NaN stays. */
+UFFB_INLINE vec flush(vec x) { return vec_sub(x, vec_where_positive(vec_sub(vec_set(FLT_MIN), vec_abs(x)), x)); }
+
 UFFB_INLINE void update(const uffb_adamw_factors *f, vec d, vec *w, vec *m, vec *v) {
-    *m = vec_fma(vec_sub(d, *m), vec_set(f->first), *m);
-    *v = vec_fma(*v, vec_set(f->beta2), vec_mul(vec_mul(d, d), vec_set(f->second)));
+    *m = flush(vec_fma(vec_sub(d, *m), vec_set(f->first), *m));
+    *v = flush(vec_fma(*v, vec_set(f->beta2), vec_mul(vec_mul(d, d), vec_set(f->second))));
     const vec root = vec_fma(vec_sqrt(*v), vec_set(f->root), vec_set(f->eps));
     *w = vec_fma(vec_set(-f->step), vec_div(*m, root), vec_mul(*w, vec_set(f->decay)));
 }
