@@ -113,9 +113,11 @@ export const UFFB_TAP_PATH = 3;
 export const UFFB_TAP_PATH_LOGITS = 4;
 /** f32 [tokens, hidden]: what that layer's feedforward half reads */
 export const UFFB_TAP_FFN_INPUT = 5;
+/** f32 [tokens, width; GLU: half of it]: what `ffn.out` reads */
+export const UFFB_TAP_FFN_UNITS = 6;
 
 // Raised whenever a signature, a struct or a value below changes; the loader refuses another version.
-export const UFFB_TRAIN_ABI_VERSION = 3;
+export const UFFB_TRAIN_ABI_VERSION = 4;
 
 // What uffb_trainer_get and uffb_trainer_set move. All have the shape of the parameter.
 export const UFFB_WEIGHT = 0;
@@ -139,7 +141,7 @@ export const UFFB_CROSS_ENTROPY = 0;
 export const UFFB_BINARY_CROSS_ENTROPY = 1;
 /** targets f32 [targets, labels] */
 export const UFFB_SQUARED_ERROR = 2;
-/** targets f32 [targets, classes]: a distribution each, a teacher's say */
+/** targets f32 [targets, classes]: a distribution each, a teacher's say; see temperature */
 export const UFFB_SOFT_CROSS_ENTROPY = 3;
 /** targets f32 [targets, hidden]: 1 - the cosine of each with the vector head's */
 export const UFFB_COSINE = 4;
@@ -352,6 +354,8 @@ export interface TrainStep {
   reserved: number;
   /** of the vector head: what similarities within the batch count for */
   similarity: number;
+  /** of soft cross-entropy: logits are divided by it; 0 stands for 1 */
+  temperature: number;
 }
 
 /** What a step came to. */
@@ -516,6 +520,7 @@ export const STRUCTS = {
     pooling: "int32_t",
     reserved: "int32_t",
     similarity: "double",
+    temperature: "double",
   },
   uffb_train_result: {
     loss: "double",

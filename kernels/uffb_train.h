@@ -33,7 +33,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a signature, a struct or a value below changes; the loader refuses another version. */
-#define UFFB_TRAIN_ABI_VERSION 3
+#define UFFB_TRAIN_ABI_VERSION 4
 
 /* What uffb_trainer_get and uffb_trainer_set move. All have the shape of the parameter. */
 #define UFFB_WEIGHT 0
@@ -49,7 +49,7 @@ extern "C" {
 #define UFFB_CROSS_ENTROPY 0        /* targets i32 [targets]: a class or token id each; a negative one counts for nothing */
 #define UFFB_BINARY_CROSS_ENTROPY 1 /* targets f32 [targets, labels], each 0 to 1; of the logistic function of each logit */
 #define UFFB_SQUARED_ERROR 2        /* targets f32 [targets, labels] */
-#define UFFB_SOFT_CROSS_ENTROPY 3   /* targets f32 [targets, classes]: a distribution each, a teacher's say */
+#define UFFB_SOFT_CROSS_ENTROPY 3   /* targets f32 [targets, classes]: a distribution each, a teacher's say; see temperature */
 #define UFFB_COSINE 4               /* targets f32 [targets, hidden]: 1 - the cosine of each with the vector head's */
 
 typedef struct uffb_trainer uffb_trainer;
@@ -101,7 +101,8 @@ typedef struct uffb_train_step {
     int32_t backward;         /* 0: the loss alone, and no gradient */
     int32_t pooling;          /* of the vector head: UFFB_POOL_... */
     int32_t reserved;
-    double similarity; /* of the vector head: what similarities within the batch count for */
+    double similarity;  /* of the vector head: what similarities within the batch count for */
+    double temperature; /* of soft cross-entropy: logits are divided by it; 0 stands for 1 */
 } uffb_train_step;
 
 /* What a step came to. */

@@ -9,6 +9,11 @@ static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 /* Rows that lie a multiple of 4 KB apart share a set of L1, where a GEMM tile of 14 of them does not fit. */
 int64_t uffb_hidden_stride(int64_t width) { return width % 1024 || !width ? width : width + 16; }
 
+int64_t uffb_ffn_units(const uffb_arch *a) {
+    const int gated = a->feedforward == UFFB_FFN_GLU || a->feedforward == UFFB_FFN_GLU_FIRST;
+    return gated ? a->width / 2 : a->width;
+}
+
 int64_t uffb_node_stride(const uffb_arch *a) {
     return uffb_fff_shallow(a) ? uffb_hidden_stride(a->trees * (((int64_t)2 << a->depth) - 1)) : 0;
 }

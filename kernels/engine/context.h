@@ -54,6 +54,8 @@ void uffb_rescore(uffb_context *context, int64_t count, const float *states, flo
 int64_t uffb_wide(const uffb_arch *arch);
 /* Floats from one row of dense hidden units [T, width] to the next. */
 int64_t uffb_hidden_stride(int64_t width);
+/* Columns of `ffn.out`: dense hidden units behind the activation and the gate. */
+int64_t uffb_ffn_units(const uffb_arch *arch);
 /* The same of the nodes of shallow trees [T, trees, nodes]; 0 without such. */
 int64_t uffb_node_stride(const uffb_arch *arch);
 

@@ -59,7 +59,7 @@ static void gate_task(void *arg, int64_t task, int32_t thread) {
     g->ops->multiply(rows, g->half, x, g->ld, x + g->half, g->ld);
 }
 
-static void dense_part(uffb_context *c, const uffb_layer *layer, const float *input, float *x) {
+static void dense_part(uffb_context *c, const uffb_layer *layer, const float *input, float *x, float *units) {
     const uffb_arch *a = &c->model->arch;
     const int64_t tokens = c->tokens, tasks = (tokens + TASK_TOKENS - 1) / TASK_TOKENS;
     const int64_t width = a->width, ld = uffb_hidden_stride(width);
@@ -72,6 +72,8 @@ static void dense_part(uffb_context *c, const uffb_layer *layer, const float *in
     } else {
         uffb_activate_all(c, a->activation, tokens, width, c->wide, ld);
     }
+    const int64_t out = uffb_ffn_units(a);
+    for (int64_t t = 0; units && t < tokens; t++) memcpy(units + t * out, c->wide + t * ld, (size_t)out * sizeof *units);
     uffb_project(c, tokens, &layer->ffn_out, c->wide, ld, x, a->hidden, 1);
 }
 
@@ -92,7 +94,7 @@ void uffb_feed_forward(uffb_context *c, int64_t l, const float *input, float *x,
     const uffb_layer *layer = &c->model->layers[l];
     int32_t *path = uffb_tap(taps, UFFB_TAP_PATH, l);
     float *path_logits = uffb_tap(taps, UFFB_TAP_PATH_LOGITS, l);
-    if (a->width) dense_part(c, layer, input, x);
+    if (a->width) dense_part(c, layer, input, x, uffb_tap(taps, UFFB_TAP_FFN_UNITS, l));
     if (uffb_fff_walks(a)) uffb_fff_layer(c, layer, input, x, path, path_logits);
     if (uffb_fff_shallow(a)) shallow_trees(c, layer, input, x, path, path_logits);
 }

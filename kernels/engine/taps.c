@@ -1,4 +1,5 @@
 #include "taps.h"
+#include "context.h"
 #include "error.h"
 
 #include <stdlib.h>
@@ -31,7 +32,7 @@ void uffb_taps_free(uffb_taps *taps) {
 
 int32_t uffb_taps_add(uffb_taps *taps, int32_t kind, int64_t layer, void *buffer, uint64_t bytes) {
     if (!taps || !buffer) return uffb_fail(UFFB_INVALID, "uffb_taps_add: no taps or no buffer");
-    if (kind < UFFB_TAP_EMBEDDING || kind > UFFB_TAP_FFN_INPUT) return uffb_fail(UFFB_INVALID, "no tap of kind %d", kind);
+    if (kind < UFFB_TAP_EMBEDDING || kind > UFFB_TAP_FFN_UNITS) return uffb_fail(UFFB_INVALID, "no tap of kind %d", kind);
     if (!has_layer(kind)) layer = 0;
     if (uffb_tap(taps, kind, layer))
         return uffb_fail(UFFB_INVALID, "there is a tap of kind %d and layer %lld already", kind, (long long)layer);
@@ -62,7 +63,11 @@ int32_t uffb_taps_check(const uffb_taps *taps, const uffb_arch *arch, int64_t to
         }
         if (path && arch->feedforward != UFFB_FFN_FFF)
             return uffb_fail(UFFB_INVALID, "a tap asks for paths, but this model has no trees");
-        const int64_t width = path ? arch->trees * (arch->depth + 1) : arch->hidden;
+        if (t->kind == UFFB_TAP_FFN_UNITS && !arch->width)
+            return uffb_fail(UFFB_INVALID, "a tap asks for units, but this model has no dense feedforward layers");
+        const int64_t width = path                            ? arch->trees * (arch->depth + 1)
+                              : t->kind == UFFB_TAP_FFN_UNITS ? uffb_ffn_units(arch)
+                                                              : arch->hidden;
         const uint64_t want = (uint64_t)tokens * (uint64_t)width * 4;
         if (t->bytes != want) {
             return uffb_fail(UFFB_INVALID, "a tap of kind %d has %llu bytes, but %lld tokens need %llu", t->kind,

@@ -138,9 +138,10 @@ static void test_bad_taps(uffb_context *context) {
     uffb_taps_free(taps);
     /* These are known to be wrong only when a batch comes. */
     static const int64_t late[][3] = {
-        {UFFB_TAP_FINAL, 0, 159},  {UFFB_TAP_FINAL, 0, 164},         {UFFB_TAP_EMBEDDING, 0, 0},    {UFFB_TAP_LAYER, 2, 160},
-        {UFFB_TAP_LAYER, -1, 160}, {UFFB_TAP_LAYER, INT64_MAX, 160}, {UFFB_TAP_LAYER, 0, 156},      {UFFB_TAP_PATH, 0, 196},
-        {UFFB_TAP_PATH, 2, 200},   {UFFB_TAP_PATH_LOGITS, 0, 204},   {UFFB_TAP_PATH_LOGITS, 5, 200}};
+        {UFFB_TAP_FINAL, 0, 159},       {UFFB_TAP_FINAL, 0, 164},       {UFFB_TAP_EMBEDDING, 0, 0},
+        {UFFB_TAP_LAYER, 2, 160},       {UFFB_TAP_LAYER, -1, 160},      {UFFB_TAP_LAYER, INT64_MAX, 160},
+        {UFFB_TAP_LAYER, 0, 156},       {UFFB_TAP_PATH, 0, 196},        {UFFB_TAP_PATH, 2, 200},
+        {UFFB_TAP_PATH_LOGITS, 0, 204}, {UFFB_TAP_PATH_LOGITS, 5, 200}, {UFFB_TAP_FFN_UNITS, 0, 160}};
     for (int64_t i = 0; i < COUNT_OF(late); i++) {
         uffb_taps_new(&taps);
         test_case("kind %lld, layer %lld, %lld bytes", (long long)late[i][0], (long long)late[i][1], (long long)late[i][2]);

@@ -2,6 +2,7 @@
 #include "train_test.h"
 #include "check.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +73,38 @@ static void test_own_teacher(const random_model *m, const batch *b) {
     free(states);
 }
 
+/* What `ffn.out` reads is the same in a step as in an encode. */
+static void test_units(const random_model *m, const batch *b) {
+    const uffb_arch *a = &m->arch;
+    const int gated = a->feedforward == UFFB_FFN_GLU || a->feedforward == UFFB_FFN_GLU_FIRST;
+    const int64_t units = gated ? a->width / 2 : a->width, size = b->tokens * units;
+    if (!size) return;
+    test_case("units of a feedforward layer");
+    float *encoded = calloc((size_t)size, sizeof *encoded), *stepped = calloc((size_t)size, sizeof *stepped);
+    uffb_taps *taps[2];
+    for (int i = 0; i < 2; i++) {
+        if (uffb_taps_new(&taps[i])) exit(2);
+        uffb_taps_add(taps[i], UFFB_TAP_FFN_UNITS, 0, i ? stepped : encoded, (uint64_t)size * sizeof(float));
+    }
+    uffb_trainer *t = trainer_new(m, 2, NULL);
+    example *e = vector_example(a, b, UFFB_POOL_MEAN);
+    uffb_model *model;
+    uffb_context *c;
+    check(uffb_trainer_model(t, &model) == UFFB_OK && uffb_context_new(model, 1, NULL, &c) == UFFB_OK, "%s", uffb_error());
+    check(uffb_encode(c, b->sequences, b->offsets, b->ids, b->types, taps[0]) == UFFB_OK, "%s", uffb_error());
+    uffb_context_free(c);
+    run_step(t, e, 0, taps[1], NULL, NULL);
+    double sum = 0;
+    for (int64_t i = 0; i < size; i++) sum += fabs((double)encoded[i]);
+    check(sum > 0, "no units");
+    check(!memcmp(encoded, stepped, (size_t)size * sizeof *encoded), "a step has other units");
+    for (int i = 0; i < 2; i++) uffb_taps_free(taps[i]);
+    uffb_trainer_free(t);
+    example_free(e);
+    free(encoded);
+    free(stepped);
+}
+
 static void test_refused(const random_model *m, const batch *b) {
     test_case("refused");
     uffb_trainer *t = trainer_new(m, 1, NULL);
@@ -109,6 +142,7 @@ void test_distil(void) {
         test_begin("distil, %s", configs[i].name);
         test_guides(m, b);
         if (configs[i].arch.layers) test_own_teacher(m, b);
+        if (configs[i].arch.layers) test_units(m, b);
         if (!strcmp(configs[i].name, "bert")) {
             test_vectors(m, b);
             test_refused(m, b);

@@ -29,6 +29,7 @@ static void test_steps(uffb_trainer *t, example *e) {
     REFUSED("dropout rate", s.attention_dropout = 1);
     REFUSED("dropout rate", s.embedding_dropout = -0.1);
     REFUSED("dropout rate", s.head_dropout = NAN);
+    REFUSED("temperature", s.temperature = -1);
     REFUSED("label smoothing", s.label_smoothing = 1.5);
     REFUSED("scale", s.scale = INFINITY);
     REFUSED("head must be", s.head = 3);

@@ -267,10 +267,10 @@ static void test_config(const config *c) {
 static void test_losses(const config *c) {
     static const struct {
         int32_t head, loss;
-        double smoothing;
-    } losses[] = {{UFFB_HEAD_MLM, UFFB_CROSS_ENTROPY, 0.1},        {UFFB_HEAD_MLM, UFFB_SOFT_CROSS_ENTROPY, 0},
-                  {UFFB_HEAD_CLASS, UFFB_CROSS_ENTROPY, 0.1},      {UFFB_HEAD_CLASS, UFFB_SOFT_CROSS_ENTROPY, 0},
-                  {UFFB_HEAD_CLASS, UFFB_BINARY_CROSS_ENTROPY, 0}, {UFFB_HEAD_CLASS, UFFB_SQUARED_ERROR, 0}};
+        double smoothing, temperature;
+    } losses[] = {{UFFB_HEAD_MLM, UFFB_CROSS_ENTROPY, 0.1, 0},        {UFFB_HEAD_MLM, UFFB_SOFT_CROSS_ENTROPY, 0, 0},
+                  {UFFB_HEAD_CLASS, UFFB_CROSS_ENTROPY, 0.1, 0},      {UFFB_HEAD_CLASS, UFFB_SOFT_CROSS_ENTROPY, 0, 3},
+                  {UFFB_HEAD_CLASS, UFFB_BINARY_CROSS_ENTROPY, 0, 0}, {UFFB_HEAD_CLASS, UFFB_SQUARED_ERROR, 0, 0}};
     random_model *m = random_model_new(&c->arch, c->optional, UFFB_F32, UFFB_ROWS);
     batch *b = batch_new(&c->arch, COUNT_OF(lengths), lengths);
     for (int64_t i = 0; i < COUNT_OF(losses); i++) {
@@ -279,6 +279,7 @@ static void test_losses(const config *c) {
             example *e = example_new(&c->arch, b, losses[i].head, losses[i].loss);
             e->weighted = weighted;
             e->step.label_smoothing = losses[i].smoothing;
+            e->step.temperature = losses[i].temperature;
             test_case("slopes");
             test_slopes(m, e);
             test_end();

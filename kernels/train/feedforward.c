@@ -88,22 +88,24 @@ static void count_visits(const uffb_trainer *t, const uffb_train_layer *layer, i
     }
 }
 
-/* out += `out` of the activated units, which are `in` of the input */
-static void add_units(stage s, const float *input, float *out) {
+/* out += `out` of the activated units, which are `in` of the input; `tap` gets these units, or is NULL */
+static void add_units(stage s, const float *input, float *out, float *tap) {
     uffb_context *c = s.trainer->context;
     const int64_t h = s.trainer->arch.hidden;
     uffb_project(c, s.tokens, s.in->linear, input, h, s.units, s.ld, 0);
     if (s.shallow) run(&s, keep_task);
     run(&s, act_task);
+    const int64_t units = s.out->linear->cols;
+    for (int64_t i = 0; tap && i < s.tokens; i++) memcpy(tap + i * units, s.dunits + i * s.ld, (size_t)units * sizeof *tap);
     uffb_project(c, s.tokens, s.out->linear, s.dunits, s.ld, out, h, 1);
 }
 
-void uffb_train_feed_forward(uffb_trainer *t, int64_t tokens, int64_t l, const float *input, float *out) {
+void uffb_train_feed_forward(uffb_trainer *t, int64_t tokens, int64_t l, const float *input, float *out, float *units) {
     const uffb_arch *a = &t->arch;
     uffb_train_layer *layer = &t->layers[l];
-    if (a->width) add_units(dense_stage(t, layer, tokens), input, out);
+    if (a->width) add_units(dense_stage(t, layer, tokens), input, out, units);
     if (uffb_fff_walks(a)) uffb_fff_layer(t->context, &t->model->layers[l], input, out, layer->nodes, layer->logits);
-    if (uffb_fff_shallow(a)) add_units(shallow_stage(t, layer, tokens), input, out);
+    if (uffb_fff_shallow(a)) add_units(shallow_stage(t, layer, tokens), input, out, NULL);
     if (a->feedforward == UFFB_FFN_FFF) count_visits(t, layer, tokens);
 }
 

@@ -117,13 +117,14 @@ static void add_feed_forward(uffb_trainer *t, const uffb_train_call *call, int64
                              float *out) {
     const int64_t h = t->arch.hidden;
     const double rate = call->step->block_dropout;
+    float *units = uffb_tap(call->taps, UFFB_TAP_FFN_UNITS, l);
     uffb_copy_rows(t, call->tokens, base, out);
     if (rate == 0) {
-        uffb_train_feed_forward(t, call->tokens, l, input, out);
+        uffb_train_feed_forward(t, call->tokens, l, input, out, units);
         return;
     }
     memset(t->branch, 0, (size_t)(call->tokens * h) * sizeof *t->branch);
-    uffb_train_feed_forward(t, call->tokens, l, input, t->branch);
+    uffb_train_feed_forward(t, call->tokens, l, input, t->branch, units);
     uffb_drop_rows(t, call->step, uffb_drop_place(l, UFFB_DROP_FEEDFORWARD), rate, call->tokens, h, t->branch);
     uffb_add_rows(t, call->tokens, t->branch, out);
 }

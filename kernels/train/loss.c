@@ -17,13 +17,16 @@ static double share_of(const shares *s, int64_t class) { return s->soft ? (doubl
 static uffb_outcome cross_entropy(const uffb_trainer *t, const uffb_train_step *step, const uffb_train_targets *of, int64_t i,
                                   int64_t classes, float *x) {
     const float *w = of->class_weights;
-    const double outer = of->weights ? (double)of->weights[i] : 1.0, factor = of->scale * outer;
     const int soft = step->loss == UFFB_SOFT_CROSS_ENTROPY;
+    const double heat = soft && step->temperature > 0 ? step->temperature : 1;
+    const double outer = of->weights ? (double)of->weights[i] : 1.0, factor = of->scale * outer / heat;
     const int32_t label = soft ? -1 : ((const int32_t *)of->targets)[i];
     if (!soft && label < 0) {
         memset(x, 0, (size_t)classes * sizeof *x);
         return (uffb_outcome){0};
     }
+    if (heat != 1)
+        for (int64_t j = 0; j < classes; j++) x[j] = (float)((double)x[j] / heat);
     const shares s = {soft ? (const float *)of->targets + i * classes : NULL, 1 - step->label_smoothing,
                       step->label_smoothing / (double)classes};
     const double own = soft ? 0 : s.hard * (w ? (double)w[label] : 1.0), logit = soft ? 0 : (double)x[label];

@@ -18,6 +18,7 @@ static int32_t check_rates(const uffb_train_step *s) {
     }
     if (!(s->similarity >= 0 && s->similarity <= 1e30))
         return invalid("the weight of similarities must be a number, 0 or more");
+    if (!(s->temperature >= 0 && s->temperature <= 1e6)) return invalid("the temperature must be a number, 0 or more");
     if (!(s->label_smoothing >= 0 && s->label_smoothing <= 1)) return invalid("label smoothing must be 0 to 1");
     return isfinite(s->scale) ? UFFB_OK : invalid("the scale must be a number");
 }

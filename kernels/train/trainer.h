@@ -175,8 +175,9 @@ int32_t uffb_trainer_cancelled(uffb_trainer *trainer);
 /* x [T, hidden] = word + position + type */
 void uffb_train_embed(uffb_trainer *trainer, const uffb_train_call *call, float *x);
 void uffb_train_attend(uffb_trainer *trainer, const uffb_train_call *call, int64_t layer);
-/* out [T, hidden] += feedforward(input); keeps what its gradient needs. */
-void uffb_train_feed_forward(uffb_trainer *trainer, int64_t tokens, int64_t layer, const float *input, float *out);
+/* out [T, hidden] += feedforward(input); keeps what its gradient needs. units: a tap, or NULL. */
+void uffb_train_feed_forward(uffb_trainer *trainer, int64_t tokens, int64_t layer, const float *input, float *out,
+                             float *units);
 
 /* trainer->stream holds the gradient of the final states. */
 int32_t uffb_train_backward(uffb_trainer *trainer, const uffb_train_call *call);
