@@ -1,50 +1,41 @@
-/** The course of fine-tuning: epochs over labelled examples, each scored where there is something to score on. */
-import { UFFB_HEAD_CLASS } from "../../ffi/bindings.ts";
-import type { NativeTrainer, StepOptions } from "../../ffi/train.ts";
-import type { Kind } from "../data/own/labels.ts";
-import { assemble, balancedWeights, type Examples, LOSSES, Plan } from "./batches.ts";
+/** The course of fine-tuning and distillation: epochs over examples, each scored where there is something to score on. */
+import type { NativeTrainer } from "../../ffi/train.ts";
+import { Plan } from "./batches.ts";
 import type { Clock } from "./clock.ts";
 import type { RunLog } from "./log.ts";
-import type { Course, Part, Step } from "./loop.ts";
+import type { Course, Step } from "./loop.ts";
 import type { Recipe } from "./recipe.ts";
 import type { EpochRecord, StepRecord } from "./records.ts";
 import { learningRate } from "./schedule.ts";
-import { pooled } from "./scorer.ts";
 import type { Progress } from "./state.ts";
 import { treeRecords } from "./trees.ts";
-import { isBetter, type Judge, type Judged, type Validation } from "./validate.ts";
+import { isBetter, type Judge, type Judged } from "./validate.ts";
 
 export interface EpochsOptions {
   trainer: NativeTrainer;
   recipe: Recipe;
-  kind: Kind;
-  examples: Examples;
-  /** [examples, hidden]: what the encoder gives, when only the head is trained. */
-  vectors?: Float32Array | undefined;
+  /** Examples in all. */
+  count: number;
+  /** The batches of step `step`, from 0, by the numbers of its examples. */
+  parts(members: Uint32Array, step: number): Step["parts"];
   progress: Progress;
   log: RunLog;
   /** Scores the model as it is; absent without examples to validate on. */
-  validate?: (() => Promise<Validation>) | undefined;
+  validate?: (() => Promise<Judged>) | undefined;
   judge: Judge;
   /** Keeps the weights as they are now as the best so far. */
   keepBest?: (() => Promise<void>) | undefined;
   onEpoch(record: EpochRecord): void;
 }
 
-/** Examples of a step whose places an error names. */
-const NAMED = 8;
-
 export class Epochs implements Course {
   readonly plan: Plan;
   readonly #options: EpochsOptions;
-  readonly #classWeights: Float32Array | undefined;
 
   constructor(options: EpochsOptions) {
-    const { examples, recipe, kind, trainer } = options;
+    const { count, recipe } = options;
     this.#options = options;
-    this.plan = new Plan(examples.inputs.length, recipe.batch, recipe.epochs, recipe.seed);
-    if (recipe.classWeights === "balanced")
-      this.#classWeights = balancedWeights(examples.targets, kind, trainer.arch.labels);
+    this.plan = new Plan(count, recipe.batch, recipe.epochs, recipe.seed);
   }
 
   get steps(): number {
@@ -56,7 +47,7 @@ export class Epochs implements Course {
   }
 
   next(): Step | undefined {
-    const { recipe, progress } = this.#options;
+    const { recipe, progress, parts } = this.#options;
     const { step } = progress;
     const { steps, perEpoch } = this.plan;
     if (step >= steps || progress.stopped) return undefined;
@@ -64,7 +55,7 @@ export class Epochs implements Course {
     return {
       lr: learningRate({ shape: recipe.schedule, peak: recipe.lr, warmup: recipe.warmup }, step, steps),
       within: `epoch ${epoch}, batch ${(step % perEpoch) + 1}`,
-      parts: [this.#part(step)],
+      parts: parts(this.plan.members(step), step),
       about: { epoch },
     };
   }
@@ -79,48 +70,12 @@ export class Epochs implements Course {
     return `look at ${lr > 1e-3 ? "--lr, which is large, and " : ""}these rows, lower --lr (${lr}), or set --clip 1`;
   }
 
-  #part(step: number): Part {
-    const { examples, vectors, kind, trainer } = this.#options;
-    const members = this.plan.members(step);
-    const { batch, targets } = assemble(examples, members, kind);
-    const part = {
-      batch,
-      targets: { targets, classWeights: this.#classWeights },
-      options: this.#settings(step),
-      tokens: [...members].reduce((sum, i) => sum + examples.inputs[i]!.ids.length, 0),
-      places: (bad?: readonly number[]) => this.#places(bad ? bad.map((row) => members[row]!) : [...members]),
-    };
-    if (vectors === undefined) return part;
-    const { hidden } = trainer.arch;
-    const rows = new Float32Array(members.length * hidden);
-    for (const [row, i] of members.entries())
-      rows.set(vectors.subarray(i * hidden, (i + 1) * hidden), row * hidden);
-    return { ...part, ...pooled(rows, hidden) };
-  }
-
-  #settings(step: number): StepOptions {
-    const { recipe, kind, vectors } = this.#options;
-    const { dropout, labelSmoothing, seed } = recipe;
-    const encoder = vectors === undefined ? dropout : 0;
-    return {
-      head: UFFB_HEAD_CLASS,
-      loss: LOSSES[kind],
-      labelSmoothing,
-      embeddingDropout: encoder,
-      attentionDropout: encoder,
-      blockDropout: encoder,
-      headDropout: dropout,
-      seed,
-      counter: step,
-    };
-  }
-
   async #endEpoch(epoch: number, clock: Clock): Promise<void> {
-    const { trainer, recipe, progress, log, validate, judge, keepBest, vectors, onEpoch } = this.#options;
-    const trees = vectors === undefined ? treeRecords(trainer) : undefined;
+    const { trainer, recipe, progress, log, validate, judge, keepBest, onEpoch } = this.#options;
+    const trees = recipe.headOnly ? undefined : treeRecords(trainer);
     const found = await validate?.();
     const champion = progress.epochs.findLast(({ best: was }) => was);
-    const best = found !== undefined && isBetter(found, champion && asValidation(champion), judge);
+    const best = found !== undefined && isBetter(found, champion && asJudged(champion), judge);
     const record: EpochRecord = {
       event: "epoch",
       epoch,
@@ -142,15 +97,9 @@ export class Epochs implements Course {
       log.add({ event: "stopped", step: progress.step, epoch });
     }
   }
-
-  #places(members: readonly number[]): string {
-    const { examples } = this.#options;
-    const named = members.slice(0, NAMED).map((i) => examples.place(i));
-    return named.join(", ") + (members.length > NAMED ? ` and ${members.length - NAMED} more` : "");
-  }
 }
 
 /** An epoch's scores again. */
-function asValidation({ valid_loss, scores }: EpochRecord): Judged {
+function asJudged({ valid_loss, scores }: EpochRecord): Judged {
   return { loss: valid_loss ?? Number.NaN, scores: scores ?? {} };
 }

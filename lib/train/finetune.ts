@@ -10,13 +10,14 @@ import type { Model } from "../model/model.ts";
 import { openTrainable } from "../model/trainable.ts";
 import type { Examples } from "./batches.ts";
 import { encodeTexts, type Texts } from "./encode.ts";
-import { Epochs } from "./epochs.ts";
 import { freeze, initialiseHead } from "./head.ts";
 import { beginRun, checkOutput, type Keeper } from "./keep.ts";
-import { runSteps, type StepReport } from "./loop.ts";
+import { labelledParts } from "./labelled.ts";
+import type { StepReport } from "./loop.ts";
 import { type Outline, outline } from "./outline.ts";
-import { adamwOf, checkRecipe, type Recipe } from "./recipe.ts";
+import { checkRecipe, type Recipe } from "./recipe.ts";
 import { type EpochRecord, jsonLines, type LogRecord } from "./records.ts";
+import { runEpochs } from "./run.ts";
 import { saveClassifier } from "./save.ts";
 import { Scorer } from "./scorer.ts";
 import { trainedModel } from "./trained.ts";
@@ -164,54 +165,27 @@ async function trainModel(job: Job, options: FinetuneOptions, subject: Subject):
 
   const scorer = new Scorer(model, trainer, { kind, metrics, threads: start.threads, headOnly, onEncode });
   const vectors = headOnly ? await scorer.vectors("features", train) : undefined;
-  const over = valid && (await scorer.over(valid, job.valid?.groups));
-  let last: Validation | undefined;
-  const validate =
-    over &&
-    (async () => {
-      last = await over();
-      return last;
-    });
-  const choosesBest = recipe.keep === "best" && validate !== undefined;
-  const course = new Epochs({
+  const { epoch, final } = await runEpochs({
     trainer,
     recipe,
-    kind,
-    examples: train,
-    vectors,
-    progress,
-    log,
-    validate,
+    keeper,
+    count: train.inputs.length,
+    parts: labelledParts({ trainer, recipe, kind, examples: train, vectors }),
+    validate: valid && (await scorer.over(valid, job.valid?.groups)),
     judge: job.judge,
-    keepBest: choosesBest ? () => keeper.keepBest() : undefined,
-    onEpoch: (record) => options.onEpoch?.(record),
-  });
-  await runSteps({
-    trainer,
-    adamw: adamwOf(recipe),
-    course,
-    progress,
-    log,
-    checkpoint: keeper.onDisk ? () => keeper.checkpoint() : undefined,
     signal,
+    onEpoch: (record) => options.onEpoch?.(record),
     onStep: (report) => options.onStep?.(report),
   });
-
-  const chosen = choosesBest ? progress.epochs.findLast(({ best }) => best) : progress.epochs.at(-1);
-  if (choosesBest && chosen !== progress.epochs.at(-1)) {
-    keeper.restoreBest();
-    last = undefined; // it is of other weights
-  }
   const outcome: Outcome = {
     start,
     job,
     records: log.records,
     epochs: progress.epochs,
-    epoch: chosen?.epoch ?? 0,
-    final: last ?? (await validate?.()),
+    epoch,
+    final,
     seconds: progress.seconds,
   };
-  log.add({ event: "end", step: progress.step, epoch: outcome.epoch, scores: outcome.final?.scores });
   if (output !== undefined) {
     const others = { ...options.describe?.(outcome), "training.jsonl": jsonLines(log.records) };
     await saveClassifier(output, trainer, model.config, subject.checkpoint, others);

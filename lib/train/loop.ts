@@ -16,9 +16,22 @@ export interface Part {
   options: StepOptions;
   /** Final states [tokens, hidden] in the encoder's place; see StepOutputs. */
   final?: Float32Array | undefined;
+  /** States that the model's own are pulled towards; see NativeTrainer.guide. */
+  guides?: readonly Guide[] | undefined;
   tokens: number;
   /** What messages call these of its targets: `bad` holds their numbers, or is absent for all of them. */
   places(bad?: readonly number[]): string;
+}
+
+/** A teacher's states at one place. */
+export interface Guide {
+  /** UFFB_TAP_EMBEDDING, UFFB_TAP_LAYER or UFFB_TAP_FINAL */
+  kind: number;
+  layer: number;
+  /** Of the mean squared difference in what is minimised. */
+  weight: number;
+  /** [tokens, hidden] of the batch */
+  states: Float32Array;
 }
 
 /** One update. */
@@ -27,7 +40,7 @@ export interface Step {
   /** Where the step is, for messages: "epoch 1, batch 3". */
   within: string;
   /** The batches, made one at a time. Their options say how the gradients add up. */
-  parts: Iterable<Part>;
+  parts: Iterable<Part> | AsyncIterable<Part>;
   /** What the log says of it besides. */
   about: Pick<StepRecord, "epoch"> & Partial<StepRecord>;
 }
@@ -123,7 +136,7 @@ export async function runSteps(options: LoopOptions): Promise<void> {
   progress.seconds = clock.seconds();
 }
 
-type Done = Pick<StepRecord, "loss" | "grad_norm" | "tokens" | "accuracy">;
+type Done = Pick<StepRecord, "loss" | "guided" | "grad_norm" | "tokens" | "accuracy">;
 
 /** One update, or undefined when it was given up: a step of many batches can take minutes, and is made again when the run goes on. */
 async function runStep(
@@ -131,16 +144,17 @@ async function runStep(
   { lr, parts }: Step,
   where: string,
 ): Promise<Done | undefined> {
-  const sum = { loss: 0, weight: 0, tokens: 0, correct: 0 };
+  const sum = { loss: 0, weight: 0, tokens: 0, correct: 0, guided: 0 };
   let last: Part | undefined;
-  for (const part of parts) {
+  for await (const part of parts) {
     if (signal?.aborted && last !== undefined) {
       trainer.zeroGradients();
       return undefined;
     }
-    const { batch, targets, options, final } = part;
+    const { batch, targets, options, final, guides = [] } = part;
     const count = targets.positions?.length ?? batch.offsets.length - 1;
     const losses = new Float32Array(count);
+    for (const { kind, layer, weight, states } of guides) trainer.guide(kind, layer, weight, states);
     const output = await trainer.step(batch, targets, options, { losses, final });
     if (output.notFinite > 0) {
       const bad = [...losses.keys()].filter((i) => !Number.isFinite(losses[i]));
@@ -150,6 +164,7 @@ async function runStep(
     sum.loss += output.loss;
     sum.weight += output.weight;
     sum.correct += output.correct;
+    sum.guided += output.guided;
     sum.tokens += part.tokens;
     last = part;
   }
@@ -159,6 +174,7 @@ async function runStep(
   if (balance) trainer.balance(balance);
   return {
     loss: sum.loss / sum.weight,
+    ...(last?.guides && { guided: sum.guided }),
     grad_norm: norm,
     tokens: sum.tokens,
     ...(last?.targets.positions && { accuracy: sum.correct / sum.weight }),

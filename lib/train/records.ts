@@ -11,6 +11,8 @@ export interface StepRecord {
   objective?: Objective;
   /** Mean over what the step predicts. */
   loss: number;
+  /** In distillation: the weighted squared differences of states from the teacher's, which `loss` has not. */
+  guided?: number;
   /** In pretraining: share of the predicted tokens that the model holds likeliest. */
   accuracy?: number;
   lr: number;
