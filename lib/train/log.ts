@@ -1,9 +1,13 @@
-import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { UffbError } from "../base/errors.ts";
+import { tryJson } from "../base/json.ts";
+import { readRegular } from "../base/read.ts";
 import type { LogRecord } from "./records.ts";
 
 /** Records written together: a line a step would be a write a step. */
 const PENDING = 64;
+/** Largest log that a run goes on with. */
+const MAX_BYTES = 2 ** 31 - 1;
 
 /** A run's records, in memory and, where it has a place, as JSON lines in a file. */
 export class RunLog implements Disposable {
@@ -55,11 +59,16 @@ export class RunLog implements Disposable {
   }
 
   #read(path: string, bytes: number): void {
-    const stored = existsSync(path) ? readFileSync(path) : new Uint8Array(0);
     try {
+      const stored = readRegular(path, { most: MAX_BYTES });
       if (stored.length < bytes) throw new Error("it is too short");
       const text = new TextDecoder("utf-8", { fatal: true }).decode(stored.subarray(0, bytes));
-      for (const line of text.split("\n")) if (line !== "") this.records.push(JSON.parse(line) as LogRecord);
+      for (const line of text.split("\n")) {
+        if (line === "") continue;
+        const read = tryJson(line);
+        if ("error" in read) throw new Error(`a line of it is ${read.error}`);
+        this.records.push(read.value as LogRecord);
+      }
     } catch (error) {
       throw new UffbError(
         `${path}: is not the log that the checkpoint beside it belongs to (${(error as Error).message}); remove the folder and start again`,

@@ -219,6 +219,10 @@ describe("RunLog", () => {
     writeFileSync(path, "{}\nxxxxx");
     expect(() => new RunLog(path, 100)).toThrow("is not the log that the checkpoint beside it belongs to");
     expect(() => new RunLog(path, 8)).toThrow("is not the log that the checkpoint beside it belongs to");
+    writeFileSync(path, '{"token":"hf_secret",}\n');
+    expect(() => new RunLog(path, 22)).toThrow(
+      "belongs to (a line of it is not valid JSON); remove the folder",
+    );
   });
 });
 

@@ -1,7 +1,7 @@
 import { Database } from "bun:sqlite";
 import { existsSync, statSync } from "node:fs";
 import { UffbError } from "../../base/errors.ts";
-import { readJson } from "../../base/json.ts";
+import { tryJson } from "../../base/json.ts";
 import { median } from "../../base/statistics.ts";
 import { type BenchRecord, COLUMN_NAMES } from "../measure/record.ts";
 import { rankTest } from "../measure/statistics.ts";
@@ -27,10 +27,13 @@ export function openDatabase(path: string): Database {
     return database;
   } catch (error) {
     database?.close();
-    throw new UffbError(
-      `${path}: no database of benchmark records (${(error as Error).message}); name another file`,
-    );
+    throw noDatabase(path, error);
   }
+}
+
+function noDatabase(path: string, error: unknown): UffbError {
+  const why = (error as Error).message;
+  return new UffbError(`${path}: no database of benchmark records (${why}); name another file`);
 }
 
 /** Appends all of the records or none. */
@@ -58,8 +61,8 @@ export interface Comparison {
 interface Row {
   name: string;
   date: string;
-  tokens: number;
-  samples: string;
+  /** Of each call, seconds a token. */
+  times: readonly number[];
 }
 
 /** Differences smaller than this are not called any, however certain. */
@@ -73,15 +76,7 @@ const SIGNIFICANT = 0.01;
  */
 export function compareRuns(path: string): Comparison[] {
   if (!existsSync(path)) throw new UffbError(`${path} does not exist; uffb bench --db ${path} makes it`);
-  using database = openDatabase(path);
-  const rows = database
-    .query(
-      `SELECT concat_ws(' ', kind, case_shape, iif(shape = case_shape, NULL, shape), contender, coalesce(blas, isa),
-       'hidden', hidden, 'batch', batch || coalesce('x' || length, ''), cache, paths, dtype, iif(threads, 'threads ' || threads, NULL), device,
-       iif(padded, 'padded', NULL)) AS name,
-       date, tokens, samples, json_extract(machine, '$.cpu') AS cpu FROM ${TABLE} ORDER BY date`,
-    )
-    .all() as (Row & { cpu: string })[];
+  const rows = readRows(path);
   const groups = Map.groupBy(rows, ({ name, cpu }) => `${cpu}\n${name}`);
   const comparisons: Comparison[] = [];
   for (const runs of groups.values()) {
@@ -94,12 +89,38 @@ export function compareRuns(path: string): Comparison[] {
   return comparisons;
 }
 
+/** What is compared of all records, by date. @throws UffbError when the file is damaged, or other programs wrote to it */
+function readRows(path: string): (Row & { cpu: string })[] {
+  using database = openDatabase(path);
+  try {
+    const found = database
+      .query(
+        `SELECT concat_ws(' ', kind, case_shape, iif(shape = case_shape, NULL, shape), contender, coalesce(blas, isa),
+         'hidden', hidden, 'batch', batch || coalesce('x' || length, ''), cache, paths, dtype, iif(threads, 'threads ' || threads, NULL), device,
+         iif(padded, 'padded', NULL)) AS name,
+         date, tokens, samples, json_extract(machine, '$.cpu') AS cpu FROM ${TABLE} ORDER BY date`,
+      )
+      .all() as Record<string, unknown>[];
+    return found.map(({ name, date, cpu, samples, tokens }) => {
+      const seconds = tryJson(String(samples));
+      const times = "value" in seconds && Array.isArray(seconds.value) ? seconds.value : [];
+      if (times.length === 0 || ![...times, tokens].every(Number.isFinite))
+        throw new Error("one has no times of its calls");
+      return {
+        name: String(name),
+        date: String(date),
+        cpu: String(cpu),
+        times: times.map((time) => time / Number(tokens)),
+      };
+    });
+  } catch (error) {
+    throw noDatabase(path, error);
+  }
+}
+
 function compare(before: Row, after: Row): Comparison {
-  const samples = [before, after].map((row) =>
-    (readJson(row.samples, "the samples of a record") as number[]).map((value) => value / row.tokens),
-  );
-  const times = [median(samples[0]!), median(samples[1]!)] as const;
-  const p = rankTest(samples[0]!, samples[1]!);
+  const times = [median(before.times), median(after.times)] as const;
+  const p = rankTest(before.times, after.times);
   const change = times[1] / times[0] - 1;
   const certain = p < SIGNIFICANT && Math.abs(change) > LEAST;
   return {

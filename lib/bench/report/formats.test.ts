@@ -1,9 +1,10 @@
 import { Database } from "bun:sqlite";
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { record } from "../../../testing/bench-record.ts";
+import { UffbError } from "../../base/errors.ts";
 import { COLUMN_NAMES } from "../measure/record.ts";
 import { append, compareRuns, openDatabase } from "./database.ts";
 import { FORMAT_NAMES, FORMATS, TABLE } from "./formats.ts";
@@ -129,6 +130,39 @@ test("what is no database of records is refused, and left as it is", () => {
   new Database(other).run(`CREATE TABLE ${TABLE} (a)`);
   expect(() => openDatabase(other)).toThrow("lacks kind, case_shape");
   expect(() => compareRuns(join(folder, "absent.db"))).toThrow("does not exist");
+});
+
+test.each([
+  ["samples = 'null'", "no times"],
+  ["samples = '[]'", "no times"],
+  [`samples = '["a"]'`, "no times"],
+  ["samples = x'ff'", "no times"],
+  ["tokens = 'many'", "no times"],
+  ["machine = '{'", "malformed JSON"],
+])("records that another program wrote are refused: %s", (change, message) => {
+  const path = join(folder, "foreign.db");
+  rmSync(path, { force: true });
+  {
+    using database = openDatabase(path);
+    append(database, [record({ date: "2026-01-01" }), record({ date: "2026-01-02" })]);
+    database.run(`UPDATE ${TABLE} SET ${change}`);
+  }
+  expect(() => compareRuns(path)).toThrow(UffbError);
+  expect(() => compareRuns(path)).toThrow(message);
+});
+
+test("a database that is damaged behind its header is refused", () => {
+  const path = join(folder, "damaged.db");
+  {
+    using database = openDatabase(path);
+    append(
+      database,
+      Array.from({ length: 200 }, (_, i) => record({ date: `2026-01-${i}` })),
+    );
+  }
+  const bytes = readFileSync(path);
+  writeFileSync(path, bytes.fill(0xff, 8192));
+  expect(() => compareRuns(path)).toThrow(UffbError);
 });
 
 test.each([80, 140])("tables fit a terminal of %d columns", (columns) => {

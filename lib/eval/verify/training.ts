@@ -187,7 +187,9 @@ function compareEach(
   tolerance: number,
 ): Report {
   const errors = ours.map((value, i) => Math.abs(value - expected[i]!) / Math.abs(expected[i]!));
-  const maxError = errors.every(Number.isFinite) ? Math.max(...errors) : Number.POSITIVE_INFINITY;
+  const maxError = errors.every(Number.isFinite)
+    ? errors.reduce((most, error) => Math.max(most, error), 0)
+    : Number.POSITIVE_INFINITY;
   return { name, compared: ours.length, skipped: 0, maxError, tolerance, passed: maxError <= tolerance };
 }
 

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { UffbError } from "../../base/errors.ts";
-import { readObject } from "../../base/json.ts";
+import { readObject, show } from "../../base/json.ts";
 import { readRegularText } from "../../base/read.ts";
 import { writeWhole } from "../../base/write.ts";
 import { runFolder } from "../../train/keep.ts";
@@ -138,7 +138,7 @@ async function keepPlan({ plan, tokens, vocabulary, folder }: IsoJob): Promise<v
     (key) => JSON.stringify(there[key]) !== JSON.stringify(now[key]),
   );
   if (other === undefined) return;
-  const [was, is] = [there[other], now[other]].map((value) => JSON.stringify(value));
+  const [was, is] = [there[other], now[other]].map(show);
   throw new UffbError(
     `${folder}: its models were trained with another ${other}: ${was}, now ${is}; give the same, or another folder`,
   );

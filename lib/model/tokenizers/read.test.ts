@@ -39,3 +39,9 @@ describe("as AutoTokenizer of transformers", () => {
       expect([role, tokenizer.specials[role as "mask"]]).toEqual([role, { id, token }]);
   });
 });
+
+test("more special tokens with roles of their own than any tokenizer has are refused", () => {
+  const many = Object.fromEntries(Array.from({ length: 1_000_000 }, (_, i) => [`t${i}`, "x"]));
+  const files = { "tokenizer.json": golden.words, "tokenizer_config.json": { extra_special_tokens: many } };
+  expect(() => tokenizerOf(files)).toThrow("extra_special_tokens has 1000000 entries; at most 100000");
+});

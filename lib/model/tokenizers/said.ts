@@ -114,9 +114,10 @@ function takeSpecials(
   }
   if (extra === undefined || extra === null) return;
   const at = `${source}: extra_special_tokens`;
-  const list = (values: unknown[]) => values.map((token) => readNamed(token, at, { special: true }));
-  if (isObject(extra)) said.specific.push(...list(Object.values(extra)));
-  else said.extra.push(...list(asArray(extra, at, MAX_ADDED)));
+  const named = isObject(extra);
+  const tokens = asArray(named ? Object.values(extra) : extra, at, MAX_ADDED);
+  for (const token of tokens)
+    (named ? said.specific : said.extra).push(readNamed(token, at, { special: true }));
 }
 
 function isRole(role: string): role is Role {

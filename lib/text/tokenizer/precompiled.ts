@@ -2,6 +2,8 @@ import { asString, fail } from "../../base/json.ts";
 
 /** Longest map accepted, in bytes of base64; that of SentencePiece's nmt_nfkc_cf has some 400,000. */
 const MAX_BASE64 = 2 ** 24;
+/** Longest text that may stand for characters, in bytes; the longest of Unicode's own forms has 33. */
+const MAX_TEXT = 1024;
 /** Clusters of at least so many bytes of UTF-8 are mapped character by character. */
 const LONG = 6;
 
@@ -40,28 +42,31 @@ export function readCharsMap(
   const asciiStays = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).every(
     (char) => one(char) === char,
   );
-  const characters = (text: string) => {
-    let out = "";
-    for (const char of text) out += one(char);
-    return out;
-  };
-
   return (text, most) => {
     if (asciiStays && PLAIN_ASCII.test(text)) return text;
-    if (!ANY_JOINED.test(text)) {
-      const out = characters(text);
-      return out.length > most ? undefined : out;
-    }
     let out = "";
+    /** Appends a text character by character. Gives whether it is short enough still. */
+    const addEach = (part: string) => {
+      for (const char of part) {
+        out += one(char);
+        if (out.length > most) return false;
+      }
+      return true;
+    };
+    if (!ANY_JOINED.test(text)) return addEach(text) ? out : undefined;
     let done = 0;
     for (const { 0: run, index } of text.matchAll(RUNS)) {
-      out += characters(text.slice(done, index));
-      if (!NARROW.test(run)) out += characters(run);
-      else for (const { segment } of segmenter.segment(run)) out += cluster(segment);
+      if (!addEach(text.slice(done, index))) return undefined;
+      if (!NARROW.test(run)) addEach(run);
+      else
+        for (const { segment } of segmenter.segment(run)) {
+          out += cluster(segment);
+          if (out.length > most) break;
+        }
       if (out.length > most) return undefined;
       done = index + run.length;
     }
-    return out + characters(text.slice(done));
+    return addEach(text.slice(done)) ? out : undefined;
   };
 }
 
@@ -110,9 +115,12 @@ class CharsMap {
   }
 
   #text(start: number): string {
-    const end = this.#texts.indexOf(0, start);
     if (start > this.#texts.length) fail(this.#where, "is damaged: it names a text behind its end");
-    return this.#texts.toString("utf8", start, end < 0 ? this.#texts.length : end);
+    const text = this.#texts.subarray(start, start + MAX_TEXT + 1);
+    const end = text.indexOf(0);
+    if (end < 0 && text.length > MAX_TEXT)
+      fail(this.#where, `is damaged: one of its texts has more than ${MAX_TEXT} bytes`);
+    return text.toString("utf8", 0, end < 0 ? text.length : end);
   }
 }
 

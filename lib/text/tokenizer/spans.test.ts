@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import fc from "fast-check";
-import { type Span, spansOf } from "./spans.ts";
+import { align, type Span, spansOf } from "./spans.ts";
 import { Tokenizer } from "./tokenizer.ts";
 
 const FOLDER = fileURLToPath(new URL("../../../fixtures/tokenizers/", import.meta.url));
@@ -84,4 +84,11 @@ test("a normaliser that treats a text as a whole leaves each token the whole tex
     [0, 5],
     [0, 5],
   ]);
+});
+
+test("a letter may have more marks than a call has arguments", () => {
+  const text = `a${"\u0301".repeat(1_000_000)}`;
+  const { text: normalized, from } = align(text, (part) => part);
+  expect(normalized).toBe(text);
+  expect([from.length, from[0], from.at(-1)]).toEqual([1_000_001, [0, 1], [1_000_000, 1_000_001]]);
 });

@@ -278,7 +278,8 @@ function follow(
   let at = 0;
   for (const part of parts) {
     const made = alone(part);
-    if (made !== "" && normalized.startsWith(made, from.length)) from.push(...within(part, made, at));
+    if (made !== "" && normalized.startsWith(made, from.length))
+      for (const span of within(part, made, at)) from.push(span);
     at += part.length;
   }
   return from.length === normalized.length ? from : undefined;

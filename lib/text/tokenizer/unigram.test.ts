@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
+import { forgeCharsMap } from "../../../testing/charsmap.ts";
 import { UffbError } from "../../base/errors.ts";
+import { readCharsMap } from "./precompiled.ts";
 import { Tokenizer } from "./tokenizer.ts";
 
 const unzipped = (name: string) =>
@@ -95,6 +97,17 @@ function messageOf(change: (file: Json) => void, text = "人 Ａ é\u0301", name
   return "";
 }
 
+const mapOf = (texts: Record<string, string>) => Buffer.from(forgeCharsMap(texts)).toString("base64");
+
+test("what a map makes of a text has an end long before it is all there", () => {
+  const map = readCharsMap(mapOf({ a: "x".repeat(1000), b: "yz" }), "map");
+  expect(map("abc", 2000)).toBe(`${"x".repeat(1000)}yzc`);
+  const before = process.memoryUsage.rss();
+  for (const text of ["a".repeat(1 << 23), "a\u0301".repeat(1 << 22)])
+    expect(map(text, 2000)).toBeUndefined();
+  expect(process.memoryUsage.rss() - before).toBeLessThan(200 * 2 ** 20);
+});
+
 describe("a damaged one is named in one line", () => {
   test.each<[string, (file: Json) => void, string]>([
     ["vocabulary", (f) => (f.model.vocab = {}), "t.json: model.vocab must be a list"],
@@ -119,6 +132,11 @@ describe("a damaged one is named in one line", () => {
       "map that leads nowhere",
       (f) => (f.normalizer.precompiled_charsmap = "BAAAAP//fwA="),
       "precompiled_charsmap is damaged: its trie leads out",
+    ],
+    [
+      "map that makes a character a book",
+      (f) => (f.normalizer.precompiled_charsmap = mapOf({ a: "x".repeat(1025) })),
+      "precompiled_charsmap is damaged: one of its texts has more than 1024 bytes",
     ],
     ["mark", (f) => (f.pre_tokenizer.pretokenizers[1].replacement = "ab"), "must be one character"],
     ["scheme", (f) => (f.pre_tokenizer.pretokenizers[1].prepend_scheme = "last"), '"last" is not supported'],

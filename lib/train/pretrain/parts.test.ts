@@ -286,6 +286,17 @@ describe("tokens", async () => {
     const ids = documentIds(bert.tokenizer, "a text");
     expect([ids[0] === cls?.id, ids.at(-1)]).toEqual([false, sep!.id]);
   });
+
+  test("may be more than a call has arguments", async () => {
+    const { tokenizer } = await openTokenizerFiles();
+    // Its template puts a token in front, so that the document's begin behind it.
+    const made = Object.create(tokenizer, {
+      specials: { value: { sep: { id: 3 } } },
+      encode: { value: () => ({ ids: new Int32Array(1_000_000).fill(7) }) },
+    });
+    const ids = documentIds(made, "a");
+    expect([ids.length, ids[0], ids.at(-1)]).toEqual([1_000_001, 7, 3]);
+  });
 });
 
 describe("shapes", () => {

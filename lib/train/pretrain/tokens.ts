@@ -172,7 +172,10 @@ export function documentIds(tokenizer: Tokenizer, text: string): Int32Array {
   const { ids } = tokenizer.encode(text, { literal: true });
   const start = cls !== undefined && ids[0] === cls.id ? 1 : 0;
   if (sep === undefined || ids.at(-1) === sep.id) return ids.subarray(start);
-  return Int32Array.of(...ids.subarray(start), sep.id);
+  const whole = new Int32Array(ids.length - start + 1);
+  whole.set(ids.subarray(start));
+  whole[ids.length - start] = sep.id;
+  return whole;
 }
 
 class IdWriter implements Disposable {
