@@ -1,17 +1,23 @@
 /** Data sets, and what is compared with models. */
-import { join } from "node:path";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { UffbError } from "../../../lib/base/errors.ts";
 import { readCsv, readTsv, type TableOptions } from "../../../lib/data/delimited.ts";
+import { loadSplit } from "../../../lib/data/load.ts";
 import { expandMultirc } from "../../../lib/data/multirc.ts";
 import { readTable } from "../../../lib/data/own/table.ts";
+import { findTasks } from "../../../lib/data/tasks.ts";
 import { parsePredictions, predictionLines } from "../../../lib/eval/glue/predictions.ts";
 import { openExpected } from "../../../lib/eval/verify/expected.ts";
 import { openModel } from "../../../lib/model/model.ts";
 import { readJsonl } from "../../../lib/rows/jsonl.ts";
 import { readParquet } from "../../../lib/rows/parquet.ts";
 import type { BadRow, Row } from "../../../lib/rows/rows.ts";
+import { fileSource, openSource } from "../../../lib/rows/source.ts";
+import { readQueries } from "../../../lib/run/similar.ts";
 import { forgeParquet } from "../../parquet.ts";
-import { encode, FIXTURES, files, type Target, withFile } from "./common.ts";
+import { encode, FIXTURES, files, ownFolder, type Target, withFile } from "./common.ts";
 
 const COLUMNS = ["sentence1", "sentence2", "sentence", "label", "premise", "idx.question"];
 
@@ -34,6 +40,16 @@ const HEADED: TableOptions = {
 async function gzipped(): Promise<Uint8Array[]> {
   return (await files("glue/{RTE,STS-B}/dev.tsv")).map((file) => Bun.gzipSync(new Uint8Array(file)));
 }
+
+/** Tasks whose rows are read in ways of their own, and a file of each. */
+const TASK_FILES = [
+  ["cola", "CoLA/dev.tsv"],
+  ["stsb", "STS-B/dev.tsv"],
+  ["mnli-m", "MNLI/dev_matched.tsv"],
+  ["copa", "COPA/val.jsonl"],
+  ["multirc", "MultiRC/val.jsonl"],
+  ["wsc", "WSC/val.jsonl"],
+] as const;
 
 export const DATA: Readonly<Record<string, Target>> = {
   parquet: {
@@ -111,5 +127,47 @@ export const DATA: Readonly<Record<string, Target>> = {
       }
       throw failures[0];
     }),
+  },
+  // Of six tasks, one is the file's.
+  task: {
+    seeds: async () =>
+      TASK_FILES.map(([, name]) => new Uint8Array(readFileSync(join(FIXTURES, "glue", name)))),
+    async read(bytes) {
+      const folder = join(ownFolder(), "glue");
+      const failures: unknown[] = [];
+      for (const [name, file] of TASK_FILES) {
+        const path = join(folder, file);
+        mkdirSync(dirname(path), { recursive: true });
+        writeFileSync(path, bytes);
+        const [task] = findTasks([name]);
+        const data = await loadSplit(task!, "dev", { data: folder }).catch((error) => {
+          if (!(error instanceof UffbError)) throw error;
+          failures.push(error);
+        });
+        rmSync(path);
+        if (data?.bad.length === 0) return;
+        if (data) failures.push(new UffbError(data.bad[0]!.error));
+      }
+      throw failures[0];
+    },
+  },
+  unpacking: {
+    seeds: async () =>
+      (await files("glue/{RTE/dev.tsv,RTE/val.jsonl}")).flatMap((file) => [
+        Bun.gzipSync(new Uint8Array(file)),
+        new Uint8Array(execFileSync("xz", ["-c"], { input: file })),
+      ]),
+    read: withFile("case", async (path) => {
+      const source = await fileSource(path);
+      try {
+        for await (const _ of (await openSource(source, { bounded: true })).stream);
+      } finally {
+        await source.close?.();
+      }
+    }),
+  },
+  queries: {
+    seeds: async () => ["one\n", "one\ntwo\r\n\nthree", "\ufeffone"].map(encode),
+    read: withFile("queries.txt", async (path) => void (await readQueries(path))),
   },
 };
