@@ -1,10 +1,13 @@
 /* Which kernels this CPU can run, and which are best: the whole of it. */
+#define _GNU_SOURCE
 #include "ops.h"
 
 #include <pthread.h>
 #include <string.h>
-#if defined(__aarch64__) && defined(__linux__)
+#ifdef __linux__
 #include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #define UFFB_KERNEL(op, isa) uffb_##op##_fn uffb_##op##_##isa;
@@ -24,15 +27,35 @@ static const uint32_t needs_of[UFFB_ISA_COUNT] = {
 };
 
 #ifdef __x86_64__
-/* A bit that compilers have no name for, or not all of them; its registers are those of AVX2. */
-static int has_avxvnni(void) {
+/* Register eax or edx of CPUID's leaf 7, for bits that compilers have no name for, or not all of them. */
+typedef struct {
+    uint32_t eax, edx;
+} cpuid_words;
+
+static cpuid_words cpuid_7(uint32_t part) {
     uint32_t eax = 7, ebx, ecx = 0, edx;
     __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-    if (eax < 1) return 0;
+    if (eax < part) return (cpuid_words){0, 0};
     eax = 7;
-    ecx = 1;
+    ecx = part;
     __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-    return eax >> 4 & 1;
+    return (cpuid_words){eax, edx};
+}
+
+/* Its registers are those of AVX2. */
+static int has_avxvnni(void) { return cpuid_7(1).eax >> 4 & 1; }
+
+/* Whether the CPU has AMX, and the system lets this process use its tiles. Linux wants to be asked, once for all threads,
+ * because what it saves of a thread, and so the stack of its signals, grows with them. */
+static int has_amx(void) {
+#ifdef __linux__
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* ARCH_REQ_XCOMP_PERM, which older headers lack */
+    const uint32_t bits = 1u << 22 | 1u << 24;            /* AMX-BF16, AMX-TILE */
+    if ((cpuid_7(0).edx & bits) != bits) return 0;
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+    return 0;
+#endif
 }
 #endif
 
@@ -45,6 +68,8 @@ static uint32_t cpu_capabilities(void) {
     if (can & UFFB_CAN_AVX2 && has_avxvnni()) can |= UFFB_CAN_AVXVNNI;
     if (__builtin_cpu_supports("avx512f")) can |= UFFB_CAN_AVX512;
     if (__builtin_cpu_supports("avx512vnni")) can |= UFFB_CAN_AVX512VNNI;
+    if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw")) can |= UFFB_CAN_AVX512BF16;
+    if (can & UFFB_CAN_AVX512 && has_amx()) can |= UFFB_CAN_AMX;
 #endif
 #ifdef __aarch64__
     can |= UFFB_CAN_NEON; /* part of the base architecture */

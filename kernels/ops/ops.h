@@ -59,6 +59,28 @@ static inline int32_t uffb_most_i16(int64_t k) {
     return most < INT16_MAX ? most : INT16_MAX;
 }
 
+/* Blocks of bf16: matrices as gemm_bf16 takes them, [ceil(rows/16)][ceil(cols/32)] blocks of 16 rows by 32 columns, filled up
+ * with zeros. On the left of a product a block is [16 rows][32 columns], on the right [16 pairs of columns][16 rows][2]. */
+#define UFFB_BLOCK_ROWS 16
+#define UFFB_BLOCK_COLS 32
+#define UFFB_LEFT 0
+#define UFFB_RIGHT 1
+
+/* Numbers of one row of blocks, of a matrix of `cols` columns. */
+static inline int64_t uffb_block_row(int64_t cols) {
+    return (cols + UFFB_BLOCK_COLS - 1) / UFFB_BLOCK_COLS * UFFB_BLOCK_COLS * UFFB_BLOCK_ROWS;
+}
+
+/* x [rows, cols] to blocks, rounded to nearest, ties to even; denormals become zero. `transposed`: x is given as [cols, rows].
+ */
+typedef void uffb_pack_bf16_fn(int64_t rows, int64_t cols, const float *x, int64_t ldx, int32_t transposed, int32_t side,
+                               uint16_t *blocks);
+
+/* c [m, n] = a * b^T + bias, plus the old c if `accumulate`: a [m, k] in left blocks, b [n, k] in right ones. Products are
+ * exact and their sums f32. Calls may be split along rows of blocks of either. */
+typedef void uffb_gemm_bf16_fn(int64_t m, int64_t n, int64_t k, const uint16_t *a, const uint16_t *b, const float *bias,
+                               float *c, int64_t ldc, int32_t accumulate);
+
 /* w [rows, cols] to panels [ceil(rows/16)][cols][16], missing rows zero. `transposed`: w is given as [cols,
  * rows]. */
 typedef void uffb_pack_fn(int64_t rows, int64_t cols, const float *w, int64_t ldw, int32_t transposed, float *panels);
@@ -212,6 +234,8 @@ typedef struct uffb_ops {
 #define UFFB_CAN_NEON 16u
 #define UFFB_CAN_NEONDOT 32u
 #define UFFB_CAN_NEONI8MM 64u
+#define UFFB_CAN_AVX512BF16 128u /* and BW */
+#define UFFB_CAN_AMX 256u        /* tiles, and their products of bf16 */
 
 /* Instruction sets, worst first. */
 typedef enum uffb_isa {
