@@ -46,7 +46,7 @@ export default command({
         type: "string",
         valueHint: "list",
         description:
-          "Feedforward layers, separated by commas, as --shape of uffb pretrain; :balanced after trees moves their biases so that tokens go either way as often; default: the preset's",
+          "Feedforward layers, separated by commas, as --shape of uffb pretrain; :balanced after trees moves their biases so that tokens go either way as often, :noisy adds noise where tokens choose their ways; default: the preset's",
       },
       seeds: {
         type: "number",

@@ -117,7 +117,7 @@ export const UFFB_TAP_FFN_INPUT = 5;
 export const UFFB_TAP_FFN_UNITS = 6;
 
 // Raised whenever a signature, a struct or a value below changes; the loader refuses another version.
-export const UFFB_TRAIN_ABI_VERSION = 4;
+export const UFFB_TRAIN_ABI_VERSION = 5;
 
 // What uffb_trainer_get and uffb_trainer_set move. All have the shape of the parameter.
 export const UFFB_WEIGHT = 0;
@@ -319,7 +319,8 @@ export interface TrainMemory {
  * place in the model and place in the batch alone, so that no two steps of a run should have the same
  * counter. Of the vector head, `similarity` times the mean, over the other sequences of the batch, of the
  * squared difference between the cosine with that one and the cosine of their targets is added to the loss of
- * each target.
+ * each target. Noise of branches, nearly normal and from seed and counter as dropout, decides which way a
+ * token goes at a node; what the node puts out is that of its logit alone.
  */
 export interface TrainStep {
   sequences: number;
@@ -341,9 +342,9 @@ export interface TrainStep {
   blockDropout: number;
   /** of the input of `head.class` */
   headDropout: number;
-  /** of dropout */
+  /** of dropout and noise */
   seed: number;
-  /** of dropout: which step of the run this is */
+  /** of these: which step of the run this is */
   counter: number;
   /** 1: a token attends to itself and those before it */
   causal: number;
@@ -356,6 +357,8 @@ export interface TrainStep {
   similarity: number;
   /** of soft cross-entropy: logits are divided by it; 0 stands for 1 */
   temperature: number;
+  /** of trees: standard deviation of what is added to logits where tokens choose their ways */
+  branchNoise: number;
 }
 
 /** What a step came to. */
@@ -521,6 +524,7 @@ export const STRUCTS = {
     reserved: "int32_t",
     similarity: "double",
     temperature: "double",
+    branchNoise: "double",
   },
   uffb_train_result: {
     loss: "double",

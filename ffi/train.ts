@@ -224,6 +224,7 @@ export class NativeTrainer extends Resource {
       pooling: 0,
       reserved: 0,
       similarity: 0,
+      branchNoise: 0,
       temperature: 0,
       ...options,
       sequences,

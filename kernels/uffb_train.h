@@ -33,7 +33,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a signature, a struct or a value below changes; the loader refuses another version. */
-#define UFFB_TRAIN_ABI_VERSION 4
+#define UFFB_TRAIN_ABI_VERSION 5
 
 /* What uffb_trainer_get and uffb_trainer_set move. All have the shape of the parameter. */
 #define UFFB_WEIGHT 0
@@ -83,7 +83,8 @@ typedef struct uffb_train_memory {
  * mean. Dropout rates are 0 to below 1; a mask depends on seed, counter, place in the model and place in the batch alone, so
  * that no two steps of a run should have the same counter. Of the vector head, `similarity` times the mean, over the other
  * sequences of the batch, of the squared difference between the cosine with that one and the cosine of their targets is added
- * to the loss of each target. */
+ * to the loss of each target. Noise of branches, nearly normal and from seed and counter as dropout, decides which way a token
+ * goes at a node; what the node puts out is that of its logit alone. */
 typedef struct uffb_train_step {
     int64_t sequences;
     int64_t targets;          /* MLM: how many positions are predicted; no head: 0; else the number of sequences */
@@ -95,14 +96,15 @@ typedef struct uffb_train_step {
     double attention_dropout; /* of attention probabilities */
     double block_dropout;     /* of what attention and feedforward add to the stream */
     double head_dropout;      /* of the input of `head.class` */
-    uint64_t seed;            /* of dropout */
-    uint64_t counter;         /* of dropout: which step of the run this is */
+    uint64_t seed;            /* of dropout and noise */
+    uint64_t counter;         /* of these: which step of the run this is */
     int32_t causal;           /* 1: a token attends to itself and those before it */
     int32_t backward;         /* 0: the loss alone, and no gradient */
     int32_t pooling;          /* of the vector head: UFFB_POOL_... */
     int32_t reserved;
-    double similarity;  /* of the vector head: what similarities within the batch count for */
-    double temperature; /* of soft cross-entropy: logits are divided by it; 0 stands for 1 */
+    double similarity;   /* of the vector head: what similarities within the batch count for */
+    double temperature;  /* of soft cross-entropy: logits are divided by it; 0 stands for 1 */
+    double branch_noise; /* of trees: standard deviation of what is added to logits where tokens choose their ways */
 } uffb_train_step;
 
 /* What a step came to. */

@@ -138,6 +138,14 @@ export const pretrainArgs = grouped("TRAINING", {
     description:
       "After each update move the biases of trees by up to this much, so that tokens go either way as often; default: 0",
   },
+  branchNoise: {
+    type: "number",
+    min: 0,
+    max: 1000,
+    valueHint: "deviation",
+    description:
+      "In trees, add noise to the logits that decide a token's way, of this standard deviation at first and less and less until the budget's end; default: 0",
+  },
   order: {
     type: "enum",
     options: ORDERS,

@@ -311,7 +311,8 @@ int32_t uffb_bench_leaves(uffb_bench *b, int64_t *leaves, double *busiest) {
     int32_t *visits = calloc((size_t)count, sizeof *visits), nodes[UFFB_MAX_DEPTH + 1];
     if (!visits) return uffb_fail(UFFB_NO_MEMORY, "no memory to count %lld leaves", (long long)count);
     float logits[UFFB_MAX_DEPTH + 1];
-    const uffb_tree tree = {b->shape.depth, b->shape.hidden, {b->in_copies, UFFB_F32}, b->bias, {b->out_copies, UFFB_F32}};
+    const uffb_tree tree = {b->shape.depth, b->shape.hidden,           {b->in_copies, UFFB_F32},
+                            b->bias,        {b->out_copies, UFFB_F32}, NULL};
     int32_t status = use_isa(b, NULL);
     int64_t most = 0;
     *leaves = 0;

@@ -87,12 +87,12 @@ void uffb_attend(uffb_context *context, const uffb_layer *layer, float *qkv, flo
 int64_t uffb_attention_scratch(const uffb_arch *arch, int64_t longest);
 /* x += feedforward(input); taps get the paths of layer `l`. */
 void uffb_feed_forward(uffb_context *context, int64_t l, const float *input, float *x, const uffb_taps *taps);
-/* Zeroes the logits [trees, nodes] of nodes that a token does not visit, of trees that are too shallow to be walked. path and
- * path_logits [trees, depth+1] or NULL. */
-void uffb_keep_path(const uffb_arch *arch, int64_t nodes, float *logits, int32_t *path, float *path_logits);
-/* uffb_feed_forward for a walked FFF layer (fff.c); path and path_logits [T, trees, depth+1] or NULL. */
-void uffb_fff_layer(uffb_context *context, const uffb_layer *layer, const float *input, float *x, int32_t *path,
-                    float *path_logits);
+/* Zeroes the logits [trees, nodes] of nodes that a token does not visit, of trees that are too shallow to be walked. noise of
+ * the branches, path and path_logits [trees, depth+1] or NULL. */
+void uffb_keep_path(const uffb_arch *arch, int64_t nodes, float *logits, const float *noise, int32_t *path, float *path_logits);
+/* x += what walked trees make of input (fff.c); noise of the branches, path and path_logits [T, trees, depth+1] or NULL. */
+void uffb_fff_layer(uffb_context *context, const uffb_layer *layer, const float *input, float *x, const float *noise,
+                    int32_t *path, float *path_logits);
 int64_t uffb_fff_wide(const uffb_arch *arch);
 
 #endif

@@ -9,7 +9,7 @@
 
 /* --- FFF, shallow: all nodes in one GEMM, those off the path put to zero -------------------------------------------------- */
 
-void uffb_keep_path(const uffb_arch *a, int64_t nodes, float *logits, int32_t *path, float *path_logits) {
+void uffb_keep_path(const uffb_arch *a, int64_t nodes, float *logits, const float *noise, int32_t *path, float *path_logits) {
     float kept[4]; /* walked from depth 4 on */
     for (int64_t tree = 0; tree < a->trees; tree++, logits += nodes) {
         int64_t node = 0, visited[4];
@@ -18,7 +18,7 @@ void uffb_keep_path(const uffb_arch *a, int64_t nodes, float *logits, int32_t *p
             kept[level] = logits[node];
             if (path) *path++ = (int32_t)node;
             if (path_logits) *path_logits++ = kept[level];
-            node = 2 * node + 1 + (kept[level] > 0);
+            node = 2 * node + 1 + (kept[level] + (noise ? *noise++ : 0) > 0);
         }
         memset(logits, 0, (size_t)nodes * sizeof *logits);
         for (int64_t level = 0; level <= a->depth; level++) logits[visited[level]] = kept[level];
@@ -38,7 +38,7 @@ static void keep_task(void *arg, int64_t task, int32_t thread) {
     const uffb_arch *a = &c->model->arch;
     const int64_t ld = uffb_node_stride(a), size = a->trees * (a->depth + 1);
     for (int64_t t = task * TASK_TOKENS; t < c->tokens && t < (task + 1) * TASK_TOKENS; t++) {
-        uffb_keep_path(a, c->model->nodes, c->wide + t * ld, f->path ? f->path + t * size : NULL,
+        uffb_keep_path(a, c->model->nodes, c->wide + t * ld, NULL, f->path ? f->path + t * size : NULL,
                        f->path_logits ? f->path_logits + t * size : NULL);
     }
 }
@@ -95,6 +95,6 @@ void uffb_feed_forward(uffb_context *c, int64_t l, const float *input, float *x,
     int32_t *path = uffb_tap(taps, UFFB_TAP_PATH, l);
     float *path_logits = uffb_tap(taps, UFFB_TAP_PATH_LOGITS, l);
     if (a->width) dense_part(c, layer, input, x, uffb_tap(taps, UFFB_TAP_FFN_UNITS, l));
-    if (uffb_fff_walks(a)) uffb_fff_layer(c, layer, input, x, path, path_logits);
+    if (uffb_fff_walks(a)) uffb_fff_layer(c, layer, input, x, NULL, path, path_logits);
     if (uffb_fff_shallow(a)) shallow_trees(c, layer, input, x, path, path_logits);
 }

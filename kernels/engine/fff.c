@@ -77,7 +77,8 @@ static int64_t choose_task(int64_t tokens, int32_t threads) {
     return share < TASK_TOKENS ? TASK_TOKENS : smaller(share, UFFB_FFF_ROWS);
 }
 
-void uffb_fff_layer(uffb_context *c, const uffb_layer *layer, const float *x, float *y, int32_t *path, float *path_logits) {
+void uffb_fff_layer(uffb_context *c, const uffb_layer *layer, const float *x, float *y, const float *noise, int32_t *path,
+                    float *path_logits) {
     const uffb_model *m = c->model;
     const uffb_arch *a = &m->arch;
     const int64_t tokens = c->tokens, size = a->trees * (a->depth + 1), block = choose_task(tokens, c->threads);
@@ -87,9 +88,12 @@ void uffb_fff_layer(uffb_context *c, const uffb_layer *layer, const float *x, fl
     for (int64_t k = 0; k < a->trees; k++) {
         const int64_t first = k * m->nodes;
         pass p = {.context = c, .task_tokens = block, .top = choose_top(a, tokens), .x = x, .y = y, .ldp = size};
-        p.tree = (uffb_tree){a->depth, a->hidden, uffb_rows_from(uffb_nodes_of(&layer->fff_in), first * a->hidden),
+        p.tree = (uffb_tree){a->depth,
+                             a->hidden,
+                             uffb_rows_from(uffb_nodes_of(&layer->fff_in), first * a->hidden),
                              layer->fff_bias ? layer->fff_bias + first : NULL,
-                             uffb_rows_from(uffb_nodes_of(&layer->fff_out), first * a->hidden)};
+                             uffb_rows_from(uffb_nodes_of(&layer->fff_out), first * a->hidden),
+                             noise ? noise + k * (a->depth + 1) : NULL};
         p.nodes = nodes + k * (a->depth + 1);
         p.logits = logits + k * (a->depth + 1);
         p.order = order;

@@ -120,6 +120,7 @@ typedef struct uffb_tree {
     uffb_node_rows in;  /* [2^(depth+1)-1, hidden] */
     const float *bias;  /* [2^(depth+1)-1] or NULL */
     uffb_node_rows out; /* [2^(depth+1)-1, hidden]: linear_out transposed */
+    const float *noise; /* of branches, laid out as a walk's logits; or NULL */
 } uffb_tree;
 
 /* Most rows of one call. */
@@ -134,9 +135,10 @@ typedef struct uffb_rows {
 } uffb_rows;
 
 /* Takes tokens down levels `from` to `to` - 1 (0 <= from < to <= depth+1): logit = in[node] . x + bias[node], then child
- * 2*node+1, or 2*node+2 if logit > 0. nodes and logits [.., depth+1] lie ldp apart per token. Starts at the root, or, where
- * from > 0, at nodes[from]; writes logits and nodes of its levels, and the node it arrives at if `to` <= depth. arranged
- * [count] gets the rows of `order` in an order of the kernel's choice, best one in which those on the same path are neighbours.
+ * 2*node+1, or 2*node+2 if logit > 0 (with noise: if logit + noise > 0). nodes and logits [.., depth+1] lie ldp apart per
+ * token. Starts at the root, or, where from > 0, at nodes[from]; writes logits and nodes of its levels, and the node it arrives
+ * at if `to` <= depth. arranged [count] gets the rows of `order` in an order of the kernel's choice, best one in which those on
+ * the same path are neighbours.
  */
 typedef void uffb_fff_walk_fn(const uffb_tree *tree, int64_t from, int64_t to, uffb_rows rows, const float *x, int64_t ldx,
                               int32_t *nodes, float *logits, int64_t ldp, int32_t *arranged);

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { X, WEIGHT, HALF, BIAS, NODES, LOGITS, PART_NODES, PART_LOGITS, Y };
+enum { X, WEIGHT, HALF, BIAS, NODES, LOGITS, NOISE, PART_NODES, PART_LOGITS, Y };
 
 static const int64_t tree_counts[] = {1, 2, 3, 9, 128, 3072};
 static const int64_t hidden_sizes[] = {1, 5, 48, 64, 256, 768};
@@ -73,7 +73,7 @@ static double reference_logit(const uffb_tree *tree, int64_t node, const float *
     return sum;
 }
 
-static void check_walk(const uffb_tree *tree, const float *x, const int32_t *nodes, const float *logits) {
+static void check_walk(const uffb_tree *tree, const float *x, const float *noise, const int32_t *nodes, const float *logits) {
     int64_t node = 0;
     for (int64_t level = 0; level <= tree->depth; level++) {
         if (!check(nodes[level] == node, "level %lld: node %d, not %lld", (long long)level, nodes[level], (long long)node))
@@ -82,7 +82,7 @@ static void check_walk(const uffb_tree *tree, const float *x, const int32_t *nod
         check(error <= bound, "level %lld: logit is off by %g, bound %g", (long long)level, error, bound);
         branches++;
         near_ties += fabs(logit) <= bound;
-        node = 2 * node + 1 + (logits[level] > 0);
+        node = 2 * node + 1 + ((noise ? logits[level] + noise[level] : logits[level]) > 0);
     }
 }
 
@@ -140,11 +140,13 @@ static void walk_case(const uffb_ops *ops, int64_t depth, int64_t hidden, int64_
               shift ? ", bias" : "", ordered ? ", in another order" : "", (long long)cut);
     view x = view_new(X, all, hidden, 1 + shift, shift), bias = view_new(BIAS, 1, nodes_of(depth), 0, shift);
     view nodes = view_new(NODES, all, levels, gap, shift), logits = view_new(LOGITS, all, levels, gap, 1 - shift);
-    view part_nodes = view_new(PART_NODES, all, levels, 2, 0), part_logits = view_new(PART_LOGITS, all, levels, 2, 1);
+    view part_nodes = view_new(PART_NODES, all, levels, gap, 0), part_logits = view_new(PART_LOGITS, all, levels, gap, 1);
+    view noise = view_new(NOISE, all, levels, gap, 0); /* as the logits lie, in pieces, too */
+    view_fill(noise, -0.5f, 0.5f);
     view_fill(bias, -0.1f, 0.1f);
     const int32_t dtype = variant % 3 ? UFFB_F32 : UFFB_BF16;
     const uffb_node_rows weights = rows_of(nodes_of(depth) * hidden, dtype);
-    uffb_tree tree = {depth, hidden, weights, shift ? bias.data : NULL, weights};
+    uffb_tree tree = {depth, hidden, weights, shift ? bias.data : NULL, weights, variant % 5 == 4 ? noise.data : NULL};
     int32_t order[MOST_ROWS], arranged[MOST_ROWS];
     list_rows(order, all, (int)ordered);
     uffb_rows rows = {tokens, order, 0};
@@ -158,8 +160,8 @@ static void walk_case(const uffb_ops *ops, int64_t depth, int64_t hidden, int64_
     view_check_canaries(logits, "logits");
     for (int64_t i = 0; i < tokens; i++) {
         int64_t t = order[i];
-        check_walk(&tree, view_row(x, t), node_row(nodes, t), view_row(logits, t));
-        check_against_generic(&tree, view_row(x, t), node_row(nodes, t));
+        check_walk(&tree, view_row(x, t), tree.noise ? view_row(noise, t) : NULL, node_row(nodes, t), view_row(logits, t));
+        if (!tree.noise) check_against_generic(&tree, view_row(x, t), node_row(nodes, t));
     }
     for (int64_t i = tokens; i < all; i++) {
         int untouched = view_untouched(nodes, order[i], 0) && view_untouched(logits, order[i], 0);
@@ -181,16 +183,16 @@ static void forest_case(const uffb_ops *ops, int64_t trees, int64_t depth, int64
     view nodes = view_new(NODES, tokens, trees * levels, 1, 0), logits = view_new(LOGITS, tokens, trees * levels, 1, 0);
     view_fill(x, -1, 1);
     for (int64_t k = 0; k < trees; k++) {
-        uffb_tree tree = {depth, hidden, rows_of((trees - k) * count, UFFB_F32), NULL, rows_of(count, UFFB_F32)};
+        uffb_tree tree = {depth, hidden, rows_of((trees - k) * count, UFFB_F32), NULL, rows_of(count, UFFB_F32), NULL};
         ops->fff_walk(&tree, 0, levels, (uffb_rows){tokens, order, 0}, x.data, x.ld, node_row(nodes, 0) + k * levels,
                       view_row(logits, 0) + k * levels, nodes.ld, arranged);
     }
     view_check_canaries(nodes, "nodes");
     view_check_canaries(logits, "logits");
     for (int64_t k = 0; k < trees; k++) {
-        uffb_tree tree = {depth, hidden, rows_of((trees - k) * count, UFFB_F32), NULL, rows_of(count, UFFB_F32)};
+        uffb_tree tree = {depth, hidden, rows_of((trees - k) * count, UFFB_F32), NULL, rows_of(count, UFFB_F32), NULL};
         for (int64_t t = 0; t < tokens; t++) {
-            check_walk(&tree, view_row(x, t), node_row(nodes, t) + k * levels, view_row(logits, t) + k * levels);
+            check_walk(&tree, view_row(x, t), NULL, node_row(nodes, t) + k * levels, view_row(logits, t) + k * levels);
         }
     }
 }
@@ -198,7 +200,7 @@ static void forest_case(const uffb_ops *ops, int64_t trees, int64_t depth, int64
 /* A logit of exactly 0 goes left, whatever its sign. */
 static void walk_zeros(const uffb_ops *ops, int64_t hidden) {
     test_case("x = 0, hidden %lld", (long long)hidden);
-    uffb_tree tree = {5, hidden, rows_of(63 * hidden, UFFB_F32), NULL, rows_of(63 * hidden, UFFB_F32)};
+    uffb_tree tree = {5, hidden, rows_of(63 * hidden, UFFB_F32), NULL, rows_of(63 * hidden, UFFB_F32), NULL};
     view x = view_new(X, 2, hidden, 0, 0), nodes = view_new(NODES, 2, 6, 0, 0), logits = view_new(LOGITS, 2, 6, 0, 0);
     for (int64_t i = 0; i < hidden; i++) {
         view_row(x, 0)[i] = 0.0f;
@@ -274,7 +276,7 @@ static void sum_case(const uffb_ops *ops, int64_t depth, int64_t hidden, int64_t
     view y = view_new(Y, all, hidden, 1 + shift, shift), old = view_new(X, all, hidden, 0, 0);
     view parts = view_new(PART_LOGITS, all, hidden, 0, 1);
     const int32_t dtype = variant % 3 ? UFFB_F32 : UFFB_BF16;
-    uffb_tree tree = {depth, hidden, {NULL, UFFB_F32}, NULL, rows_of(nodes_of(depth) * hidden, dtype)};
+    uffb_tree tree = {depth, hidden, {NULL, UFFB_F32}, NULL, rows_of(nodes_of(depth) * hidden, dtype), NULL};
     int32_t order[MOST_ROWS];
     list_rows(order, all, (int)ordered);
     view_fill(logits, -3, 3);

@@ -333,7 +333,7 @@ static void fff_back_case(const uffb_ops *ops, int64_t tokens, int64_t depth, in
         /* runs of tokens on one path, as a sort leaves them */
         for (int64_t p = 1; p < levels; p++) nodes_of[p] = 2 * nodes_of[p - 1] + 1 + (int32_t)(t / 5 >> (p - 1) & 1);
     }
-    const uffb_tree tree = {depth, hidden, {NULL, UFFB_F32}, NULL, {out.data, UFFB_F32}};
+    const uffb_tree tree = {depth, hidden, {NULL, UFFB_F32}, NULL, {out.data, UFFB_F32}, NULL};
     ops->fff_back(&tree, kind, (uffb_rows){tokens, order, 0}, path.data, logits.data, path.ld, dy.data, dy.ld, got.data);
     view_check_canaries(got, "dlogits");
     for (int64_t t = 0; t < tokens; t++) {

@@ -30,6 +30,8 @@ static void test_steps(uffb_trainer *t, example *e) {
     REFUSED("dropout rate", s.embedding_dropout = -0.1);
     REFUSED("dropout rate", s.head_dropout = NAN);
     REFUSED("temperature", s.temperature = -1);
+    REFUSED("noise of branches", s.branch_noise = NAN);
+    REFUSED("noise of branches", s.branch_noise = -1);
     REFUSED("label smoothing", s.label_smoothing = 1.5);
     REFUSED("scale", s.scale = INFINITY);
     REFUSED("head must be", s.head = 3);

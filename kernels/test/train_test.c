@@ -299,6 +299,7 @@ int main(void) {
     }
     test_distil();
     test_balance();
+    test_noise();
     test_update();
     test_train_misuse();
     printf("      %lld slopes; %lld steps flipped a branch and were shortened\n", (long long)slopes, (long long)flips);

@@ -32,6 +32,7 @@ void test_threads_agree(const random_model *m, const example *e, const char *isa
 
 void test_distil(void);
 void test_balance(void);
+void test_noise(void);
 void test_update(void);
 void test_train_misuse(void);
 

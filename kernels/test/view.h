@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#define VIEW_ARENAS 9
+#define VIEW_ARENAS 10
 /* Floats of an arena: the largest tree here, of depth 13 and hidden 768, has 12.6 million. */
 #define VIEW_FLOATS ((int64_t)1 << 24)
 

@@ -55,7 +55,8 @@ static void keep_task(void *arg, int64_t task, int32_t thread) {
     const uffb_trainer *t = s->trainer;
     const int64_t size = t->arch.trees * (t->arch.depth + 1), first = task * TASK_TOKENS;
     for (int64_t i = first; i < first + rows_of(s, task); i++)
-        uffb_keep_path(&t->arch, t->model->nodes, s->units + i * s->ld, s->layer->nodes + i * size, NULL);
+        uffb_keep_path(&t->arch, t->model->nodes, s->units + i * s->ld, t->noisy ? t->noise + i * size : NULL,
+                       s->layer->nodes + i * size, NULL);
 }
 
 /* dunits = what `out` reads */
@@ -104,7 +105,8 @@ void uffb_train_feed_forward(uffb_trainer *t, int64_t tokens, int64_t l, const f
     const uffb_arch *a = &t->arch;
     uffb_train_layer *layer = &t->layers[l];
     if (a->width) add_units(dense_stage(t, layer, tokens), input, out, units);
-    if (uffb_fff_walks(a)) uffb_fff_layer(t->context, &t->model->layers[l], input, out, layer->nodes, layer->logits);
+    const float *noise = t->noisy ? t->noise : NULL;
+    if (uffb_fff_walks(a)) uffb_fff_layer(t->context, &t->model->layers[l], input, out, noise, layer->nodes, layer->logits);
     if (uffb_fff_shallow(a)) add_units(shallow_stage(t, layer, tokens), input, out, NULL);
     if (a->feedforward == UFFB_FFN_FFF) count_visits(t, layer, tokens);
 }

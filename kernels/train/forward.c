@@ -148,6 +148,7 @@ static void run_block(uffb_trainer *t, const uffb_train_call *call, int64_t l, f
                    t->normed);
 
     fill_tap(t, call, UFFB_TAP_FFN_INPUT, l, t->normed);
+    uffb_make_noise(t, call->step, l, tokens);
     if (pre) {
         add_feed_forward(t, call, l, t->normed, layer->middle, out);
     } else {

@@ -18,8 +18,9 @@ static int64_t kept_per_layer(const uffb_arch *a) {
 
 static int64_t kept_per_token(const uffb_arch *a) { return a->layers * kept_per_layer(a) + 2 * a->hidden; }
 
-/* Two streams of gradients, logits of paths, and the places of tokens in a sort; three more buffers are the context's. */
-static int64_t scratch_per_token(const uffb_arch *a) { return 2 * a->hidden + logit_size(a) + 5; }
+/* Two streams of gradients, logits of paths, noise of branches, and the places of tokens in a sort; three more buffers are the
+ * context's. */
+static int64_t scratch_per_token(const uffb_arch *a) { return 2 * a->hidden + logit_size(a) + path_size(a) + 5; }
 
 static float *take(float **at, int64_t tokens, int64_t width) {
     float *rows = *at;
@@ -50,6 +51,7 @@ static void place(uffb_trainer *t, int64_t tokens) {
     t->normed = t->context->normed;
     t->wide = t->context->wide;
     t->dlogits = take(&at, tokens, logit_size(a));
+    t->noise = take(&at, tokens, path_size(a));
     t->sort = (int32_t *)take(&at, tokens, 5);
 }
 

@@ -19,6 +19,7 @@ static int32_t check_rates(const uffb_train_step *s) {
     if (!(s->similarity >= 0 && s->similarity <= 1e30))
         return invalid("the weight of similarities must be a number, 0 or more");
     if (!(s->temperature >= 0 && s->temperature <= 1e6)) return invalid("the temperature must be a number, 0 or more");
+    if (!(s->branch_noise >= 0 && s->branch_noise <= 1e30)) return invalid("the noise of branches must be a number, 0 or more");
     if (!(s->label_smoothing >= 0 && s->label_smoothing <= 1)) return invalid("label smoothing must be 0 to 1");
     return isfinite(s->scale) ? UFFB_OK : invalid("the scale must be a number");
 }
@@ -74,6 +75,8 @@ static int32_t check_step(const uffb_trainer *t, const uffb_train_step *s, const
     int32_t status = final ? uffb_check_offsets(&t->arch, s->sequences, offsets, "uffb_trainer_step")
                            : uffb_check_batch(&t->arch, s->sequences, offsets, ids, types, "uffb_trainer_step");
     if (!status) status = check_rates(s);
+    if (!status && s->branch_noise > 0 && t->arch.feedforward != UFFB_FFN_FFF)
+        status = invalid("noise of branches, but no trees");
     if (!status && offsets[s->sequences] > INT32_MAX) status = invalid("too many tokens");
     if (!status) status = check_head(t, s, positions, offsets[s->sequences]);
     if (!status && s->targets && !targets) status = invalid("no targets");

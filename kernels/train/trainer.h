@@ -93,6 +93,8 @@ struct uffb_trainer {
     float *wide;    /* [T, uffb_wide] of q, k and v, or of units */
     float *inner;   /* [T, hidden] of what a half reads */
     float *dlogits; /* [T, trees, depth+1] of paths */
+    float *noise;   /* the same, of the branches of the layer that runs forward, which counts where `noisy` */
+    int32_t noisy;
     int64_t scratch_size, thread_scratch;
     float *scratch; /* `thread_scratch` floats of each thread */
     int32_t *sort;  /* [5 T] of uffb_sort_tokens */
@@ -159,11 +161,15 @@ typedef struct uffb_train_call {
 enum { UFFB_DROP_ATTENTION, UFFB_DROP_ATTENDED, UFFB_DROP_FEEDFORWARD, UFFB_DROP_PLACES };
 #define UFFB_DROP_EMBEDDING 0x80000000u
 #define UFFB_DROP_HEAD 0x80000001u
+#define UFFB_BRANCH_NOISE 0x40000000u /* plus the layer */
 uffb_random uffb_drop_stream(const uffb_train_step *step, uint32_t stream);
 static inline uint32_t uffb_drop_place(int64_t layer, int place) { return (uint32_t)(layer * UFFB_DROP_PLACES + place); }
 /* x [rows, cols], in place; nothing where `rate` is 0. Masks of the forward pass are those of the backward pass. */
 void uffb_drop_rows(uffb_trainer *trainer, const uffb_train_step *step, uint32_t stream, double rate, int64_t rows,
                     int64_t cols, float *x);
+
+/* Makes trainer->noise, if the step has any, for a layer's way forward. */
+void uffb_make_noise(uffb_trainer *trainer, const uffb_train_step *step, int64_t layer, int64_t tokens);
 
 /* Token ids to final states, which trainer->final points to. */
 int32_t uffb_train_forward(uffb_trainer *trainer, const uffb_train_call *call);

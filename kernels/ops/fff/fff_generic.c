@@ -25,7 +25,7 @@ void uffb_fff_walk_generic(const uffb_tree *tree, int64_t from, int64_t to, uffb
             if (tree->bias) logit += tree->bias[node];
             nodes[t * ldp + level] = node;
             logits[t * ldp + level] = logit;
-            node = 2 * node + 1 + (logit > 0);
+            node = 2 * node + 1 + ((tree->noise ? logit + tree->noise[t * ldp + level] : logit) > 0);
         }
         if (to <= tree->depth) nodes[t * ldp + to] = node;
     }

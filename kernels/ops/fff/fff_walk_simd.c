@@ -73,11 +73,13 @@ UFFB_INLINE int64_t visit(int32_t dtype, const walk *w, int64_t first, int64_t c
     for (i = first; i < end; i++) {
         const int32_t t = w->order[i];
         const float logit = tree->bias ? logits[i] + tree->bias[node] : logits[i];
-        w->nodes[t * w->ldp + w->level] = node;
-        w->logits[t * w->ldp + w->level] = logit;
+        const int64_t at = t * w->ldp + w->level;
+        const int goes_right = (tree->noise ? logit + tree->noise[at] : logit) > 0;
+        w->nodes[at] = node;
+        w->logits[at] = logit;
         w->order[left] = right[rights] = t; /* no branch: it would be mispredicted half of the time */
-        left += !(logit > 0);
-        rights += logit > 0;
+        left += !goes_right;
+        rights += goes_right;
     }
     memcpy(w->order + left, right, (size_t)rights * sizeof *right);
     for (i = first; i < end; i++) w->here[i] = 2 * node + 1 + (i >= left);
@@ -87,7 +89,7 @@ UFFB_INLINE int64_t visit(int32_t dtype, const walk *w, int64_t first, int64_t c
 UFFB_INLINE void walk_rows(int32_t dtype, const uffb_tree *tree, int64_t from, int64_t to, uffb_rows rows, const float *x,
                            int64_t ldx, int32_t *nodes, float *logits, int64_t ldp, int32_t *arranged) {
     memcpy(arranged, rows.order, (size_t)rows.count * sizeof *arranged);
-    if (rows.count == 1) {
+    if (rows.count == 1 && !tree->noise) {
         const int64_t t = rows.order[0];
         walk_alone(dtype, tree, from, to, x + t * ldx, nodes + t * ldp, logits + t * ldp);
         return;

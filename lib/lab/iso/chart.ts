@@ -8,7 +8,8 @@ const LEGEND = 30;
 /** The first kind that fits is a model's. Its place here is its colour. */
 const KINDS: readonly { name: string; is(name: string): boolean }[] = [
   { name: "dense + trees", is: (name) => name.includes("+") },
-  { name: "trees, balanced", is: (name) => name.endsWith(":balanced") },
+  { name: "trees, balanced", is: (name) => name.includes(":balanced") },
+  { name: "trees, noisy", is: (name) => name.endsWith(":noisy") },
   { name: "trees, linear nodes", is: (name) => name.endsWith(":linear") },
   { name: "trees", is: (name) => /^\d+x\d+/.test(name) },
   { name: "dense", is: (name) => name !== "none" },

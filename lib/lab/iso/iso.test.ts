@@ -54,18 +54,27 @@ describe("a plan", () => {
     expect(new Set(contenders.map((one) => placesOf("", one, 1).model)).size).toBe(names.length);
   });
 
-  test("trains all alike but for the seed, and the balance of those that have it", () => {
+  test("trains all alike but for the seed, and what their names say of their training", () => {
     const plan = planOf("hour", { tokens: 5000, seeds: 7 });
     expect([plan.seeds, plan.recipe.budget]).toEqual([7, { unit: "tokens", amount: 5000 }]);
     for (const one of plan.contenders)
-      expect(recipeOf(plan, one, 3)).toEqual({ ...plan.recipe, seed: 3, balance: one.balanced ? 0.02 : 0 });
+      expect(recipeOf(plan, one, 3)).toEqual({
+        ...plan.recipe,
+        seed: 3,
+        balance: one.name.includes(":balanced") ? 0.02 : 0,
+        branchNoise: one.name.includes(":noisy") ? 0.5 : 0,
+      });
   });
 
   test("takes other shapes, and refuses those that cannot be", () => {
     const names = (shapes: string) => planOf("tiny", { shapes }).contenders.map(({ name }) => name);
     expect(names("none, 1x8:linear:balanced,dense:4")).toEqual(["none", "1x8:linear:balanced", "dense:4"]);
     expect(() => names("none,1x8,1x8")).toThrow("1x8 is there twice");
+    expect(names("1x8:noisy:balanced,1x8:noisy")).toEqual(["1x8:balanced:noisy", "1x8:noisy"]);
     expect(() => names("dense:4:balanced")).toThrow("only trees can be balanced");
+    expect(() => names("dense:4:noisy")).toThrow("only trees can be noisy");
+    expect(() => names("1x8:noisy:noisy")).toThrow("each of balanced, noisy once");
+    expect(() => names("1x8:noisy:linear")).toThrow("each of balanced, noisy once");
     expect(() => names("")).toThrow("give trees and their depth");
   });
 });

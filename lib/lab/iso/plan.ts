@@ -14,8 +14,8 @@ export interface Contender {
   /** As parseContender reads it. */
   name: string;
   feedforward: Feedforward;
-  /** Whether the biases of its trees are moved for their balance. */
-  balanced: boolean;
+  /** What its trees are trained with besides. */
+  training: Partial<PretrainRecipe>;
   /** Neurons of a layer that a token passes. */
   active: number;
 }
@@ -32,9 +32,11 @@ interface Preset extends Omit<Plan, "contenders"> {
   shapes: readonly string[];
 }
 
-/** How far an update moves a bias, of the contenders that are balanced. */
-const BALANCE = 0.02;
-const BALANCED = ":balanced";
+/** How trees can be trained otherwise, by what is written after their shape, in this order. */
+const TRAININGS: Readonly<Record<string, Partial<PretrainRecipe>>> = {
+  balanced: { balance: 0.02 },
+  noisy: { branchNoise: 0.5 },
+};
 
 /** Small budgets learn nothing of masked words but how frequent they are; the next word teaches four times as many tokens. */
 const NEXT_TOKEN: PretrainRecipe = {
@@ -58,7 +60,7 @@ export const PRESETS = {
       lr: 5e-3,
       scores: 2,
     },
-    shapes: ["none", "dense:8", "1x3", "1x3:balanced", "dense:4+1x3"],
+    shapes: ["none", "dense:8", "1x3", "1x3:balanced", "1x3:noisy", "dense:4+1x3"],
     seeds: 2,
   },
   hour: {
@@ -74,7 +76,7 @@ export const PRESETS = {
     shapes: [
       "none",
       ...["dense:6", "dense:12", "dense:24", "dense:48", "dense:128", "dense:512"],
-      ...["1x8", "1x8:balanced", "1x8:linear", "4x6", "4x6:balanced", "16x4", "64x2"],
+      ...["1x8", "1x8:balanced", "1x8:noisy", "1x8:linear", "4x6", "4x6:balanced", "16x4", "64x2"],
       ...["dense:24+1x8", "dense:24+4x6:linear"],
     ],
     seeds: 2,
@@ -94,6 +96,7 @@ export const PRESETS = {
       ...[
         "1x9",
         "1x9:balanced",
+        "1x9:noisy",
         "1x9:linear",
         "1x9:linear:balanced",
         "4x7",
@@ -111,16 +114,23 @@ export const PRESETS = {
 export type PresetName = keyof typeof PRESETS;
 export const PRESET_NAMES = Object.keys(PRESETS) as PresetName[];
 
-/** A shape as parseFeedforward reads it, and for trees perhaps `:balanced` after it. @throws UsageError */
+/** A shape as parseFeedforward reads it, and for trees perhaps some of TRAININGS, as in `1x8:balanced`. @throws UsageError */
 export function parseContender(name: string): Contender {
-  const balanced = name.endsWith(BALANCED);
-  const feedforward = parseFeedforward(balanced ? name.slice(0, -BALANCED.length) : name);
-  if (balanced && feedforward.kind !== "trees")
-    throw new UsageError(`--shapes ${name}: only trees can be balanced; leave ${BALANCED} out`);
+  const words = name.split(":");
+  const start = words.findIndex((word) => Object.hasOwn(TRAININGS, word));
+  const [shape, given] = start < 0 ? [words, []] : [words.slice(0, start), words.slice(start)];
+  const chosen = Object.keys(TRAININGS).filter((word) => given.includes(word));
+  if (chosen.length < given.length)
+    throw new UsageError(
+      `--shapes ${name}: give after a shape each of ${Object.keys(TRAININGS).join(", ")} once, if at all`,
+    );
+  const feedforward = parseFeedforward(shape.join(":"));
+  if (chosen.length > 0 && feedforward.kind !== "trees")
+    throw new UsageError(`--shapes ${name}: only trees can be ${chosen[0]}; leave :${chosen[0]} out`);
   return {
-    name: `${feedforwardName(feedforward)}${balanced ? BALANCED : ""}`,
+    name: [feedforwardName(feedforward), ...chosen].join(":"),
     feedforward,
-    balanced,
+    training: Object.assign({}, ...chosen.map((word) => TRAININGS[word])),
     active: activeNeurons(feedforward),
   };
 }
@@ -143,6 +153,6 @@ export function planOf(preset: PresetName, { shapes, seeds, tokens }: Changes = 
 }
 
 /** How one of them is trained. Its seed decides weights, order and masks: contenders of one seed read the same text in the same order. */
-export function recipeOf({ recipe }: Plan, { balanced }: Contender, seed: number): PretrainRecipe {
-  return { ...recipe, seed, balance: balanced ? BALANCE : 0 };
+export function recipeOf({ recipe }: Plan, { training }: Contender, seed: number): PretrainRecipe {
+  return { ...recipe, ...training, seed };
 }

@@ -8,6 +8,7 @@ import { writeWhole } from "../../base/write.ts";
 import { runFolder } from "../../train/keep.ts";
 import type { StepReport } from "../../train/loop.ts";
 import { type PretrainOutcome, pretrain, type Vocabulary } from "../../train/pretrain/pretrain.ts";
+import { settingsOf } from "../../train/pretrain/recipe.ts";
 import { pace } from "../../train/pretrain/report.ts";
 import type { Tokens } from "../../train/pretrain/tokens.ts";
 import type { ScoreRecord } from "../../train/records.ts";
@@ -123,7 +124,7 @@ async function keepPlan({ plan, tokens, vocabulary, folder }: IsoJob): Promise<v
   const path = join(folder, "plan.json");
   const settings = {
     ...plan.shape,
-    ...plan.recipe,
+    ...settingsOf(plan.recipe),
     vocab: vocabulary.tokenizer.vocabSize,
     corpus: tokens.facts.key,
   };

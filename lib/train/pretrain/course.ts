@@ -10,6 +10,7 @@ import { treeRecords } from "../trees.ts";
 import { examplesOf, type MaskOptions, predictions } from "./mask.ts";
 import {
   batchAt,
+  branchNoiseAt,
   extentOf,
   objectiveAt,
   type Position,
@@ -91,6 +92,7 @@ export class Budgeted implements Course {
     const { recipe, progress, sequences } = this.#options;
     const objective = objectiveAt(recipe, this.#before);
     const scale = 1 / (size * predictions(objective, sequences.length, recipe.masked));
+    const branchNoise = branchNoiseAt(recipe, this.#before);
     for (let at = 0; at < size; at += recipe.microbatch) {
       const count = Math.min(recipe.microbatch, size - at);
       const first = progress.sequences + at;
@@ -99,7 +101,7 @@ export class Budgeted implements Course {
       yield {
         batch,
         targets,
-        options: { ...options, scale },
+        options: { ...options, scale, branchNoise, seed: recipe.seed, counter: first },
         tokens: count * sequences.length,
         places: () => `sequences ${first + 1} to ${first + count}`,
       };

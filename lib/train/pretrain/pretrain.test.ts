@@ -8,7 +8,7 @@ import { openModel } from "../../model/model.ts";
 import { openTokenizerFiles } from "../../model/tokenizer.ts";
 import type { StepRecord } from "../records.ts";
 import { type PretrainJob, type PretrainOptions, pretrain } from "./pretrain.ts";
-import { CRAMMING, type PretrainRecipe } from "./recipe.ts";
+import { branchNoiseAt, CRAMMING, type PretrainRecipe, settingsOf } from "./recipe.ts";
 import { tokensOf } from "./tokens.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "uffb-pretrain-"));
@@ -86,6 +86,36 @@ describe("balance", () => {
   test("is for trees", async () => {
     const recipe = { ...QUICK, balance: 0.1 };
     await expect(run("dense:24", { recipe })).rejects.toThrow("--balance 0.1 is for trees; leave it out");
+  });
+});
+
+describe("noise on branches", () => {
+  const noisy = { ...QUICK, branchNoise: 0.5 };
+
+  test("gives the same bits on any number of threads, and after it was stopped", async () => {
+    await run("1x5", { output: join(folder, "noisy"), recipe: noisy });
+    await run("1x5", { output: join(folder, "quiet") });
+    expect(weights("noisy").equals(weights("quiet"))).toBe(false);
+    const output = join(folder, "noisy-stopped");
+    const controller = new AbortController();
+    const onStep = ({ step }: { step: number }) => step === 8 && controller.abort();
+    const first = run("1x5", { output, recipe: noisy, threads: 2, signal: controller.signal, onStep });
+    await expect(first).rejects.toThrow(CancelledError);
+    await expect(run("1x5", { output, resume: true })).rejects.toThrow("its branchNoise was");
+    await run("1x5", { output, recipe: noisy, resume: true });
+    expect(weights("noisy-stopped").equals(weights("noisy"))).toBe(true);
+  });
+
+  test("falls to nothing over the budget", () => {
+    expect([0, 0.25, 1].map((share) => branchNoiseAt(noisy, share))).toEqual([0.5, 0.375, 0]);
+  });
+
+  test("is for trees, and no setting of runs without it", async () => {
+    await expect(run("none", { recipe: noisy })).rejects.toThrow(
+      "--branch-noise 0.5 is for trees; leave it out",
+    );
+    expect(Object.keys(settingsOf(QUICK))).not.toContain("branchNoise");
+    expect(settingsOf(noisy)).toEqual(noisy);
   });
 });
 

@@ -20,7 +20,7 @@ import { saveModel } from "../save.ts";
 import { Budgeted } from "./course.ts";
 import { newTrainer } from "./initial.ts";
 import { outline, type PretrainOutline } from "./outline.ts";
-import { checkPretrainRecipe, type PretrainRecipe } from "./recipe.ts";
+import { checkPretrainRecipe, type PretrainRecipe, settingsOf } from "./recipe.ts";
 import { Sequences } from "./sequences.ts";
 import type { CorpusFacts, Tokens } from "./tokens.ts";
 
@@ -94,8 +94,11 @@ export interface PretrainOutcome {
 export async function pretrain(job: PretrainJob, options: PretrainOptions): Promise<PretrainOutcome> {
   const { recipe, output, resume = false, signal } = options;
   checkPretrainRecipe(recipe);
-  if (recipe.balance > 0 && job.shape.feedforward.kind !== "trees")
-    throw new UsageError(`--balance ${recipe.balance} is for trees; leave it out`);
+  if (job.shape.feedforward.kind !== "trees") {
+    if (recipe.balance > 0) throw new UsageError(`--balance ${recipe.balance} is for trees; leave it out`);
+    if (recipe.branchNoise > 0)
+      throw new UsageError(`--branch-noise ${recipe.branchNoise} is for trees; leave it out`);
+  }
   if (output !== undefined) checkOutput(output, resume);
   const { text, config } = newConfig(job.shape);
   const mask = maskOf(job);
@@ -187,7 +190,7 @@ async function begin(
   trainer.ready({ threads });
   const { feedforward, ...shape } = job.shape;
   const { key } = job.tokens.facts;
-  const settings = { shape: feedforwardName(feedforward), ...shape, ...recipe, corpus: key };
+  const settings = { shape: feedforwardName(feedforward), ...shape, ...settingsOf(recipe), corpus: key };
   return beginRun(trainer, output, settings, { resume, warn: onWarning }, (begun) => {
     const start = { ...found, ...begun };
     onStart?.(start);

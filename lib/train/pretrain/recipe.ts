@@ -39,6 +39,11 @@ export interface PretrainRecipe {
   clip: number;
   /** How far an update moves the biases of trees so that tokens go either way as often; 0: not at all, as published. */
   balance: number;
+  /**
+   * Standard deviation, at the beginning, of the noise that is added to a node's logit where it decides a token's way; it falls to 0 in proportion
+   * to what is left of the budget. 0: none, as published.
+   */
+  branchNoise: number;
   order: Order;
   /** Share of the text that is held out, and the share of its tokens masked when it is scored. */
   heldOut: number;
@@ -69,6 +74,7 @@ export const CRAMMING: PretrainRecipe = {
   weightDecay: 0.01,
   clip: 0.5,
   balance: 0,
+  branchNoise: 0,
   order: "prevalence",
   heldOut: 0.005,
   scoreMasked: 0.25,
@@ -83,6 +89,11 @@ export function checkPretrainRecipe(recipe: PretrainRecipe): void {
     throw new UsageError(`--microbatch ${microbatch} is more than --batch ${batch}; give at most as many`);
   if (!(budget.amount > 0)) throw new UsageError(`--${budget.unit} ${budget.amount} leaves nothing to do`);
   if (!(heldOut < 1)) throw new UsageError(`--held-out ${heldOut} leaves nothing to train on`);
+}
+
+/** What a run is told by: settings that came later are left out where they are off, so that older runs go on. */
+export function settingsOf({ branchNoise, ...recipe }: PretrainRecipe) {
+  return { ...recipe, ...(branchNoise > 0 && { branchNoise }) };
 }
 
 /** How far a run is. */
@@ -113,6 +124,11 @@ export function batchAt({ batch, microbatch, ramp }: PretrainRecipe, share: numb
 
 export function objectiveAt({ causal }: PretrainRecipe, share: number): Objective {
   return share < causal ? "causal" : "masked";
+}
+
+/** Of the update that begins when `share` of the budget is used up. */
+export function branchNoiseAt({ branchNoise }: PretrainRecipe, share: number): number {
+  return branchNoise * (1 - share);
 }
 
 /** Updates and sequences that a budget comes to, where it alone decides that: not one in hours. */
