@@ -640,6 +640,8 @@ export const PROTOTYPES = {
     "int32_t uffb_trainer_get(uffb_trainer *trainer, int32_t kind, const char *name, void *data, uint64_t bytes, int32_t dtype, int32_t layout)",
   uffb_trainer_mark:
     "int32_t uffb_trainer_mark(uffb_trainer *trainer, const char *name, int32_t trainable, int32_t decays)",
+  uffb_trainer_compute: "int32_t uffb_trainer_compute(uffb_trainer *trainer, int32_t dtype)",
+  uffb_trainer_multiplies_bf16: "int32_t uffb_trainer_multiplies_bf16(const uffb_trainer *trainer)",
   uffb_trainer_memory:
     "int32_t uffb_trainer_memory(const uffb_trainer *trainer, int64_t sequences, int64_t tokens, int64_t longest, int64_t targets, int32_t threads, _Out_ uffb_train_memory *memory)",
   uffb_trainer_ready: "int32_t uffb_trainer_ready(uffb_trainer *trainer, int32_t threads, const char *isa)",
@@ -910,6 +912,18 @@ export interface Functions {
    * layer then gets no backward pass, and costs none. A layer is frozen by marking each of its parameters.
    */
   uffb_trainer_mark(trainer: Handle | null, name: string | null, trainable: number, decays: number): number;
+  /**
+   * What linear layers multiply, before uffb_trainer_ready: UFFB_F32, or UFFB_BF16. Then both sides of the
+   * three products of each weight of 16 rows or more (the layer's, and the gradients of input and weight) are
+   * rounded to bf16, nearest and ties to even, denormals to zero; sums are f32. So is all else: weights,
+   * moments, gradients, norms, attention's scores and probabilities, activations, trees that are walked,
+   * losses, and the model of uffb_trainer_model.
+   */
+  uffb_trainer_compute(trainer: Handle | null, dtype: number): number;
+  /**
+   * Whether a trainer that is ready has instructions for that. If 0, UFFB_BF16 is much slower than UFFB_F32.
+   */
+  uffb_trainer_multiplies_bf16(trainer: Handle | null): number;
   /**
    * Bytes for steps of up to `tokens` tokens, `sequences` sequences of up to `longest` tokens and `targets`
    * targets, on `threads` threads. Asked for before uffb_trainer_ready, and so before anything but weights is

@@ -6,6 +6,7 @@ import {
   type TrainMemory,
   type TrainResult,
   type TrainStep,
+  UFFB_BF16,
   UFFB_CROSS_ENTROPY,
   UFFB_F32,
   UFFB_GRADIENT,
@@ -23,6 +24,10 @@ import { NativeModel } from "./model.ts";
 import { Resource } from "./resource.ts";
 import { check, EngineError, InvalidError } from "./status.ts";
 import type { NativeTaps } from "./taps.ts";
+
+/** What linear layers multiply. */
+export const COMPUTES = ["f32", "bf16"] as const;
+export type Compute = (typeof COMPUTES)[number];
 
 /** A parameter of a model in training; see uffb_parameter_info. */
 export type Parameter = Omit<ParameterInfo, "required" | "present" | "constant" | "trainable" | "decays"> & {
@@ -80,6 +85,7 @@ type Rest<F> = F extends (trainer: Handle | null, ...rest: infer R) => number ? 
 export class NativeTrainer extends Resource {
   readonly arch: Readonly<Arch>;
   #running = false;
+  #compute: Compute = "f32";
   #model: NativeModel | undefined;
 
   /** @throws InvalidError naming the impossible field */
@@ -152,6 +158,26 @@ export class NativeTrainer extends Resource {
   mark(name: string, { trainable, decays }: { trainable: boolean; decays: boolean }): void {
     const { handle } = this;
     checked((library) => library.uffb_trainer_mark(handle, name, Number(trainable), Number(decays)));
+  }
+
+  /**
+   * Says, before `ready`, whether linear layers multiply f32, as they do unless told otherwise, or bf16; see uffb_trainer_compute.
+   *
+   * @throws InvalidError
+   */
+  multiply(compute: Compute): void {
+    const { handle } = this;
+    checked((library) => library.uffb_trainer_compute(handle, compute === "bf16" ? UFFB_BF16 : UFFB_F32));
+    this.#compute = compute;
+  }
+
+  get compute(): Compute {
+    return this.#compute;
+  }
+
+  /** Whether the instruction set multiplies bf16: if not, it is much slower than f32. Known when it is ready. */
+  get multipliesBf16(): boolean {
+    return native().uffb_trainer_multiplies_bf16(this.handle) !== 0;
   }
 
   /**

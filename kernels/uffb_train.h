@@ -1,6 +1,7 @@
 /* uffb_train.h: the C ABI of training, beside that of the encoder (uffb.h). This header is the manual.
  *
- * Everything that the encoder runs can be trained, in f32: what uffb_arch describes, with the losses below.
+ * Everything that the encoder runs can be trained: what uffb_arch describes, with the losses below. All is f32, but for
+ * products that uffb_trainer_compute asks for in bf16.
  *
  *     uffb_trainer_new(&arch, &trainer);
  *     uffb_trainer_set(trainer, UFFB_WEIGHT, name, data, ...);      each parameter, named as the tensors of a model
@@ -161,6 +162,14 @@ UFFB_API int32_t uffb_trainer_get(uffb_trainer *trainer, int32_t kind, const cha
 /* Says whether `name` is trained and decays, before uffb_trainer_ready. What is below the lowest trainable layer then gets no
  * backward pass, and costs none. A layer is frozen by marking each of its parameters. */
 UFFB_API int32_t uffb_trainer_mark(uffb_trainer *trainer, const char *name, int32_t trainable, int32_t decays);
+
+/* What linear layers multiply, before uffb_trainer_ready: UFFB_F32, or UFFB_BF16. Then both sides of the three products of each
+ * weight of 16 rows or more (the layer's, and the gradients of input and weight) are rounded to bf16, nearest and ties to even,
+ * denormals to zero; sums are f32. So is all else: weights, moments, gradients, norms, attention's scores and probabilities,
+ * activations, trees that are walked, losses, and the model of uffb_trainer_model. */
+UFFB_API int32_t uffb_trainer_compute(uffb_trainer *trainer, int32_t dtype);
+/* Whether a trainer that is ready has instructions for that. If 0, UFFB_BF16 is much slower than UFFB_F32. */
+UFFB_API int32_t uffb_trainer_multiplies_bf16(const uffb_trainer *trainer);
 
 /* Bytes for steps of up to `tokens` tokens, `sequences` sequences of up to `longest` tokens and `targets` targets, on `threads`
  * threads. Asked for before uffb_trainer_ready, and so before anything but weights is allocated. */

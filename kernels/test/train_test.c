@@ -12,6 +12,8 @@
 
 /* --- trainers ------------------------------------------------------------------------------------------------------------- */
 
+int32_t trainer_compute = UFFB_F32;
+
 uffb_trainer *trainer_new(const random_model *m, int32_t threads, const char *isa) {
     uffb_trainer *t;
     if (uffb_trainer_new(&m->arch, &t)) exit(2);
@@ -28,6 +30,7 @@ uffb_trainer *trainer_new(const random_model *m, int32_t threads, const char *is
         check(uffb_trainer_set(t, UFFB_WEIGHT, info->name, m->values[i], bytes, UFFB_F32, UFFB_ROWS) == UFFB_OK, "%s: %s",
               info->name, uffb_error());
     }
+    check(uffb_trainer_compute(t, trainer_compute) == UFFB_OK, "%s", uffb_error());
     check(uffb_trainer_ready(t, threads, isa) == UFFB_OK, "%s", uffb_error());
     return t;
 }
@@ -301,6 +304,7 @@ int main(void) {
     test_balance();
     test_noise();
     test_update();
+    test_bf16();
     test_train_misuse();
     printf("      %lld slopes; %lld steps flipped a branch and were shortened\n", (long long)slopes, (long long)flips);
     return test_report();

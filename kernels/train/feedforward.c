@@ -91,14 +91,14 @@ static void count_visits(const uffb_trainer *t, const uffb_train_layer *layer, i
 
 /* out += `out` of the activated units, which are `in` of the input; `tap` gets these units, or is NULL */
 static void add_units(stage s, const float *input, float *out, float *tap) {
-    uffb_context *c = s.trainer->context;
-    const int64_t h = s.trainer->arch.hidden;
-    uffb_project(c, s.tokens, s.in->linear, input, h, s.units, s.ld, 0);
+    uffb_trainer *t = s.trainer;
+    const int64_t h = t->arch.hidden;
+    uffb_train_project(t, s.tokens, s.in, input, h, s.units, s.ld, 0);
     if (s.shallow) run(&s, keep_task);
     run(&s, act_task);
     const int64_t units = s.out->linear->cols;
     for (int64_t i = 0; tap && i < s.tokens; i++) memcpy(tap + i * units, s.dunits + i * s.ld, (size_t)units * sizeof *tap);
-    uffb_project(c, s.tokens, s.out->linear, s.dunits, s.ld, out, h, 1);
+    uffb_train_project(t, s.tokens, s.out, s.dunits, s.ld, out, h, 1);
 }
 
 void uffb_train_feed_forward(uffb_trainer *t, int64_t tokens, int64_t l, const float *input, float *out, float *units) {

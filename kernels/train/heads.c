@@ -62,13 +62,13 @@ static int32_t mlm_rows(uffb_trainer *t, const uffb_train_call *call, const uffb
     float *inner = take(&at, rows * h), *logits = at, *decoded = states;
     for (int64_t i = 0; i < rows; i++) memcpy(states + i * h, t->final + positions[i] * h, (size_t)h * sizeof *states);
     if (a->mlm_transform) {
-        uffb_project(t->context, rows, t->mlm_dense.linear, states, h, dense, h, 0);
+        uffb_train_project(t, rows, &t->mlm_dense, states, h, dense, h, 0);
         memcpy(active, dense, (size_t)(rows * h) * sizeof *active);
         uffb_activate_all(t->context, a->activation, rows, h, active, h);
         uffb_normalise(t->context, rows, t->arch.hidden, t->mlm_norm.affine, active, inner);
         decoded = inner;
     }
-    uffb_project(t->context, rows, t->decoder.linear, decoded, h, logits, a->vocab, 0);
+    uffb_train_project(t, rows, &t->decoder, decoded, h, logits, a->vocab, 0);
     losses(t, call, targets, first, rows, a->vocab, logits);
     if (!call->step->backward) return UFFB_OK;
 
@@ -136,14 +136,14 @@ int32_t uffb_train_class(uffb_trainer *t, const uffb_train_call *call, const uff
     status = uffb_pool(t->context, a->pooling, 0, pooled);
     if (status) return status;
     if (a->pool_width) {
-        uffb_project(t->context, n, t->pool_dense.linear, pooled, h, dense, width, 0);
+        uffb_train_project(t, n, &t->pool_dense, pooled, h, dense, width, 0);
     } else {
         memcpy(dense, pooled, (size_t)(n * width) * sizeof *dense);
     }
     memcpy(active, dense, (size_t)(n * width) * sizeof *active);
     uffb_activate_all(t->context, a->pool_activation, n, width, active, width);
     uffb_drop_rows(t, call->step, UFFB_DROP_HEAD, call->step->head_dropout, n, width, active);
-    uffb_project(t->context, n, t->classes.linear, active, width, logits, a->labels, 0);
+    uffb_train_project(t, n, &t->classes, active, width, logits, a->labels, 0);
     losses(t, call, targets, 0, n, a->labels, logits);
     if (!call->step->backward) return UFFB_OK;
 

@@ -22,6 +22,15 @@ int64_t uffb_packed_size(int64_t tokens, int64_t widest, int64_t hidden) {
     return larger > narrow * BACK_ROWS ? larger : narrow * BACK_ROWS;
 }
 
+void uffb_train_project(uffb_trainer *t, int64_t rows, const uffb_train_linear *linear, const float *a, int64_t lda, float *c,
+                        int64_t ldc, int32_t accumulate) {
+    if (linear->weight->blocks) {
+        uffb_project_bf16(t, rows, linear, a, lda, c, ldc, accumulate);
+    } else {
+        uffb_project(t->context, rows, linear->linear, a, lda, c, ldc, accumulate);
+    }
+}
+
 /* --- panels of a transposed matrix ---------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -105,6 +114,7 @@ int32_t uffb_linear_gradient(uffb_trainer *t, const uffb_train_linear *linear, i
     const int64_t m = linear->linear->rows, n = linear->linear->cols;
     if (uffb_trains(linear->bias)) sum_columns(t, rows, m, dy, lddy, linear->bias);
     if (!uffb_trains(linear->weight)) return UFFB_OK;
+    if (linear->weight->blocks) return uffb_gradient_bf16(t, linear, rows, dy, lddy, x, ldx);
     outer o = {.trainer = t, .m = m, .n = n, .lddy = lddy, .gradient = linear->weight->gradient};
     o.accumulate = uffb_gradient_accumulates(linear->weight);
     o.row_blocks = (m + UFFB_OUTER_ROWS - 1) / UFFB_OUTER_ROWS;
@@ -127,6 +137,7 @@ int32_t uffb_linear_gradient(uffb_trainer *t, const uffb_train_linear *linear, i
 
 int32_t uffb_linear_back(uffb_trainer *t, const uffb_train_linear *linear, int64_t rows, const float *dy, int64_t lddy,
                          float *dx, int64_t lddx, int32_t accumulate) {
+    if (linear->weight->blocks) return uffb_back_bf16(t, linear, rows, dy, lddy, dx, lddx, accumulate);
     const int64_t m = linear->linear->rows, n = linear->linear->cols, chunks = (m + BACK_ROWS - 1) / BACK_ROWS;
     for (int64_t i = 0; i < chunks; i++) {
         const int64_t first = part(m, chunks, i);

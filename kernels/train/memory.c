@@ -83,12 +83,15 @@ int32_t uffb_trainer_memory(const uffb_trainer *t, int64_t sequences, int64_t to
     const uffb_arch *a = &t->arch;
     const int64_t units = larger(uffb_hidden_stride(a->width), uffb_node_stride(a));
     const int64_t widest = larger(larger(3 * a->hidden, units), a->pool_width);
+    int64_t most = 0; /* rows or columns of a weight */
     *memory = (uffb_train_memory){0};
     for (int64_t i = 0; i < t->parameters; i++) {
         const uffb_parameter_info *p = &t->parameter[i].info;
         const uint64_t bytes = uffb_tensor_bytes(p->rows, p->cols, UFFB_F32, UFFB_ROWS);
         if (!p->present && !p->required) continue;
         memory->weights += bytes;
+        if (p->layout == UFFB_PANELS) most = larger(most, larger(p->rows, p->cols));
+        memory->weights += (uint64_t)uffb_blocks_size(t, p) * sizeof(uint16_t);
         if (p->layout == UFFB_PANELS) memory->weights += uffb_tensor_bytes(p->rows, p->cols, UFFB_F32, UFFB_PANELS);
         if (!p->trainable) continue;
         memory->gradients += bytes;
@@ -101,6 +104,8 @@ int32_t uffb_trainer_memory(const uffb_trainer *t, int64_t sequences, int64_t to
     memory->scratch += (uint64_t)(2 * a->hidden + uffb_wide(a)) * f * n; /* the forward stages' own */
     memory->scratch += (uint64_t)(thread_scratch(a, longest) + uffb_attention_scratch(a, longest)) * f * (uint64_t)threads;
     memory->scratch += (uint64_t)uffb_packed_size(tokens, widest, a->hidden) * f;
+    if (t->compute == UFFB_BF16)
+        memory->scratch += (uint64_t)(uffb_left_size(most) + uffb_right_size(tokens, most)) * sizeof(uint16_t);
     memory->scratch += (uint64_t)uffb_head_size(a, sequences, targets) * f;
     memory->total = memory->weights + memory->gradients + memory->moments + memory->kept + memory->scratch;
     return UFFB_OK;

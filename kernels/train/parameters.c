@@ -93,7 +93,7 @@ static int32_t set(uffb_trainer *t, int32_t kind, const char *name, const void *
     float *to = place(p, kind);
     if (!to) return uffb_fail(UFFB_INVALID, "%s: not trainable, or the trainer is not ready", p->info.name);
     if (kind == UFFB_GRADIENT) p->filled = 1;
-    if (kind == UFFB_WEIGHT) t->stale = 1;
+    if (kind == UFFB_WEIGHT) t->stale = t->behind = 1;
     status = uffb_tensor_convert(p->info.rows, p->info.cols, data, bytes, dtype, layout, to, bytes_of(p), UFFB_F32, UFFB_ROWS);
     if (!status && (kind == UFFB_FIRST_MOMENT || kind == UFFB_SECOND_MOMENT)) find_moving(p);
     return status;
@@ -165,8 +165,16 @@ int32_t uffb_trainer_zero_gradients(uffb_trainer *t) {
     return UFFB_OK;
 }
 
-void uffb_repack_rows(const uffb_trainer *t, const uffb_parameter *p, int64_t row, int64_t rows) {
+static void repack_panels(const uffb_trainer *t, const uffb_parameter *p, int64_t row, int64_t rows) {
     t->ops->pack(rows, p->info.cols, p->weight + row * p->info.cols, p->info.cols, 0, p->panels + row * p->info.cols);
+}
+
+void uffb_repack_rows(const uffb_trainer *t, const uffb_parameter *p, int64_t row, int64_t rows) {
+    if (p->blocks) {
+        uffb_repack_blocks(t, p, row, rows);
+    } else {
+        repack_panels(t, p, row, rows);
+    }
 }
 
 /* Rows of one task. */
@@ -175,13 +183,19 @@ void uffb_repack_rows(const uffb_trainer *t, const uffb_parameter *p, int64_t ro
 typedef struct {
     const uffb_trainer *trainer;
     const uffb_parameter *parameter;
+    void (*rows)(const uffb_trainer *t, const uffb_parameter *p, int64_t row, int64_t rows);
 } repacking;
 
 static void repack_task(void *arg, int64_t task, int32_t thread) {
     (void)thread;
     const repacking *r = arg;
     const int64_t first = task * REPACK_ROWS, left = r->parameter->info.rows - first;
-    uffb_repack_rows(r->trainer, r->parameter, first, left < REPACK_ROWS ? left : REPACK_ROWS);
+    r->rows(r->trainer, r->parameter, first, left < REPACK_ROWS ? left : REPACK_ROWS);
+}
+
+static void repack(repacking r) {
+    const int64_t tasks = (r.parameter->info.rows + REPACK_ROWS - 1) / REPACK_ROWS;
+    uffb_parallel(r.trainer->context->team, tasks, repack_task, &r);
 }
 
 void uffb_trainer_rescale(uffb_trainer *t) {
@@ -194,11 +208,39 @@ void uffb_trainer_refresh(uffb_trainer *t) {
     if (!t->stale) return;
     for (int64_t i = 0; i < t->parameters; i++) {
         const uffb_parameter *p = &t->parameter[i];
-        repacking r = {t, p};
-        if (p->panels) uffb_parallel(t->context->team, (p->info.rows + REPACK_ROWS - 1) / REPACK_ROWS, repack_task, &r);
+        if (p->panels) repack((repacking){t, p, uffb_repack_rows});
     }
     uffb_trainer_rescale(t);
     t->stale = 0;
+}
+
+void uffb_trainer_catch_up(uffb_trainer *t) {
+    for (int64_t i = 0; t->behind && i < t->parameters; i++) {
+        const uffb_parameter *p = &t->parameter[i];
+        if (p->blocks) repack((repacking){t, p, repack_panels});
+    }
+    t->behind = 0;
+}
+
+int64_t uffb_blocks_size(const uffb_trainer *t, const uffb_parameter_info *p) {
+    if (t->compute != UFFB_BF16 || p->layout != UFFB_PANELS || p->rows < UFFB_BLOCK_ROWS) return 0;
+    return (p->rows + UFFB_BLOCK_ROWS - 1) / UFFB_BLOCK_ROWS * uffb_block_row(p->cols);
+}
+
+int32_t uffb_make_blocks(uffb_trainer *t) {
+    int64_t widest = 0;
+    for (int64_t i = 0; i < t->parameters; i++) {
+        uffb_parameter *p = &t->parameter[i];
+        const int64_t size = p->panels ? uffb_blocks_size(t, &p->info) : 0;
+        if (!size) continue;
+        p->blocks = uffb_allocate((uint64_t)size * sizeof *p->blocks);
+        if (!p->blocks) return uffb_fail(UFFB_NO_MEMORY, "no memory for %s in bf16", p->info.name);
+        const int64_t most = p->info.rows > p->info.cols ? p->info.rows : p->info.cols;
+        widest = most > widest ? most : widest;
+    }
+    if (!widest) return UFFB_OK;
+    t->left = uffb_allocate((uint64_t)uffb_left_size(widest) * sizeof *t->left);
+    return t->left ? UFFB_OK : uffb_fail(UFFB_NO_MEMORY, "no memory for products in bf16");
 }
 
 /* What a parameter takes beside its weight. */
@@ -230,6 +272,7 @@ void uffb_free_parameters(uffb_trainer *t) {
         uffb_parameter *p = &t->parameter[i];
         free(p->weight);
         free(p->panels);
+        free(p->blocks);
         free(p->gradient);
         free(p->first);
         free(p->second);

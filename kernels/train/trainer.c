@@ -105,6 +105,8 @@ void uffb_trainer_free(uffb_trainer *t) {
     free(t->kept);
     free(t->scratch);
     free(t->packed);
+    free(t->left);
+    free(t->right);
     free(t->partial);
     free(t->head);
     free(t->segment);
@@ -112,6 +114,17 @@ void uffb_trainer_free(uffb_trainer *t) {
     uffb_free_guides(t);
     free(t->block);
     free(t);
+}
+
+int32_t uffb_trainer_compute(uffb_trainer *t, int32_t dtype) {
+    if (!t || t->context) return uffb_fail(UFFB_INVALID, "uffb_trainer_compute: no trainer, or one that is ready");
+    if (dtype != UFFB_F32 && dtype != UFFB_BF16) return uffb_fail(UFFB_INVALID, "products are of UFFB_F32 or UFFB_BF16");
+    t->compute = dtype;
+    return UFFB_OK;
+}
+
+int32_t uffb_trainer_multiplies_bf16(const uffb_trainer *t) {
+    return t && t->ops && t->ops->gemm_bf16 != uffb_ops_of(UFFB_ISA_generic)->gemm_bf16;
 }
 
 /* --- ready ---------------------------------------------------------------------------------------------------------------- */
@@ -223,6 +236,7 @@ int32_t uffb_trainer_ready(uffb_trainer *t, int32_t threads, const char *isa) {
     if (t->context) return UFFB_OK;
     int32_t status = uffb_model_ready(t->model);
     if (!status) status = uffb_make_gradients(t);
+    if (!status) status = uffb_make_blocks(t);
     if (!status) status = uffb_list_blocks(t);
     if (!status) status = make_table(t);
     if (!status) status = make_visits(t);
@@ -231,7 +245,7 @@ int32_t uffb_trainer_ready(uffb_trainer *t, int32_t threads, const char *isa) {
     t->ops = t->context->ops;
     wire(t);
     find_lowest(t);
-    t->stale = 1;
+    t->stale = t->behind = 1;
     uffb_trainer_refresh(t);
     return UFFB_OK;
 }
@@ -240,6 +254,7 @@ int32_t uffb_trainer_model(uffb_trainer *t, uffb_model **model) {
     if (!t || !model) return uffb_fail(UFFB_INVALID, "uffb_trainer_model: no trainer or nowhere to put the model");
     if (!t->context) return uffb_trainer_fail(t, uffb_fail(UFFB_INVALID, "uffb_trainer_model: the trainer is not ready"));
     uffb_trainer_refresh(t);
+    uffb_trainer_catch_up(t);
     *model = t->model;
     return UFFB_OK;
 }

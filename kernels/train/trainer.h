@@ -12,6 +12,7 @@ typedef struct uffb_parameter {
     uffb_parameter_info info;
     float *weight;                    /* NULL until set */
     float *panels;                    /* the same as GEMMs read it, for what the encoder wants so */
+    uint16_t *blocks;                 /* the same rounded, where the trainer multiplies it in bf16; else NULL */
     float *gradient, *first, *second; /* from ready on, if trainable */
     /* What of the gradient holds something: all of it, or the rows marked here. The rest is zero, whatever lies there: so no
      * pass over a large tensor is needed to clear it, and rows of trees and embeddings that nothing visits cost nothing. */
@@ -80,7 +81,9 @@ struct uffb_trainer {
     float *table;   /* [positions, hidden] sinusoids before their scale */
     int64_t updates;
     int32_t learning; /* whether the step has a backward pass */
-    int32_t stale;    /* panels and positions are older than weights */
+    int32_t compute;  /* UFFB_F32 or UFFB_BF16 */
+    int32_t stale;    /* what a step reads in place of weights is older than these: blocks, other panels, positions */
+    int32_t behind;   /* so are panels of what has blocks, which only the encoder reads */
 
     /* Buffers for `capacity` tokens, and what a step of T tokens finds there. */
     int64_t capacity;
@@ -100,9 +103,10 @@ struct uffb_trainer {
     int32_t *sort;  /* [5 T] of uffb_sort_tokens */
 
     /* Buffers that grow as they are needed. */
-    int64_t packed_size, partial_size, head_size, segment_size;
-    float *packed;  /* panels of activations, and of transposed weights */
-    float *partial; /* sums of each chunk of tokens, before they are added up in order */
+    int64_t packed_size, partial_size, head_size, segment_size, right_size;
+    uint16_t *left, *right; /* of products in bf16; the left has one size for all */
+    float *packed;          /* panels of activations, and of transposed weights */
+    float *partial;         /* sums of each chunk of tokens, before they are added up in order */
     float *head;
     struct uffb_segment *segment;
     int64_t outcome_size;
@@ -131,16 +135,23 @@ static inline int uffb_trains(const uffb_parameter *p) { return p && p->gradient
 int32_t uffb_gradient_accumulates(uffb_parameter *p);
 int32_t uffb_make_gradients(uffb_trainer *trainer);
 void uffb_free_parameters(uffb_trainer *trainer);
-/* Brings the model up to date with the weights. */
+/* Brings what steps read up to date with the weights. */
 void uffb_trainer_refresh(uffb_trainer *trainer);
-/* The part of that which a changed scale of fixed positions asks for. */
+/* The same for what the encoder reads beside. */
+void uffb_trainer_catch_up(uffb_trainer *trainer);
+/* The part of uffb_trainer_refresh which a changed scale of fixed positions asks for. */
 void uffb_trainer_rescale(uffb_trainer *trainer);
-/* Panels of `rows` rows from `row` on, both multiples of UFFB_PANEL where the matrix does not end. */
+/* Blocks, or else panels, of `rows` rows from `row` on, both multiples of UFFB_PANEL where the matrix does not end. */
 void uffb_repack_rows(const uffb_trainer *trainer, const uffb_parameter *p, int64_t row, int64_t rows);
 
 int32_t uffb_trainer_fail(uffb_trainer *trainer, int32_t status);
 /* At least `size` floats in place of *buffer, whose contents are not kept; 0 when out of memory. */
 int uffb_trainer_grow(float **buffer, int64_t *size, int64_t want);
+
+/* Makes room for blocks, where products are of bf16 and the matrix fills some. */
+int32_t uffb_make_blocks(uffb_trainer *trainer);
+/* Numbers of the blocks of a parameter; 0 for none. */
+int64_t uffb_blocks_size(const uffb_trainer *trainer, const uffb_parameter_info *parameter);
 
 /* --- memory --------------------------------------------------------------------------------------------------------------- */
 
@@ -247,6 +258,9 @@ void uffb_free_guides(uffb_trainer *trainer);
 #define UFFB_OUTER_SCRATCH (UFFB_OUTER_TOKENS * UFFB_OUTER_ROWS)
 int64_t uffb_packed_size(int64_t tokens, int64_t widest, int64_t hidden);
 
+/* c [rows, linear.rows] = a weight^T + bias, plus the old c if `accumulate`: uffb_project, or the same in bf16. */
+void uffb_train_project(uffb_trainer *trainer, int64_t rows, const uffb_train_linear *linear, const float *a, int64_t lda,
+                        float *c, int64_t ldc, int32_t accumulate);
 /* Gradients of weight and bias from dy [rows, linear.rows] and x [rows, linear.cols]. */
 int32_t uffb_linear_gradient(uffb_trainer *trainer, const uffb_train_linear *linear, int64_t rows, const float *dy,
                              int64_t lddy, const float *x, int64_t ldx);
@@ -256,6 +270,21 @@ int32_t uffb_linear_back(uffb_trainer *trainer, const uffb_train_linear *linear,
 /* dx [rows, hidden] from dy, which it may be; and the gradients of weight and bias. */
 int32_t uffb_norm_gradient(uffb_trainer *trainer, const uffb_train_norm *norm, int64_t rows, const float *x, const float *dy,
                            float *dx, int32_t accumulate);
+
+/* --- products in bf16 (products.c) ---------------------------------------------------------------------------------------- */
+
+/* Numbers of the buffers trainer->left and, for steps of `tokens` tokens, trainer->right, of matrices as wide and high as
+ * `widest` at most. */
+int64_t uffb_left_size(int64_t widest);
+int64_t uffb_right_size(int64_t tokens, int64_t widest);
+void uffb_repack_blocks(const uffb_trainer *trainer, const uffb_parameter *p, int64_t row, int64_t rows);
+/* uffb_train_project, and of uffb_linear_gradient and uffb_linear_back the products, of a weight that has blocks. */
+void uffb_project_bf16(uffb_trainer *trainer, int64_t rows, const uffb_train_linear *linear, const float *a, int64_t lda,
+                       float *c, int64_t ldc, int32_t accumulate);
+int32_t uffb_gradient_bf16(uffb_trainer *trainer, const uffb_train_linear *linear, int64_t rows, const float *dy, int64_t lddy,
+                           const float *x, int64_t ldx);
+int32_t uffb_back_bf16(uffb_trainer *trainer, const uffb_train_linear *linear, int64_t rows, const float *dy, int64_t lddy,
+                       float *dx, int64_t lddx, int32_t accumulate);
 
 /* Adds rows to the gradient of a parameter: row keys[t] gets scale[t * lds] * x[t] for each t. Several parameters, each with
  * its own x and scale, share the sorting. */

@@ -125,6 +125,7 @@ int32_t uffb_trainer_update(uffb_trainer *t, const uffb_adamw *o, uffb_update_re
         t->updates++;
         updating u = factors_of(t, o, factor);
         uffb_parallel(t->context->team, t->blocks, update_task, &u);
+        t->behind = 1;
         uffb_trainer_rescale(t);
     }
     if (result) *result = (uffb_update_result){norm, factor, t->updates, finite, 0};
