@@ -9,7 +9,7 @@ import { curvesSvg } from "../lib/train/curves.ts";
 import { finetune } from "../lib/train/finetune.ts";
 import { ownJob } from "../lib/train/own.ts";
 import { FINETUNE, HEAD_ONLY } from "../lib/train/recipe.ts";
-import { outcomeJson, outcomeText } from "../lib/train/report.ts";
+import { outcomeJson, outcomeText, startLines } from "../lib/train/report.ts";
 import { version } from "../package.json";
 import { grouped, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
@@ -160,7 +160,7 @@ export default command({
     const job = ownJob(data, args.metric);
     if (job.valid === undefined && args.keep !== "last") recipe.keep = "last";
     using stop = new GracefulStop("ends this step and writes a checkpoint");
-    const { clear, ...display } = showRun();
+    const { clear, ...display } = showRun(startLines);
     try {
       const result = await finetune(job, {
         model: await chooseModel(args.model, args.download),

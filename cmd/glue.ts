@@ -17,6 +17,7 @@ import { modelCard } from "../lib/train/card.ts";
 import { curvesSvg } from "../lib/train/curves.ts";
 import { openForTask } from "../lib/train/glue.ts";
 import { GLUE_SANE } from "../lib/train/recipe.ts";
+import { startLines } from "../lib/train/report.ts";
 import { type SeedRun, seedsJson, seedsText } from "../lib/train/seeds.ts";
 import { version } from "../package.json";
 import { deviceArgs, flagName, grouped, threadsArg, type Values } from "./cli/args.ts";
@@ -265,7 +266,7 @@ function opener({
     using stop = new GracefulStop(
       args.save === undefined ? "ends this step" : "ends this step and writes a checkpoint",
     );
-    const { clear, ...display } = showRun();
+    const { clear, ...display } = showRun(startLines);
     try {
       return await openForTask(path, task, {
         ...display,

@@ -48,6 +48,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     description: "Train a classifier on your own labelled texts",
     load: () => import("./finetune.ts"),
   },
+  distill: {
+    description: "Train a smaller model to say what a larger one says",
+    load: () => import("./distill.ts"),
+  },
   vocab: {
     description: "Learn a WordPiece tokenizer from text, for uffb pretrain",
     load: () => import("./vocab.ts"),

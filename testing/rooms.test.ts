@@ -17,6 +17,7 @@ const ROOMS = [
   "lib/data", // tasks and readers of their files
   "lib/eval", // metrics, GLUE, verify, inspect
   "lib/train", // training
+  "lib/distil", // smaller models from larger ones
   "lib/bench", // layers and encoders against the best dense ones
   "lib/lab", // experiments: models trained alike
   "cmd", // commands

@@ -94,7 +94,7 @@ export const recipeArgs = grouped("TRAINING", {
 const KEYS = Object.keys(recipeArgs) as (keyof typeof recipeArgs)[];
 
 /** A recipe with what the flags change of it. */
-export function toRecipe(base: Recipe, args: Values<typeof recipeArgs>): Recipe {
+export function toRecipe(base: Recipe, args: Partial<Values<typeof recipeArgs>>): Recipe {
   const given = KEYS.filter((key) => args[key] !== undefined).map((key) => [key, args[key]]);
   return { ...base, ...Object.fromEntries(given) };
 }

@@ -1,15 +1,20 @@
 import { formatSeconds } from "../../lib/base/numbers.ts";
 import { bar, WorkLine } from "../../lib/base/progress.ts";
-import type { FinetuneOptions } from "../../lib/train/finetune.ts";
-import { startLines } from "../../lib/train/report.ts";
+import type { FinetuneOptions, Start } from "../../lib/train/finetune.ts";
 import { metricTitle } from "../../lib/train/validate.ts";
 import { messages } from "./messages.ts";
 import { statusLine } from "./terminal.ts";
 
-/** Shows a training run on stderr: what is to come, a line of progress on a terminal, and each epoch. `clear` takes the line away. */
-export function showRun(): Required<
-  Pick<FinetuneOptions, "onStart" | "onStep" | "onEpoch" | "onEncode" | "onWarning">
-> & { clear(): void } {
+/**
+ * Shows a training run on stderr: what is to come, a line of progress on a terminal, and each epoch. `clear` takes the line away.
+ * @param lines what is to come
+ */
+export function showRun<S extends Start>(
+  lines: (start: S) => string[],
+): Required<Pick<FinetuneOptions, "onStep" | "onEpoch" | "onEncode" | "onWarning">> & {
+  onStart(start: S): void;
+  clear(): void;
+} {
   const line = statusLine();
   const work = new WorkLine(line);
   let choosesBest = false;
@@ -20,7 +25,7 @@ export function showRun(): Required<
       choosesBest = start.recipe.keep === "best";
       steps = start.steps;
       epochs = start.recipe.epochs;
-      for (const text of startLines(start)) messages.info(text);
+      for (const text of lines(start)) messages.info(text);
     },
     onStep: ({ step, epoch, loss, share, tokensPerSecond, secondsLeft }) => {
       line.show(() => {

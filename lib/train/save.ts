@@ -1,6 +1,6 @@
 /** The result of a run: a folder as Hugging Face writes it, which the model's own code loads, too. */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { UFFB_F32, UFFB_WEIGHT } from "../../ffi/bindings.ts";
 import { matrixBytes } from "../../ffi/matrix.ts";
 import type { NativeTrainer, Parameter } from "../../ffi/train.ts";
@@ -55,7 +55,10 @@ export function saveModel(
 ): Promise<void> {
   return makeWhole(path, async (temporary) => {
     mkdirSync(temporary);
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(temporary, name), text);
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(temporary, name)), { recursive: true });
+      writeFileSync(join(temporary, name), text);
+    }
     await writeSafetensors(join(temporary, "model.safetensors"), { format: "pt" }, tensors(trainer, config));
   });
 }
@@ -84,7 +87,8 @@ export function classifierConfig(
   return `${JSON.stringify(changed, null, 2)}\n`;
 }
 
-function setAt(object: JsonObject, [key, ...rest]: readonly string[], value: unknown): void {
+/** Sets a value in objects within objects, whose keys are a path; those on the way are copied. */
+export function setAt(object: JsonObject, [key, ...rest]: readonly string[], value: unknown): void {
   if (rest.length === 0) object[key!] = value;
   else {
     const inner = object[key!];

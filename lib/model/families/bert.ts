@@ -1,6 +1,6 @@
 import { UFFB_TANH } from "../../../ffi/bindings.ts";
 import { type Family, linear, type Role } from "./family.ts";
-import { BERT_KEYS, readTransformer, renamer } from "./transformer.ts";
+import { BERT_KEYS, BERT_SIZES, readTransformer, renamer } from "./transformer.ts";
 
 const PARTS = ["query", "key", "value"];
 
@@ -28,6 +28,7 @@ export function bertEncoder(prefix: string): Role[] {
 export const bert: Family = {
   modelType: "bert",
   encoder: "BertModel",
+  sizes: BERT_SIZES,
   classifier: { architecture: "BertForSequenceClassification" },
   tokenClassifier: "BertForTokenClassification",
   read: (config) =>

@@ -145,6 +145,7 @@ export const crammed: Family = {
   modelType: "crammedBERT",
   read,
   emptyPair: true,
+  sizes: { layers: ["arch", "num_transformer_layers"], width: ["arch", "intermed_size"] },
   classifier: {
     architecture: "ScriptableLMForSequenceClassification",
     counts: [["num_labels"], ["arch", "num_labels"]],

@@ -9,6 +9,7 @@ const QKV = ["q_lin", "k_lin", "v_lin"];
 export const distilbert: Family = {
   modelType: "distilbert",
   encoder: "DistilBertModel",
+  sizes: { layers: ["n_layers"], width: ["hidden_dim"] },
   classifier: { architecture: "DistilBertForSequenceClassification" },
   tokenClassifier: "DistilBertForTokenClassification",
   read: (config) =>

@@ -2,7 +2,7 @@ import { UFFB_GELU } from "../../../ffi/bindings.ts";
 import { bertEncoder } from "./bert.ts";
 import { type Family, linear } from "./family.ts";
 import { CLASSIFIER } from "./roberta.ts";
-import { BERT_KEYS, MAX_SIZE, onlyGeluFills, readTransformer, renamer } from "./transformer.ts";
+import { BERT_KEYS, BERT_SIZES, MAX_SIZE, onlyGeluFills, readTransformer, renamer } from "./transformer.ts";
 
 /**
  * ELECTRA: BERT's encoder behind embeddings that may be narrower. A generator fills masks; of a discriminator, which tells tokens that it has
@@ -11,6 +11,7 @@ import { BERT_KEYS, MAX_SIZE, onlyGeluFills, readTransformer, renamer } from "./
 export const electra: Family = {
   modelType: "electra",
   encoder: "ElectraModel",
+  sizes: BERT_SIZES,
   classifier: { architecture: "ElectraForSequenceClassification" },
   tokenClassifier: "ElectraForTokenClassification",
   read(config) {

@@ -24,6 +24,8 @@ export interface Family {
   heads?: readonly RegExp[];
   /** The architecture with a classification head, and where its config.json tells the number of labels, other than by their names. */
   classifier: { architecture: string; counts?: readonly (readonly string[])[] };
+  /** Where its config.json tells the sizes by which a smaller model of the family can differ. */
+  sizes?: { layers: readonly string[]; width: readonly string[] };
   /** The architecture that classifies each token by one layer on its final state, `classifier`, where the family has one. */
   tokenClassifier?: string;
   /** The `architectures` entry for an encoder without head, where the family has one. Then any checkpoint may lack its head. */

@@ -1,7 +1,7 @@
 import { UFFB_TANH } from "../../../ffi/bindings.ts";
 import { type Family, linear } from "./family.ts";
 import { CLASSIFIER, LM_HEAD } from "./roberta.ts";
-import { BERT_KEYS, onlyGeluFills, readTransformer, renamer } from "./transformer.ts";
+import { BERT_KEYS, BERT_SIZES, onlyGeluFills, readTransformer, renamer } from "./transformer.ts";
 
 const LAYER = "mpnet.encoder.layer.L";
 const QKV = ["q", "k", "v"];
@@ -10,6 +10,7 @@ const QKV = ["q", "k", "v"];
 export const mpnet: Family = {
   modelType: "mpnet",
   encoder: "MPNetModel",
+  sizes: BERT_SIZES,
   classifier: { architecture: "MPNetForSequenceClassification" },
   tokenClassifier: "MPNetForTokenClassification",
   read(config) {

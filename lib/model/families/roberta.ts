@@ -1,7 +1,7 @@
 import { UFFB_TANH } from "../../../ffi/bindings.ts";
 import { bertEncoder } from "./bert.ts";
 import type { Family, Role } from "./family.ts";
-import { BERT_KEYS, onlyGeluFills, readTransformer, renamer } from "./transformer.ts";
+import { BERT_KEYS, BERT_SIZES, onlyGeluFills, readTransformer, renamer } from "./transformer.ts";
 
 /** RoBERTa's head for masked words, which others have, too. */
 export const LM_HEAD: readonly Role[] = [
@@ -26,6 +26,7 @@ function family(modelType: string, name: string): Family {
   return {
     modelType,
     encoder: `${name}Model`,
+    sizes: BERT_SIZES,
     classifier: { architecture: `${name}ForSequenceClassification` },
     tokenClassifier: `${name}ForTokenClassification`,
     read(config) {

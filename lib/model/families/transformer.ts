@@ -144,6 +144,9 @@ export const BERT_KEYS: Keys = {
   activation: "hidden_act",
 };
 
+/** The same keys, as a family has them. */
+export const BERT_SIZES = { layers: [BERT_KEYS.layers], width: [BERT_KEYS.width] } as const;
+
 /** Of all of them, with the encoder's prefix: what does not carry it is the encoder's when it starts with one of `parts`. */
 export function renamer(prefix: string, parts: readonly string[], others: Readonly<Record<string, string>>) {
   return (name: string): string => {

@@ -1,0 +1,67 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { PLAIN_SENTENCES } from "../lib/text/sample.ts";
+import { expectSameBitsAfterEnds } from "../testing/ended.ts";
+import { writeTinyBert } from "../testing/tiny-bert.ts";
+
+const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "uffb-distill-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+beforeAll(async () => {
+  writeFileSync(join(folder, "texts.txt"), PLAIN_SENTENCES.join("\n"));
+  await writeTinyBert(join(folder, "encoder"));
+  await writeTinyBert(join(folder, "classifier"), { labels: ["good", "bad"] });
+});
+
+function start(...line: string[]) {
+  return Bun.spawn([process.execPath, MAIN, ...line], { cwd: folder, stdout: "pipe", stderr: "pipe" });
+}
+
+async function uffb(...line: string[]) {
+  const child = start(...line);
+  const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  return { code: await child.exited, out, err };
+}
+
+const QUICK = ["distill", "texts.txt", "--teacher", "encoder", "--batch", "8", "--split", "0.2"];
+
+test("from texts to a smaller model that embeds", async () => {
+  const line = [...QUICK, "--layers", "0,2", "--width", "16", "-o", "small", "--svg", "curves.svg"];
+  const { code, out, err } = await uffb(...line);
+  expect([code, err]).toEqual([0, expect.stringContaining("uffb infer --model small --embed runs it")]);
+  expect(err).toContain("38 texts to train on, 10 to validate on");
+  expect(out).toContain("1 - cosine with the teacher");
+  expect(readFileSync(join(folder, "curves.svg"), "utf8")).toStartWith("<svg");
+  expect(readFileSync(join(folder, "small/README.md"), "utf8")).toContain(`uffb ${line.join(" ")}`);
+  const vectors = await uffb("infer", "--model", "small", "--embed", "a text");
+  expect(vectors.out.trim().split(/\s+/).length).toBeGreaterThanOrEqual(32);
+}, 60_000);
+
+test("a run ended by SIGTERM, and then by kill -9, goes on and ends with the same bits", async () => {
+  await expectSameBitsAfterEnds(folder, start, [...QUICK, "--width", "16", "--epochs", "60", "--lr", "1e-4"]);
+}, 120_000);
+
+test.each([
+  [["distill"], 2, "DATA is missing"],
+  [["distill", "texts.txt", "--teacher", "encoder"], 2, "--output is missing"],
+  [["distill", "texts.txt", "-o", "x"], 2, "--teacher is missing"],
+  [[...QUICK, "-o", "x", "--layers", "a"], 2, "--layers a: give numbers"],
+  [[...QUICK, "-o", "x", "--student", "encoder", "--width", "8"], 2, "leave --student out"],
+  [[...QUICK, "-o", "x", "--label", "label"], 2, "--label is for a teacher that classifies"],
+  [
+    [...QUICK, "-o", "x", "--temperature", "2"],
+    2,
+    "--temperature 2 is for a teacher that tells classes apart",
+  ],
+  [["distill", "texts.txt", "none.txt", "--teacher", "classifier", "-o", "x"], 2, "takes one file"],
+  [["distill", "none.txt", "--teacher", "encoder", "-o", "x"], 1, "none.txt: no such file"],
+  [[...QUICK, "-o", "x", "--resume"], 2, "x.run holds no run to go on with"],
+] as const)("refuses %j", async (line, status, message) => {
+  const { code, out, err } = await uffb(...line);
+  expect([code, out]).toEqual([status, ""]);
+  expect(err).toContain(message);
+  expect(existsSync(join(folder, "x.run"))).toBe(false);
+});

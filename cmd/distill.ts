@@ -1,0 +1,272 @@
+import { basename } from "node:path";
+import { UsageError } from "../lib/base/errors.ts";
+import { writeWhole } from "../lib/base/write.ts";
+import { METRIC_NAMES } from "../lib/data/tasks.ts";
+import { type DistilData, readLabelled, readTexts } from "../lib/distil/data.ts";
+import { distil } from "../lib/distil/distil.ts";
+import { openTeacher, type TeacherModel } from "../lib/distil/open.ts";
+import { DISTIL_TASK, DISTIL_VECTORS, type DistilRecipe } from "../lib/distil/recipe.ts";
+import { distilCard, outcomeJson, outcomeText, startLines } from "../lib/distil/report.ts";
+import { curvesSvg } from "../lib/train/curves.ts";
+import { checkOutput } from "../lib/train/keep.ts";
+import { version } from "../package.json";
+import { grouped, threadsArg, type Values } from "./cli/args.ts";
+import { command } from "./cli/command.ts";
+import { messages } from "./cli/messages.ts";
+import { chooseModel, downloadArg, MODEL_NAMES } from "./cli/model.ts";
+import { recipeArgs, toRecipe } from "./cli/recipe.ts";
+import { showRun } from "./cli/run.ts";
+import { GracefulStop } from "./cli/stop.ts";
+import { print } from "./cli/terminal.ts";
+import { typed } from "./cli/typed.ts";
+
+/** Share that is held out: of labelled examples, and of texts alone, of which 2,000 at most. */
+const SPLIT = { labelled: 0.1, texts: 0.01 };
+
+const weight = (description: string) =>
+  ({ type: "number", min: 0, max: 1e6, valueHint: "weight", description }) as const;
+
+const weightArgs = grouped("WHAT COUNTS", {
+  temperature: {
+    type: "number",
+    min: 0.01,
+    max: 1000,
+    description: "Of a classifier: divide both models' logits by this before they are compared; default: 1",
+  },
+  hardLabels: {
+    type: "number",
+    min: 0,
+    max: 1,
+    valueHint: "share",
+    description:
+      "Of a classifier: share of each target that is the label itself; default: 0, the teacher's say alone",
+  },
+  similarity: weight(
+    "Of sentence vectors: squared difference of cosines between the texts of a batch, beside 1 for each text's own cosine with the teacher's; default: 1",
+  ),
+  embedding: weight("Mean squared difference of embeddings; default: 0.1, of sentence vectors 0"),
+  states: weight("Of states after each layer, as the mean over layers; default: 0, of sentence vectors 1"),
+  final: weight("Of final states; default: 0.1, of sentence vectors 0"),
+});
+
+const { labelSmoothing: _, ...shared } = recipeArgs;
+
+/** The training flags whose defaults are others here. */
+const trainArgs = {
+  ...shared,
+  epochs: {
+    ...shared.epochs,
+    description: "Epochs: how often all texts are used; default: 10, of sentence vectors 1",
+  },
+  lr: { ...shared.lr, description: "Largest learning rate; default: 4e-5, of sentence vectors 5e-4" },
+  batch: { ...shared.batch, description: "Texts a step; default: 16, of sentence vectors 64" },
+  schedule: { ...shared.schedule, description: "How the learning rate falls; default: linear" },
+  warmup: {
+    ...shared.warmup,
+    description:
+      "Share of the steps over which the rate first rises; default: 0.06, of sentence vectors 0.05",
+  },
+  weightDecay: {
+    ...shared.weightDecay,
+    description: "Weight decay of matrices and embeddings; default: 0.01",
+  },
+  clip: {
+    ...shared.clip,
+    description:
+      "Largest norm of a step's gradient; larger ones are scaled down to it; 0: no limit; default: 0, of sentence vectors 1",
+  },
+  dropout: {
+    ...shared.dropout,
+    description: "Dropout probability in the student; default: 0.1, of sentence vectors 0",
+  },
+};
+
+const ARGS = {
+  ...grouped("TEACHER AND STUDENT", {
+    teacher: {
+      type: "string",
+      valueHint: "path",
+      description: `Classifies texts, scores them or makes sentence vectors. ${MODEL_NAMES}`,
+    },
+    student: {
+      type: "string",
+      valueHint: "path",
+      description:
+        "A model to train, in the same way named; default: one made of the teacher, by the next two",
+    },
+    layers: {
+      type: "string",
+      valueHint: "0,2,4",
+      description: "Layers of the teacher that the student has; default: all",
+    },
+    width: {
+      type: "number",
+      integer: true,
+      min: 1,
+      max: 1 << 24,
+      valueHint: "neurons",
+      description:
+        "Neurons of each feedforward layer that it has: those that matter most, the others folded into them and the bias; default: all",
+    },
+    download: downloadArg,
+  }),
+  ...grouped("RESULT", {
+    output: { type: "string", alias: "o", valueHint: "folder", description: "Folder to write" },
+    resume: { type: "boolean", description: "Go on with a run that was stopped" },
+    metric: {
+      type: "enum",
+      options: ["loss", ...METRIC_NAMES],
+      description: "Of a classifier: what the best epoch is chosen by; default: as uffb finetune",
+    },
+    svg: { type: "string", valueHint: "file", description: "Draw loss and scores" },
+    json: { type: "boolean", description: "Write one JSON object" },
+  }),
+  ...grouped("DATA", {
+    text: {
+      type: "string",
+      valueHint: "column",
+      description: "Column of the text; default: an obvious one, or text",
+    },
+    textPair: { type: "string", valueHint: "column", description: "Column of the second text, of pairs" },
+    label: {
+      type: "string",
+      valueHint: "column",
+      multiple: true,
+      description: "Of a classifier: column of the label",
+    },
+    valid: { type: "string", valueHint: "file", description: "Of a classifier: examples to validate on" },
+    split: {
+      type: "number",
+      min: 0,
+      max: 0.9,
+      valueHint: "share",
+      description: `Share of the data to hold out without --valid; default: ${SPLIT.labelled}, of sentence vectors ${SPLIT.texts} and at most 2,000 texts`,
+    },
+    skipBad: {
+      type: "boolean",
+      description: "Leave out rows that cannot be used, instead of stopping with an error",
+    },
+    cache: {
+      type: "string",
+      valueHint: "folder",
+      description: "Keep what the teacher says here, for other runs; default: OUTPUT.run, which goes away",
+    },
+  }),
+  ...weightArgs,
+  ...trainArgs,
+  threads: threadsArg,
+} as const;
+
+export default command({
+  meta: {
+    name: "distill",
+    description: "Train a smaller model to say what a larger one says",
+  },
+  positionals: [
+    {
+      name: "data",
+      description:
+        "For a classifier a table as uffb finetune reads it; for sentence vectors one or more files of texts: plain lines, or CSV, TSV, JSON lines or Parquet with a column of texts; also gzipped",
+      required: true,
+      multiple: true,
+    },
+  ],
+  args: ARGS,
+  examples: [
+    "uffb distill sentences.txt --teacher all-MiniLM-L6-v2 --width 256 -o small",
+    "uffb distill reviews.csv --teacher reviews-model --layers 0,2 --width 512 -o reviews-small",
+    "uffb distill reviews.csv --teacher large --student small --states 0 --embedding 0 --final 0 -o taught",
+    "uffb distill sentences.txt --teacher all-MiniLM-L6-v2 --width 256 -o small --resume",
+  ],
+  sections: {
+    "HOW IT LEARNS": [
+      "A classifier learns the teacher's distribution over classes, a model of scores these, one of sentence vectors the direction of the vectors and how alike those of a batch are. States are compared where both models have as many numbers a token and read the same tokens: of a student that was made of its teacher, each layer with the last one of the teacher's that it stands for. Attention probabilities are not compared: the engine does not keep them.",
+      "Without states the teacher's outputs are computed once, and kept with a hash of teacher and texts; with states it runs beside the student.",
+    ],
+    "WHILE IT RUNS": [
+      "Checkpoints and a log of every step lie in OUTPUT.run. Ctrl-C ends the step, writes a checkpoint and stops; --resume goes on with the same bits.",
+    ],
+  },
+  exitCodes: { 130: "interrupted; the run can go on" },
+
+  async run({ args, positionals }) {
+    const { output, json, threads, resume, svg, student, width, cache, download } = args;
+    if (output === undefined) throw new UsageError("--output is missing: give the folder to write");
+    if (args.teacher === undefined)
+      throw new UsageError("--teacher is missing: give the model to learn from");
+    const layers = parseLayers(args.layers);
+    if (student !== undefined && (layers !== undefined || width !== undefined))
+      throw new UsageError(
+        "--layers and --width make a student of the teacher; leave --student out, or them",
+      );
+    checkOutput(output, resume);
+    using teacher = await openTeacher(await chooseModel(args.teacher, download));
+    const base = teacher.compared === "vectors" ? DISTIL_VECTORS : DISTIL_TASK;
+    const recipe: DistilRecipe = { ...base, ...toRecipe(base, args), ...given(args) };
+    const data = await readData(teacher, positionals, args, recipe.seed);
+    for (const note of data.notes) messages.info(note);
+    for (const warning of data.warnings) messages.warn(warning);
+    const { train, valid } = data;
+    messages.info(`${train.texts.length} texts to train on, ${valid?.texts.length ?? "none"} to validate on`);
+    using stop = new GracefulStop("ends this step and writes a checkpoint");
+    const { clear, ...display } = showRun(startLines);
+    try {
+      const outcome = await distil(teacher, data, {
+        student: student === undefined ? undefined : await chooseModel(student, download),
+        kept: { layers, width },
+        recipe,
+        output,
+        cache,
+        resume,
+        threads,
+        signal: stop.signal,
+        ...display,
+        describe: (found) => ({
+          "README.md": distilCard(found, { title: basename(output), command: typed(), version }),
+        }),
+      });
+      clear();
+      if (svg !== undefined) await writeWhole(svg, curvesSvg(outcome.records, basename(output)));
+      print(json ? outcomeJson(outcome, output) : outcomeText(outcome));
+      const embeds = teacher.compared === "vectors" ? " --embed" : "";
+      messages.info(`${output} is there; uffb infer --model ${output}${embeds} runs it`);
+    } finally {
+      clear();
+    }
+  },
+});
+
+function parseLayers(text: string | undefined): number[] | undefined {
+  if (text === undefined) return undefined;
+  if (!/^\d{1,4}(,\d{1,4})*$/.test(text))
+    throw new UsageError(`--layers ${text}: give numbers separated by commas, such as 0,2,4`);
+  return text.split(",").map(Number);
+}
+
+const KEYS = Object.keys(weightArgs) as (keyof typeof weightArgs)[];
+
+function given(args: Values<typeof weightArgs>): Partial<DistilRecipe> {
+  return Object.fromEntries(KEYS.filter((key) => args[key] !== undefined).map((key) => [key, args[key]]));
+}
+
+function readData(
+  teacher: TeacherModel,
+  paths: readonly string[],
+  args: Values<typeof ARGS>,
+  seed: number,
+): Promise<DistilData> {
+  const { text, textPair, label, valid, split, skipBad, metric } = args;
+  if (teacher.compared === "vectors") {
+    const needless = { "text-pair": textPair, label: label[0], valid, metric };
+    for (const [flag, value] of Object.entries(needless))
+      if (value !== undefined)
+        throw new UsageError(`--${flag} is for a teacher that classifies; this one makes sentence vectors`);
+    return readTexts(paths, { field: text, split: split ?? SPLIT.texts, skipBad, seed });
+  }
+  const [path, ...others] = paths as [string];
+  if (others.length > 0) throw new UsageError("a teacher that classifies takes one file; write them as one");
+  if (valid !== undefined && split !== undefined)
+    throw new UsageError("--valid is what to validate on; leave --split out");
+  const options = { text, textPair, label, valid, split: split ?? SPLIT.labelled, seed, skipBad };
+  return readLabelled(path, { config: teacher.model.config, source: teacher.model.source }, options, metric);
+}

@@ -1,0 +1,212 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { reviewsCsv } from "../../testing/finetune.ts";
+import { TemporaryFolder } from "../../testing/folders.ts";
+import { writeTinyBert } from "../../testing/tiny-bert.ts";
+import { openModel } from "../model/model.ts";
+import { PLAIN_SENTENCES } from "../text/sample.ts";
+import { type DistilData, readLabelled, readTexts } from "./data.ts";
+import { type DistilOptions, distil } from "./distil.ts";
+import { openTeacher } from "./open.ts";
+import { DISTIL_TASK, DISTIL_VECTORS, type DistilRecipe } from "./recipe.ts";
+import { distilCard, outcomeJson, outcomeText, startLines } from "./report.ts";
+
+const folder = new TemporaryFolder();
+const [encoder, classifier, doubled] = ["encoder", "classifier", "doubled"].map((name) =>
+  folder.file(name),
+) as [string, string, string];
+const LABELS = ["good", "bad"];
+/** Neurons of `doubled`, of which the second half does what the first does, but for a tenth of the weight. */
+const DOUBLE = 24;
+
+beforeAll(async () => {
+  await writeTinyBert(encoder);
+  await writeTinyBert(classifier, { labels: LABELS });
+  await writeTinyBert(doubled, {
+    width: 2 * DOUBLE,
+    change(name, weight) {
+      const half = weight.length / 2;
+      if (/ffn\.in\.(weight|bias)$/.test(name)) weight.copyWithin(half, 0, half);
+      if (!name.endsWith("ffn.out.weight")) return;
+      for (const i of weight.keys()) if (i % (2 * DOUBLE) >= DOUBLE) weight[i] = weight[i - DOUBLE]! / 10;
+    },
+  });
+  writeFileSync(folder.file("texts.txt"), PLAIN_SENTENCES.join("\n"));
+  writeFileSync(folder.file("reviews.csv"), reviewsCsv(40));
+});
+afterAll(() => folder[Symbol.dispose]());
+
+const QUICK: DistilRecipe = { ...DISTIL_VECTORS, epochs: 2, batch: 8, lr: 2e-3 };
+/** With outputs alone, which are computed once. */
+const ALONE = { embedding: 0, states: 0, final: 0 };
+
+const texts = () => readTexts([folder.file("texts.txt")], { split: 0.2, seed: 1 });
+
+async function run(path: string, options: Partial<DistilOptions> = {}, own?: DistilData) {
+  using teacher = await openTeacher(path);
+  const losses: number[] = [];
+  const outcome = await distil(teacher, own ?? (await texts()), {
+    kept: { layers: [0, 2], width: 16 },
+    recipe: QUICK,
+    threads: 1,
+    ...options,
+    onStep: (report) => {
+      losses.push(report.loss);
+      options.onStep?.(report);
+    },
+  });
+  return { ...outcome, losses };
+}
+
+const weights = (path: string) => readFileSync(`${path}/model.safetensors`);
+
+describe("a student of sentence vectors", () => {
+  test("comes near its teacher, and is a folder that can be opened", async () => {
+    const output = folder.file("near");
+    const lines: string[] = [];
+    const outcome = await run(encoder, {
+      output,
+      recipe: { ...QUICK, epochs: 6 },
+      onStart: (start) => lines.push(...startLines(start)),
+      describe: (found) => ({ "README.md": distilCard(found, { title: "t", command: "c", version: "1" }) }),
+    });
+    const first = outcome.epochs[0]!.valid_loss!;
+    expect(outcome.final!.loss).toBeLessThan(0.7 * first);
+    expect(outcome.ofTeacher!.loss).toBeCloseTo(0, 6);
+    expect(lines[0]).toContain("after layers 0 to 1, 1 to 2; it runs beside the student");
+    expect(existsSync(`${output}.run`)).toBe(false);
+    using student = await openModel(output);
+    expect([student.config.arch.layers, student.config.arch.width, student.warnings]).toEqual([2, 16, []]);
+    expect(readFileSync(`${output}/README.md`, "utf8")).toContain("makes sentence vectors");
+    expect(outcomeText(outcome)).toContain("1 - cosine with the teacher");
+    expect(JSON.parse(outcomeJson(outcome, output)).loss).toBe(outcome.final!.loss);
+  });
+
+  test.each([
+    ["with the teacher beside it", QUICK],
+    ["from what the teacher said before", { ...QUICK, ...ALONE }],
+  ])("has the same bits on any number of threads, and after it was stopped, %s", async (name, recipe) => {
+    const [whole, stopped] = [folder.file(`whole ${name}`), folder.file(`stopped ${name}`)];
+    await run(encoder, { recipe, output: whole, threads: 2 });
+    const controller = new AbortController();
+    const onStep = ({ step }: { step: number }) => step === 3 && controller.abort();
+    await expect(
+      run(encoder, { recipe, output: stopped, signal: controller.signal, onStep }),
+    ).rejects.toThrow("stopped after step 3 of 8; the same command with --resume goes on");
+    const other = run(encoder, {
+      recipe,
+      output: stopped,
+      resume: true,
+      kept: { layers: [0, 1], width: 16 },
+    });
+    await expect(other).rejects.toThrow("its student was");
+    const again = await run(encoder, { recipe, output: stopped, resume: true });
+    expect(again.losses.length).toBe(5);
+    expect(weights(stopped).equals(weights(whole))).toBe(true);
+  });
+
+  test("what the teacher said is used again, and made again where it is damaged", async () => {
+    const cache = folder.file("cache");
+    const heard = async () => {
+      const said = new Set<string>();
+      const { losses } = await run(encoder, {
+        recipe: { ...QUICK, ...ALONE, epochs: 1 },
+        cache,
+        onEncode: (what) => said.add(what),
+      });
+      return { losses, said: [...said].filter((what) => what.startsWith("the teacher's")) };
+    };
+    const first = await heard();
+    expect(first.said).toEqual(["the teacher's texts to validate on", "the teacher's texts"]);
+    expect(readdirSync(cache).sort()).toEqual(["teacher-train.safetensors", "teacher-valid.safetensors"]);
+    expect(await heard()).toEqual({ losses: first.losses, said: [] });
+    writeFileSync(`${cache}/teacher-train.safetensors`, "nothing of the kind");
+    expect(await heard()).toEqual({ losses: first.losses, said: ["the teacher's texts"] });
+  });
+
+  test("neurons that say what others say can go without a loss", async () => {
+    const recipe = { ...QUICK, lr: 0, epochs: 1 };
+    const { final } = await run(doubled, { recipe, kept: { width: DOUBLE } });
+    expect(final!.loss).toBeLessThan(1e-5);
+    const half = await run(doubled, { recipe, kept: { width: DOUBLE / 2 } });
+    expect(half.final!.loss).toBeGreaterThan(1e-4);
+  });
+
+  test("may be another model, which takes its teacher's pooling", async () => {
+    const student = folder.file("other");
+    await writeTinyBert(student, { layers: 1, width: 8 });
+    const output = folder.file("taught");
+    const { start } = await run(encoder, { student, kept: {}, output, recipe: { ...QUICK, epochs: 1 } });
+    expect(start.places.map(({ layer, teacherLayer }) => [layer, teacherLayer])).toEqual([[0, 2]]);
+    using _ = await openModel(output);
+    const thin = folder.file("thin");
+    await writeTinyBert(thin, { hidden: 16 });
+    await expect(run(encoder, { student: thin, kept: {} })).rejects.toThrow(
+      "makes vectors of 16 numbers, and its teacher ones of 32",
+    );
+  });
+});
+
+describe("a student that classifies", () => {
+  const labelled = async (path = "reviews.csv") => {
+    using teacher = await openTeacher(classifier);
+    const { config, source } = teacher.model;
+    return readLabelled(folder.file(path), { config, source }, { split: 0.2, seed: 1, label: [] });
+  };
+  const TASK: DistilRecipe = { ...DISTIL_TASK, epochs: 4, batch: 8, lr: 2e-3, dropout: 0 };
+
+  test("learns what its teacher says, with its labels in their order", async () => {
+    const data = await labelled();
+    // The file's first row is good, which is the teacher's class 0 and the second by name.
+    expect(new Set(data.train.targets)).toEqual(new Set([0, 1]));
+    expect(data.train.targets[data.train.texts.findIndex(([text]) => text!.includes("good"))]).toBe(0);
+    const output = folder.file("classifies");
+    const { losses, final, ofTeacher } = await run(
+      classifier,
+      { recipe: { ...TASK, temperature: 2, hardLabels: 0.1 }, output },
+      data,
+    );
+    expect(losses.at(-1)!).toBeLessThan(losses[0]!);
+    expect([final, ofTeacher].map((found) => Object.keys(found!.scores)[0])).toEqual([
+      "accuracy",
+      "accuracy",
+    ]);
+    using student = await openModel(output);
+    expect([student.config.labels, student.config.arch.layers]).toEqual([LABELS, 2]);
+  });
+
+  test("may be narrower than its teacher, compared by outputs alone", async () => {
+    const student = folder.file("narrow");
+    await writeTinyBert(student, { hidden: 16, layers: 1, width: 8 });
+    const data = await labelled();
+    await expect(run(classifier, { student, kept: {}, recipe: TASK }, data)).rejects.toThrow(
+      "has states of 16 numbers, and its teacher of 32, so that they cannot be compared; add --states 0",
+    );
+    const { start, losses } = await run(
+      classifier,
+      { student, kept: {}, recipe: { ...TASK, ...ALONE } },
+      data,
+    );
+    expect([start.newHead, start.places]).toEqual([true, []]);
+    expect(losses.at(-1)!).toBeLessThan(losses[0]!);
+  });
+
+  test("refuses labels that its teacher does not know", async () => {
+    writeFileSync(folder.file("odd.csv"), `text,label\n${"a,good\nb,odd\n".repeat(6)}`);
+    await expect(labelled("odd.csv")).rejects.toThrow("has the label odd, and");
+  });
+});
+
+describe("refuses", () => {
+  test.each([
+    [{ layers: [0, 3] }, "--layers 0,3: give numbers from 0 to 2"],
+    [{ layers: [1, 1] }, "each once and rising"],
+    [{ width: 49 }, "--width 49 is more than the 48 neurons"],
+  ])("%j", async (kept, message) => {
+    await expect(run(encoder, { kept })).rejects.toThrow(message);
+  });
+
+  test("a teacher that fills masks", async () => {
+    await expect(openTeacher(undefined)).rejects.toThrow("is a masked language model; a teacher classifies");
+  });
+});

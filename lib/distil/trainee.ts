@@ -1,0 +1,140 @@
+/** The student as it is before its first step: made of its teacher, or a model of its own. */
+import type { NativeTrainer } from "../../ffi/train.ts";
+import { UffbError } from "../base/errors.ts";
+import { plural } from "../base/numbers.ts";
+import { Random } from "../base/random.ts";
+import type { Input } from "../eval/glue/run.ts";
+import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
+import { modelTexts } from "../files/packed.ts";
+import { SENTENCE_FILES } from "../files/sentence.ts";
+import type { Config } from "../model/config.ts";
+import type { Model } from "../model/model.ts";
+import { openTrainable } from "../model/trainable.ts";
+import { initialiseHead } from "../train/head.ts";
+import { classifierConfig } from "../train/save.ts";
+import { trainedModel } from "../train/trained.ts";
+import type { TeacherModel } from "./open.ts";
+import { type Kept, makeStudent, studentShape } from "./student.ts";
+import { modelHash } from "./teacher.ts";
+
+export interface Trainee extends Disposable {
+  config: Config;
+  trainer: NativeTrainer;
+  /** The trainer's weights as they are; it reads texts as its teacher, of which it was made, or by its own tokenizer. */
+  model: Model;
+  /** The files of the result, but for weights and what is said of the run. */
+  files: Readonly<Record<string, string>>;
+  /** What it was, for messages. */
+  source: string;
+  /** Whether its head, or a layer of it, is new. */
+  newHead: boolean;
+  /** Whether it reads the same tokens as its teacher. */
+  sameTokens: boolean;
+  /** The teacher's layers that it was made of. */
+  layers?: readonly number[] | undefined;
+  /** What tells it from others in a run's settings. */
+  key: string;
+}
+
+/** Tokens of the training texts that tell which neurons matter. */
+const SAMPLE_TOKENS = 8192;
+
+/**
+ * @param inputs what the teacher reads of the training texts
+ * @throws UffbError when it does not fit the teacher, or cannot be trained
+ */
+export async function traineeOf(
+  teacher: TeacherModel,
+  inputs: readonly Input[],
+  options: {
+    student?: string | undefined;
+    kept?: Kept | undefined;
+    seed: number;
+    threads?: number | undefined;
+  },
+): Promise<Trainee> {
+  const { student, kept = {}, seed, threads } = options;
+  return student === undefined
+    ? made(teacher, inputs, kept, { seed, threads })
+    : opened(teacher, student, seed);
+}
+
+async function made(
+  { model, checkpoint }: TeacherModel,
+  inputs: readonly Input[],
+  kept: Kept,
+  { seed, threads }: { seed: number; threads: number | undefined },
+): Promise<Trainee> {
+  const shape = studentShape(model, kept);
+  const { config, text, trainer } = await makeStudent(
+    model,
+    checkpoint,
+    shape,
+    sampleOf(inputs, seed),
+    threads,
+  );
+  return {
+    config,
+    trainer,
+    model: trainedModel(trainer, config, checkpoint, model.source, model),
+    files: { ...Object.fromEntries(modelTexts(checkpoint.file)), "config.json": text },
+    source: `${model.source}, layers ${shape.layers.join(",")}, ${plural(shape.width, "neuron")} each`,
+    newHead: false,
+    sameTokens: true,
+    layers: shape.layers,
+    key: JSON.stringify(shape),
+    [Symbol.dispose]: () => trainer[Symbol.dispose](),
+  };
+}
+
+/** Texts of up to so many tokens, at least one. */
+function sampleOf(inputs: readonly Input[], seed: number): Input[] {
+  let tokens = 0;
+  const shuffled = Array.from(new Random(seed, "sample").permutation(inputs.length), (i) => inputs[i]!);
+  return shuffled.filter(({ ids }) => {
+    tokens += ids.length;
+    return tokens <= SAMPLE_TOKENS || tokens === ids.length;
+  });
+}
+
+function opened(teacher: TeacherModel, path: string, seed: number): Trainee {
+  const { compared, model, checkpoint: theirs } = teacher;
+  const checkpoint = openCheckpoint(path);
+  const { config: teaches } = model;
+  const head = compared === "vectors" ? undefined : { task: compared, labels: teaches.labels };
+  const { config: found, trainer, fresh } = openTrainable(checkpoint, head);
+  try {
+    const config = { ...found, ...(teaches.texts !== undefined && { texts: teaches.texts }) };
+    if (compared === "vectors" && config.arch.hidden !== teaches.arch.hidden)
+      throw new UffbError(
+        `${path} makes vectors of ${config.arch.hidden} numbers, and its teacher ones of ${teaches.arch.hidden}; give a student of as many`,
+      );
+    initialiseHead(trainer, fresh, seed);
+    const own = Object.fromEntries(modelTexts(checkpoint.file));
+    const settings = Object.entries(Object.fromEntries(modelTexts(theirs.file))).filter(
+      ([name]) => SENTENCE_FILES.includes(name) || name.includes("/"),
+    );
+    const vectors = compared === "vectors";
+    return {
+      config,
+      trainer,
+      model: trainedModel(trainer, config, checkpoint, path),
+      files: vectors
+        ? { ...own, ...Object.fromEntries(settings) }
+        : { ...own, "config.json": classifierConfig(config, checkpoint) },
+      source: path,
+      newHead: fresh.length > 0,
+      sameTokens: sameTokens(checkpoint, theirs),
+      key: modelHash(checkpoint),
+      [Symbol.dispose]: () => trainer[Symbol.dispose](),
+    };
+  } catch (error) {
+    trainer[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function sameTokens(a: Checkpoint, b: Checkpoint): boolean {
+  const text = ({ file }: Checkpoint) => file("tokenizer.json")?.text;
+  return text(a) === text(b);
+}
