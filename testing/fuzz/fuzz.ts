@@ -17,7 +17,7 @@ import { watch } from "./watch.ts";
 import { type Job, makeCase, type Report, type Slice, type Targets, work } from "./worker.ts";
 
 /** How long a process goes on before a fresh one does. */
-const PROCESS_MS = 120_000;
+const PROCESS_MS = 600_000;
 /** Where files are written in memory. */
 const MEMORY = "/dev/shm";
 

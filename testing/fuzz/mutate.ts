@@ -68,7 +68,7 @@ const VALUES = [
   '"constructor"',
 ];
 /** Once in so many times a piece is repeated until the file is large: such cases take most of the time. */
-const LARGE = 100;
+const LARGE = 400;
 
 const OPENERS = ["[", '{"a":', "(", "]", "}", '"', "\\", "\0", " "];
 
