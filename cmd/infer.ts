@@ -1,5 +1,6 @@
 import type { Pooling } from "../ffi/context.ts";
 import { UsageError } from "../lib/base/errors.ts";
+import { interruptSignal } from "../lib/base/signals.ts";
 import { type Model, openModel } from "../lib/model/model.ts";
 import { SIMILARITIES, type Similarity } from "../lib/model/sentence/prompts.ts";
 import { ARRAY_DTYPES, ARRAY_FORMATS, ARRAY_LIMITS, ArraySink, isArrayFormat } from "../lib/run/arrays.ts";
@@ -16,7 +17,6 @@ import { type Input, itemsOf, openInput, type Tabs } from "../lib/text/input/inp
 import { deviceArgs, flagName, grouped, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { BadInputs, inputArgs, inputPositionals, questionFileName } from "./cli/input.ts";
-import { interruptSignal } from "./cli/interrupt.ts";
 import { messages } from "./cli/messages.ts";
 import { chooseModel, modelArgs } from "./cli/model.ts";
 import { formatOf, outputArgs, TEXT_FORMATS } from "./cli/output.ts";

@@ -1,4 +1,5 @@
 import { UsageError } from "../lib/base/errors.ts";
+import { interruptSignal } from "../lib/base/signals.ts";
 import { writeWhole } from "../lib/base/write.ts";
 import { measurePaths, type PathUsage } from "../lib/eval/inspect/paths.ts";
 import {
@@ -15,7 +16,6 @@ import { itemsOf, openInput } from "../lib/text/input/input.ts";
 import { grouped, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { BadInputs } from "./cli/input.ts";
-import { interruptSignal } from "./cli/interrupt.ts";
 import { messages } from "./cli/messages.ts";
 import { chooseModel, downloadArg, MODEL_ARGUMENT } from "./cli/model.ts";
 import { Rate } from "./cli/rate.ts";

@@ -1,12 +1,12 @@
 #!/usr/bin/env bun
 import { UsageError } from "../lib/base/errors.ts";
+import { endOnSignals } from "../lib/base/signals.ts";
 import { asUffbError } from "../lib/base/system.ts";
 import { type Term, termLines, wrap } from "../lib/base/wrap.ts";
 import { version } from "../package.json";
 import { didYouMean } from "./cli/closest.ts";
 import { type Command, EXIT_CODES, runLine } from "./cli/command.ts";
 import { part } from "./cli/help.ts";
-import { endOnSignals } from "./cli/interrupt.ts";
 import { BrokenPipe, print, styled, textColumns } from "./cli/terminal.ts";
 
 interface Entry {

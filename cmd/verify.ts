@@ -1,3 +1,4 @@
+import { interruptSignal } from "../lib/base/signals.ts";
 import { verificationJson, verificationText } from "../lib/eval/verify/report.ts";
 import { isReplay, replay, TRAINING_TOLERANCE, verifyGradients } from "../lib/eval/verify/training.ts";
 import { TOLERANCE, type Verification, type VerifyOptions, verify } from "../lib/eval/verify/verify.ts";
@@ -5,7 +6,6 @@ import { openCheckpoint } from "../lib/files/checkpoint.ts";
 import { openModel } from "../lib/model/model.ts";
 import { threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
-import { interruptSignal } from "./cli/interrupt.ts";
 import { messages } from "./cli/messages.ts";
 import { print, workLine } from "./cli/terminal.ts";
 

@@ -20,6 +20,11 @@ export function compiler(): string {
   return native().uffb_compiler();
 }
 
+/** Has the engine end the process after a signal that JavaScript is too busy to hear; whatever loads the engine does so, too. */
+export function watchSignals(): void {
+  native();
+}
+
 /** Says that a signal was heard and its work is being brought to an end: without that the engine ends the process soon after a signal. */
 export function signalHeard(): void {
   checked((library) => library.uffb_interrupt_heard());

@@ -1,4 +1,5 @@
 import { UffbError } from "../lib/base/errors.ts";
+import { listenForGood } from "../lib/base/signals.ts";
 import { watchTemporaries } from "../lib/base/temporary.ts";
 import {
   type Functions,
@@ -49,6 +50,7 @@ export function native(): Library {
 const PATIENCE_MS = 500;
 
 function watchInterrupts(library: Library): void {
+  listenForGood();
   check(library.uffb_interrupt_watch(PATIENCE_MS), () => library.uffb_error());
   watchTemporaries((path, remove) => void library.uffb_interrupt_remove(path, Number(remove)));
 }

@@ -1,8 +1,10 @@
-import { signalHeard } from "../../ffi/engine.ts";
+import { signalHeard, watchSignals } from "../../ffi/engine.ts";
 import { messages } from "./messages.ts";
 
 /** Signals that a person or a scheduler sends to work that takes long. */
 const STOPS = ["SIGINT", "SIGTERM"] as const;
+
+const listening = () => STOPS.map((name) => ({ name, listeners: process.listeners(name) }));
 
 /**
  * For work that has to be brought to an end: until it is disposed of, Ctrl-C (or SIGTERM) aborts its signal and lets the process go on,
@@ -11,7 +13,7 @@ const STOPS = ["SIGINT", "SIGTERM"] as const;
 export class GracefulStop implements Disposable {
   readonly #controller = new AbortController();
   /** Those of endOnSignals. */
-  readonly #others = STOPS.map((name) => ({ name, listeners: process.listeners(name) }));
+  readonly #others: ReturnType<typeof listening>;
   readonly #stop = (_: string, number: number) => {
     if (this.signal.aborted) process.exit(128 + number);
     this.#controller.abort();
@@ -20,6 +22,8 @@ export class GracefulStop implements Disposable {
   };
 
   constructor(readonly what: string) {
+    watchSignals();
+    this.#others = listening();
     for (const { name, listeners } of this.#others) {
       if (listeners.length === 0) continue; // ignored
       process.on(name, this.#stop);

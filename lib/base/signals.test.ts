@@ -40,6 +40,12 @@ describe.each(SIGNALS)("%s ends", (signal, code) => {
       expect(left()).toEqual([]);
     },
   );
+
+  test.concurrent.each([[["idle", "nothing"]], [["busy", "nothing"]]])("what is %p", async (words) => {
+    const { child } = await start(words);
+    child.kill(signal);
+    expect(await child.exited).toBe(code);
+  });
 });
 
 test("a second signal does not wait for the first to be obeyed", async () => {

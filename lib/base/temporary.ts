@@ -14,12 +14,16 @@ const DAY_MS = 86_400_000;
 type Watcher = (path: string, remove: boolean) => void;
 
 const pending = new Set<string>();
-let watcher: Watcher | undefined;
+const watchers: Watcher[] = [];
 
-/** Names somebody who can remove files even where the process is ended in the middle of something. */
+/** Names somebody who wants to know: who can remove files even where the process is ended in the middle of something, say. */
 export function watchTemporaries(tell: Watcher): void {
-  watcher = tell;
+  watchers.push(tell);
   for (const path of pending) tell(path, true);
+}
+
+function tellAll(path: string, remove: boolean): void {
+  for (const tell of watchers) tell(path, remove);
 }
 
 function clear(): void {
@@ -35,13 +39,13 @@ export class Temporary implements Disposable {
     this.path = join(dirname(path), `.${basename(path).slice(0, 200)}.${ownName()}.tmp`);
     if (pending.size === 0) process.once("exit", clear);
     pending.add(this.path);
-    watcher?.(this.path, true);
+    tellAll(this.path, true);
   }
 
   [Symbol.dispose](): void {
     rmSync(this.path, { recursive: true, force: true });
     pending.delete(this.path);
-    watcher?.(this.path, false);
+    tellAll(this.path, false);
     if (pending.size === 0) process.off("exit", clear);
   }
 }
