@@ -40,6 +40,17 @@ test("from a CSV to a classifier in a pipeline", async () => {
   expect(pair.err).toContain("two texts, and the model takes one");
 }, 60_000);
 
+test("products in bf16, where the CPU has no instructions for them", async () => {
+  const child = Bun.spawn(
+    [process.execPath, MAIN, ...QUICK.slice(0, 2), "--epochs", "1", "--compute", "bf16", "-o", "narrow"],
+    { cwd: folder, stdout: "ignore", stderr: "pipe", env: { ...process.env, UFFB_ISA: "generic" } },
+  );
+  const err = await child.stderr.text();
+  expect([await child.exited, err]).toEqual([0, expect.stringContaining("generic, products in bf16")]);
+  expect(err).toContain("this CPU has no instructions that multiply bf16 (it runs generic): f32 is faster");
+  expect(readFileSync(join(folder, "narrow/README.md"), "utf8")).toMatch(/compute.*bf16/);
+}, 60_000);
+
 test("scores and several labels, in JSON", async () => {
   const rows = Array.from({ length: 30 }, (_, i) => ({
     text: `text ${i}`,

@@ -10,7 +10,7 @@ import { findings } from "../lib/lab/iso/report.ts";
 import type { Row } from "../lib/lab/iso/results.ts";
 import { openTokenizerFiles } from "../lib/model/tokenizer.ts";
 import { tokensOf } from "../lib/train/pretrain/tokens.ts";
-import { grouped, threadsArg } from "./cli/args.ts";
+import { computeArg, grouped, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
 import { GracefulStop } from "./cli/stop.ts";
@@ -62,6 +62,7 @@ export default command({
         max: 1e12,
         description: "Tokens that each model learns from; default: the preset's",
       },
+      compute: computeArg,
     }),
     ...grouped("RESULT", {
       output: {

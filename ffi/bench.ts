@@ -10,6 +10,7 @@ import {
   UFFB_FILL_SKEWED,
   UFFB_FILL_UNIFORM,
   UFFB_FILL_ZERO,
+  UFFB_PROBE_BF16,
   UFFB_PROBE_FLOPS,
   UFFB_PROBE_L2,
   UFFB_PROBE_MEMORY,
@@ -37,6 +38,7 @@ export type RowDtype = keyof typeof ROW_DTYPES;
 
 const PROBES = {
   flops: UFFB_PROBE_FLOPS,
+  bf16: UFFB_PROBE_BF16,
   int8: UFFB_PROBE_OPS_I8,
   memory: UFFB_PROBE_MEMORY,
   l2: UFFB_PROBE_L2,
@@ -166,7 +168,7 @@ export class NativeBench extends Resource {
   }
 }
 
-/** This machine's limits: operations/s in f32 or on 8-bit integers, 2 a multiply-add; bytes/s from memory or L2. */
+/** This machine's limits: operations/s in f32, in bf16 or on 8-bit integers, 2 a multiply-add; bytes/s from memory or L2. */
 export function probe(what: keyof typeof PROBES, threads: number, seconds: number): number {
   const rate = new Float64Array(1);
   checked((library) => library.uffb_probe(PROBES[what], threads, seconds, rate));

@@ -170,6 +170,8 @@ export const UFFB_PROBE_MEMORY = 1;
 export const UFFB_PROBE_L2 = 2;
 /** multiply-adds of 8-bit integers, 2 operations each, from L1 */
 export const UFFB_PROBE_OPS_I8 = 3;
+/** multiply-adds of bf16, 2 flop each, from L1 */
+export const UFFB_PROBE_BF16 = 4;
 
 /** Activations, UFFB_GELU and so on: a constant for each line of activations.inc. */
 export const ACTIVATIONS = [

@@ -26,8 +26,7 @@ import { check, EngineError, InvalidError } from "./status.ts";
 import type { NativeTaps } from "./taps.ts";
 
 /** What linear layers multiply. */
-export const COMPUTES = ["f32", "bf16"] as const;
-export type Compute = (typeof COMPUTES)[number];
+export type Compute = "f32" | "bf16";
 
 /** A parameter of a model in training; see uffb_parameter_info. */
 export type Parameter = Omit<ParameterInfo, "required" | "present" | "constant" | "trainable" | "decays"> & {

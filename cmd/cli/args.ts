@@ -1,4 +1,5 @@
 /** What a command accepts, as data. Keys are camelCase; the flag is the key in kebab case (`topK` is `--top-k`). */
+import { COMPUTES } from "../../lib/train/recipe.ts";
 
 interface Common {
   description: string;
@@ -94,6 +95,14 @@ export const deviceArgs = grouped("RUNNING", {
     description: "Of weights and activations on a device; f16 and bf16 are less exact; default: f32",
   },
 });
+
+/** The flag of commands that train. */
+export const computeArg = {
+  type: "enum",
+  options: COMPUTES,
+  description:
+    "What linear layers multiply: f32, or numbers rounded to bf16, whose sums, and all else, stay f32: fast on CPUs with AMX; default: f32",
+} as const satisfies Arg;
 
 /** The flag of every command that runs a model. */
 export const threadsArg = {

@@ -7,7 +7,7 @@ import { type Budget, CRAMMING, type PretrainRecipe } from "../../lib/train/pret
 import { startLines } from "../../lib/train/pretrain/report.ts";
 import { ORDERS } from "../../lib/train/pretrain/sequences.ts";
 import { SHAPES } from "../../lib/train/schedule.ts";
-import { grouped, type Values } from "./args.ts";
+import { computeArg, grouped, type Values } from "./args.ts";
 import { messages } from "./messages.ts";
 import { statusLine } from "./terminal.ts";
 
@@ -181,6 +181,7 @@ export const pretrainArgs = grouped("TRAINING", {
     max: 2 ** 53 - 1,
     description: "Seed of weights, masks and order; default: 1",
   },
+  compute: computeArg,
 });
 
 const UNITS = ["steps", "tokens", "hours"] as const satisfies Budget["unit"][];

@@ -1,6 +1,6 @@
 import type { Recipe } from "../../lib/train/recipe.ts";
 import { SHAPES } from "../../lib/train/schedule.ts";
-import { grouped, type Values } from "./args.ts";
+import { computeArg, grouped, type Values } from "./args.ts";
 
 /** The flags that say how a model is trained. What is not given is the recipe's own. */
 export const recipeArgs = grouped("TRAINING", {
@@ -89,6 +89,7 @@ export const recipeArgs = grouped("TRAINING", {
     description: "Stop after this many epochs without a better score",
   },
   keep: { type: "enum", options: ["last", "best"], description: "Which epoch's weights the result has" },
+  compute: computeArg,
 });
 
 const KEYS = Object.keys(recipeArgs) as (keyof typeof recipeArgs)[];

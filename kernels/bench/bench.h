@@ -102,6 +102,7 @@ UFFB_API int32_t uffb_bench_leaves(uffb_bench *bench, int64_t *leaves, double *b
 #define UFFB_PROBE_MEMORY 1 /* bytes read from memory */
 #define UFFB_PROBE_L2 2     /* bytes read from L2 */
 #define UFFB_PROBE_OPS_I8 3 /* multiply-adds of 8-bit integers, 2 operations each, from L1 */
+#define UFFB_PROBE_BF16 4   /* multiply-adds of bf16, 2 flop each, from L1 */
 
 /* The best rate seen in about `seconds`, per second, on `threads` threads. */
 UFFB_API int32_t uffb_probe(int32_t probe, int32_t threads, double seconds, double *rate);

@@ -18,6 +18,11 @@
 #define OPS_DEPTH 384
 #define OPS_COLS (2 * UFFB_PANEL)
 #define OPS_CALLS 200
+/* The same in bf16. */
+#define BF16_ROWS 64
+#define BF16_DEPTH 256
+#define BF16_COLS 32
+#define BF16_CALLS 50
 /* Lines ahead, for memory. In L2 a prefetch beyond the end would cost a page walk. */
 #define AHEAD 24
 #define L2_FLOATS (96 << 10 >> 2)
@@ -71,6 +76,10 @@ static void probe_part(void *arg, int64_t part, int32_t thread) {
         for (int i = 0; i < OPS_CALLS; i++) {
             w->ops->gemm_i8(OPS_ROWS, OPS_COLS, OPS_DEPTH, a, OPS_DEPTH, scale, &weights, NULL, c, OPS_COLS, 0);
         }
+    } else if (w->probe == UFFB_PROBE_BF16) {
+        const uint16_t *a = (const uint16_t *)data, *b = a + BF16_ROWS * BF16_DEPTH;
+        float *c = data + (BF16_ROWS + BF16_COLS) * BF16_DEPTH / 2;
+        for (int i = 0; i < BF16_CALLS; i++) w->ops->gemm_bf16(BF16_ROWS, BF16_COLS, BF16_DEPTH, a, b, NULL, c, BF16_COLS, 0);
     } else {
         volatile float sink = 0;
         if (w->probe == UFFB_PROBE_MEMORY) sink = read_all(data, w->floats, AHEAD);
@@ -81,16 +90,18 @@ static void probe_part(void *arg, int64_t part, int32_t thread) {
 static double part_amount(const work *w) {
     if (w->probe == UFFB_PROBE_FLOPS) return 2.0 * FLOPS_ROWS * FLOPS_COLS * FLOPS_DEPTH * FLOPS_CALLS;
     if (w->probe == UFFB_PROBE_OPS_I8) return 2.0 * OPS_ROWS * OPS_COLS * OPS_DEPTH * OPS_CALLS;
+    if (w->probe == UFFB_PROBE_BF16) return 2.0 * BF16_ROWS * BF16_COLS * BF16_DEPTH * BF16_CALLS;
     return (double)w->floats * sizeof(float) * (w->probe == UFFB_PROBE_L2 ? L2_ROUNDS : 1);
 }
 
 int32_t uffb_probe(int32_t probe, int32_t threads, double seconds, double *rate) {
-    if (probe < UFFB_PROBE_FLOPS || probe > UFFB_PROBE_OPS_I8 || !rate || threads < 0 || threads > 1024) {
+    if (probe < UFFB_PROBE_FLOPS || probe > UFFB_PROBE_BF16 || !rate || threads < 0 || threads > 1024) {
         return uffb_fail(UFFB_INVALID, "uffb_probe: no such probe, or nowhere to put the rate");
     }
     if (!threads) threads = uffb_cpu_count();
     const int64_t sizes[] = {FLOPS_ROWS * FLOPS_DEPTH + FLOPS_COLS * (FLOPS_DEPTH + FLOPS_ROWS), MEMORY_FLOATS / threads,
-                             L2_FLOATS, (OPS_ROWS + OPS_COLS) * OPS_DEPTH / 4 + OPS_COLS * OPS_ROWS + OPS_ROWS + OPS_COLS};
+                             L2_FLOATS, (OPS_ROWS + OPS_COLS) * OPS_DEPTH / 4 + OPS_COLS * OPS_ROWS + OPS_ROWS + OPS_COLS,
+                             (BF16_ROWS + BF16_COLS) * BF16_DEPTH / 2 + BF16_ROWS * BF16_COLS};
     work w = {probe, uffb_ops_of(uffb_best_isa()), NULL, sizes[probe]};
     w.data = uffb_allocate((uint64_t)(w.floats * threads) * sizeof *w.data);
     uffb_team *team = w.data ? uffb_team_new(threads) : NULL;

@@ -20,7 +20,7 @@ import { beginRun, checkOutput, type Keeper, runFolder } from "../train/keep.ts"
 import { counted, dropout } from "../train/labelled.ts";
 import type { Guide, Part, StepReport } from "../train/loop.ts";
 import { type Outline, outline } from "../train/outline.ts";
-import { checkRecipe } from "../train/recipe.ts";
+import { checkRecipe, settingsOf } from "../train/recipe.ts";
 import { type EpochRecord, jsonLines, type LogRecord } from "../train/records.ts";
 import { runEpochs } from "../train/run.ts";
 import { saveModel } from "../train/save.ts";
@@ -295,12 +295,13 @@ async function begin({
   const { output, resume = false, threads, onStart, onWarning = () => {} } = options;
   const { trainer, newHead } = trainee;
   freeze(trainer, recipe);
+  trainer.multiply(recipe.compute);
   const found = outline(trainer, train.student, recipe, threads || cpuCount());
   trainer.ready({ threads });
   const settings = {
     teacher: teacher.options.hash,
     student: trainee.key,
-    ...recipe,
+    ...settingsOf(recipe),
     files: data.files.map(({ sha256, rows }) => ({ sha256: sha256 ?? "", rows })),
     held: data.held,
   };

@@ -1,5 +1,15 @@
 /** How fast a step can be. */
+import { probe } from "../../ffi/bench.ts";
 import { type Arch, UFFB_FFN_FFF, UFFB_FFN_GLU } from "../../ffi/bindings.ts";
+import type { Compute } from "../../ffi/train.ts";
+
+/** Seconds that the CPU's peak is measured for. */
+const PROBE_SECONDS = 0.1;
+
+/** Operations a second that this CPU reaches in a multiplication of matrices. */
+export function peakRate(compute: Compute, threads: number): number {
+  return probe(compute === "bf16" ? "bf16" : "flops", threads, PROBE_SECONDS);
+}
 
 /**
  * Floating-point operations of one forward pass, a multiplication and an addition being two: of projections, the feedforward layers (of

@@ -7,7 +7,7 @@ import { openSafetensors } from "../files/safetensors/safetensors.ts";
 import { openModel } from "../model/model.ts";
 import { modelCard } from "./card.ts";
 import { type FinetuneOptions, finetune } from "./finetune.ts";
-import { FINETUNE, HEAD_ONLY, type Recipe } from "./recipe.ts";
+import { FINETUNE, HEAD_ONLY, type Recipe, settingsOf } from "./recipe.ts";
 import { confusion, outcomeJson, outcomeText, startLines, worst } from "./report.ts";
 
 const QUICK: Recipe = { ...FINETUNE, epochs: 2, batch: 8, lr: 1e-3 };
@@ -104,6 +104,35 @@ describe("a run", () => {
     expect(again.losses.length).toBe(7);
     expect(weights(stopped).equals(weights(whole))).toBe(true);
     expect(readdirSync(folder.path).sort()).toEqual(["stopped", "whole"]);
+  });
+
+  test("in bf16 gives about the same, and the same bits on any number of threads and after it was stopped", async () => {
+    using folder = new TemporaryFolder();
+    const recipe: Recipe = { ...QUICK, compute: "bf16" };
+    const [whole, stopped, plain] = ["whole", "stopped", "plain"].map((name) => folder.file(name)) as [
+      string,
+      string,
+      string,
+    ];
+    const narrow = await run({ output: whole, recipe });
+    const wide = await run({ output: plain });
+    expect(weights(whole).equals(weights(plain))).toBe(false);
+    for (const [i, loss] of narrow.losses.entries())
+      expect(Math.abs(loss - wide.losses[i]!)).toBeLessThan(0.02);
+    expect(Math.abs(narrow.final!.loss - wide.final!.loss)).toBeLessThan(0.02);
+    expect(startLines(narrow.start)[1]).toEndWith("products in bf16");
+    expect(modelCard(narrow, { title: "t", command: "uffb finetune", version: "1", data: [] })).toContain(
+      "bf16",
+    );
+
+    const controller = new AbortController();
+    const onStep = ({ step }: { step: number }) => step === 3 && controller.abort();
+    const first = run({ output: stopped, recipe, threads: 3, signal: controller.signal, onStep });
+    await expect(first).rejects.toThrow(CancelledError);
+    await expect(run({ output: stopped, resume: true })).rejects.toThrow("its compute was");
+    await run({ output: stopped, recipe, resume: true, threads: 3 });
+    expect(weights(stopped).equals(weights(whole))).toBe(true);
+    expect(Object.keys(settingsOf(QUICK))).not.toContain("compute");
   });
 
   test("is stopped again and again, also at the end of an epoch", async () => {

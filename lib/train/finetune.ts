@@ -15,7 +15,7 @@ import { beginRun, checkOutput, type Keeper } from "./keep.ts";
 import { labelledParts } from "./labelled.ts";
 import type { StepReport } from "./loop.ts";
 import { type Outline, outline } from "./outline.ts";
-import { checkRecipe, type Recipe } from "./recipe.ts";
+import { checkRecipe, type Recipe, settingsOf } from "./recipe.ts";
 import { type EpochRecord, jsonLines, type LogRecord } from "./records.ts";
 import { runEpochs } from "./run.ts";
 import { saveClassifier } from "./save.ts";
@@ -202,10 +202,17 @@ async function begin(
   train: Examples & { cut: number },
 ): Promise<{ keeper: Keeper; start: Start }> {
   freeze(trainer, recipe);
+  trainer.multiply(recipe.compute);
   const found = outline(trainer, train, recipe, threads || cpuCount());
   trainer.ready({ threads });
   const { source } = checkpoint;
-  const settings = { model: source, labels: job.labels, kind: job.kind, ...recipe, data: job.data };
+  const settings = {
+    model: source,
+    labels: job.labels,
+    kind: job.kind,
+    ...settingsOf(recipe),
+    data: job.data,
+  };
   return beginRun(trainer, output, settings, { resume, warn: onWarning }, (begun) => {
     const start = { ...found, source, newHead, recipe, ...begun };
     onStart?.(start);

@@ -115,7 +115,9 @@ export class Keeper implements Disposable {
       (key) => JSON.stringify(state.settings[key]) !== JSON.stringify(this.#settings[key]),
     );
     if (changed !== undefined) {
-      const [was, is] = [state.settings[changed], this.#settings[changed]].map(show);
+      const [was, is] = [state.settings[changed], this.#settings[changed]].map((value) =>
+        value === undefined ? "not set" : show(value),
+      );
       throw new UffbError(
         `${path}: was written by another run: its ${changed} was ${was} and is ${is} now; give the same, or remove the folder and start again`,
       );
@@ -164,6 +166,8 @@ export async function beginRun<Start>(
   onBegin: (begun: Begun) => Start,
 ): Promise<{ keeper: Keeper; start: Start }> {
   const keeper = new Keeper(trainer, output, settings, options);
+  if (trainer.compute === "bf16" && !trainer.multipliesBf16)
+    options.warn(`this CPU has no instructions that multiply bf16 (it runs ${trainer.isa}): f32 is faster`);
   try {
     await keeper.checkSpace(savedBytes(trainer));
     const { step } = keeper.progress;

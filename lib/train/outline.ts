@@ -1,9 +1,8 @@
 /** What is known of a run before its first step. */
-import { probe } from "../../ffi/bench.ts";
 import type { TrainMemory } from "../../ffi/bindings.ts";
 import type { NativeTrainer } from "../../ffi/train.ts";
 import type { Examples } from "./batches.ts";
-import { stepBound } from "./bound.ts";
+import { peakRate, stepBound } from "./bound.ts";
 import type { Recipe } from "./recipe.ts";
 
 export interface Outline {
@@ -19,9 +18,6 @@ export interface Outline {
   /** The least seconds of a mean step by arithmetic, and operations a second that it supposes; absent for a head alone. */
   bound?: { seconds: number; rate: number; tokens: number };
 }
-
-/** Seconds that the CPU's peak is measured for. */
-const PROBE_SECONDS = 0.1;
 
 export function outline(
   trainer: NativeTrainer,
@@ -52,7 +48,7 @@ export function outline(
 }
 
 function bound(trainer: NativeTrainer, lengths: readonly number[], recipe: Recipe, threads: number) {
-  const rate = probe("flops", threads, PROBE_SECONDS);
+  const rate = peakRate(trainer.compute, threads);
   const share = recipe.batch / lengths.length;
   return {
     seconds: share * stepBound(trainer.arch, lengths, rate, recipe.freeze),

@@ -1,6 +1,9 @@
 import type { Adamw } from "../../ffi/bindings.ts";
+import type { Compute } from "../../ffi/train.ts";
 import { UsageError } from "../base/errors.ts";
 import type { Shape } from "./schedule.ts";
+
+export const COMPUTES = ["f32", "bf16"] as const satisfies Compute[];
 
 /** How a model is trained. What a run comes to follows from this, the data, the start and the ISA alone. */
 export interface Recipe {
@@ -34,6 +37,8 @@ export interface Recipe {
   keep: "last" | "best";
   /** Epochs without a better score after which a run ends; 0 for none. */
   patience: number;
+  /** What linear layers multiply. */
+  compute: Compute;
 }
 
 /**
@@ -60,6 +65,7 @@ export const GLUE_SANE: Recipe = {
   headOnly: false,
   keep: "last",
   patience: 0,
+  compute: "f32",
 };
 
 /** The same for own data, where the best epoch is wanted. */
@@ -71,6 +77,11 @@ export const HEAD_ONLY: Recipe = { ...FINETUNE, epochs: 30, lr: 1e-3, headOnly: 
 /** The optimiser's settings; the learning rate is the step's. */
 export function adamwOf({ beta1, beta2, eps, weightDecay, clip }: Omit<Adamw, "lr">): Omit<Adamw, "lr"> {
   return { beta1, beta2, eps, weightDecay, clip };
+}
+
+/** What a run is told by: settings that came later are left out where they are off, so that older runs go on. */
+export function settingsOf<R extends Recipe>({ compute, ...recipe }: R) {
+  return { ...recipe, ...(compute !== "f32" && { compute }) };
 }
 
 /** @throws UsageError for settings that contradict each other */

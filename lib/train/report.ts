@@ -1,4 +1,6 @@
 /** A run's report, for people and for programs. */
+
+import type { Compute } from "../../ffi/train.ts";
 import { count, formatBytes, formatSeconds, plural } from "../base/numbers.ts";
 import { printable } from "../base/printable.ts";
 import { align, numericColumns } from "../base/table.ts";
@@ -14,20 +16,25 @@ function duration(seconds: number): string {
   return `${ms >= 10 ? Math.round(ms) : ms.toFixed(1)} ms`;
 }
 
+/** What products are of, where that is not f32. */
+export function rounded({ compute }: { compute: Compute }): string {
+  return compute === "f32" ? "" : `, products in ${compute}`;
+}
+
 /** What is to come, before the first step. */
 export function startLines(start: Start): string[] {
   const { recipe, memory, bound, steps, done } = start;
   const frozen = start.trained < start.parameters ? `, ${count(start.trained)} of them trained` : "";
   const lines = [
     `${start.source}: ${count(start.parameters)} parameters${frozen}${start.newHead ? ", a new head" : ", its own head"}`,
-    `${plural(steps, "step")} of ${plural(recipe.batch, "example")}, ${plural(recipe.epochs, "epoch")}; learning rate ${recipe.lr}, ${recipe.schedule}, seed ${recipe.seed}; ${plural(start.threads, "thread")}, ${start.isa}`,
+    `${plural(steps, "step")} of ${plural(recipe.batch, "example")}, ${plural(recipe.epochs, "epoch")}; learning rate ${recipe.lr}, ${recipe.schedule}, seed ${recipe.seed}; ${plural(start.threads, "thread")}, ${start.isa}${rounded(recipe)}`,
     `memory: ${formatBytes(memory.total)} at most: weights ${formatBytes(memory.weights)}, gradients ${formatBytes(memory.gradients)}, moments ${formatBytes(memory.moments)}, kept for the backward pass ${formatBytes(memory.kept)} (${formatBytes(memory.keptPerToken)} a token), scratch ${formatBytes(memory.scratch)}`,
   ];
   if (bound) {
     const passes =
       recipe.freeze === 0 ? "three forward passes" : "a forward pass, and two of the trained layers,";
     lines.push(
-      `a step of ${Math.round(bound.tokens)} tokens takes at least ${duration(bound.seconds)}: ${passes} at this CPU's ${Math.round(bound.rate / 1e9)} GFLOP/s`,
+      `a step of ${Math.round(bound.tokens)} tokens takes at least ${duration(bound.seconds)}: ${passes} at this CPU's ${Math.round(bound.rate / 1e9)} GFLOP/s${rounded(recipe)}`,
     );
   }
   if (start.cut > 0)

@@ -1,4 +1,5 @@
 /** What `uffb lab iso` compares: models that differ in their feedforward layers alone, trained alike. */
+import type { Compute } from "../../../ffi/train.ts";
 import { UsageError } from "../../base/errors.ts";
 import {
   activeNeurons,
@@ -139,17 +140,18 @@ export interface Changes {
   shapes?: string | undefined;
   seeds?: number | undefined;
   tokens?: number | undefined;
+  compute?: Compute | undefined;
 }
 
 /** A preset with what the user changes of it. @throws UsageError for shapes that there are not, or twice */
-export function planOf(preset: PresetName, { shapes, seeds, tokens }: Changes = {}): Plan {
+export function planOf(preset: PresetName, { shapes, seeds, tokens, compute = "f32" }: Changes = {}): Plan {
   const of: Preset = PRESETS[preset];
   const names = shapes?.split(",").map((name) => name.trim()) ?? of.shapes;
   const contenders = names.map(parseContender);
   const twice = contenders.find(({ name }, i) => contenders.findIndex((other) => other.name === name) !== i);
   if (twice) throw new UsageError(`--shapes: ${twice.name} is there twice`);
   const budget = tokens === undefined ? of.recipe.budget : ({ unit: "tokens", amount: tokens } as const);
-  return { shape: of.shape, recipe: { ...of.recipe, budget }, contenders, seeds: seeds ?? of.seeds };
+  return { shape: of.shape, recipe: { ...of.recipe, budget, compute }, contenders, seeds: seeds ?? of.seeds };
 }
 
 /** How one of them is trained. Its seed decides weights, order and masks: contenders of one seed read the same text in the same order. */

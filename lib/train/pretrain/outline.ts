@@ -1,11 +1,10 @@
 /** What is known of a run before its first step, and how long it would take. */
-import { probe } from "../../../ffi/bench.ts";
 import type { TrainMemory } from "../../../ffi/bindings.ts";
 import { cpuCount } from "../../../ffi/engine.ts";
 import type { NativeTrainer } from "../../../ffi/train.ts";
 import { Random } from "../../base/random.ts";
 import { type ModelShape, newConfig } from "../../model/crammed-config.ts";
-import { forwardFlops, headFlops } from "../bound.ts";
+import { forwardFlops, headFlops, peakRate } from "../bound.ts";
 import { adamwOf } from "../recipe.ts";
 import type { Objective } from "../records.ts";
 import { newTrainer } from "./initial.ts";
@@ -25,9 +24,6 @@ export interface PretrainOutline {
   /** Operations a second that this CPU reaches in a multiplication of matrices. */
   rate: number;
 }
-
-/** Seconds that the CPU's peak is measured for. */
-const PROBE_SECONDS = 0.1;
 
 export function outline(
   shape: ModelShape,
@@ -54,7 +50,7 @@ export function outline(
       threads,
     }),
     flopsPerToken: (3 * (causal * perSequence("causal") + (1 - causal) * perSequence("masked"))) / length,
-    rate: probe("flops", threads, PROBE_SECONDS),
+    rate: peakRate(trainer.compute, threads),
   };
 }
 
@@ -83,6 +79,7 @@ export async function estimate(
 ): Promise<Estimate> {
   checkPretrainRecipe(recipe);
   using trainer = newTrainer(newConfig(shape).config, recipe.seed);
+  trainer.multiply(recipe.compute);
   const found = outline(shape, recipe, trainer, threads || cpuCount());
   trainer.ready({ threads });
   const { length, masked: share, seed } = recipe;

@@ -181,6 +181,7 @@ async function begin(
   trainer: NativeTrainer,
   sequences: Sequences,
 ): Promise<{ keeper: Keeper; start: PretrainStart }> {
+  trainer.multiply(recipe.compute);
   const found = {
     ...outline(job.shape, recipe, trainer, threads || cpuCount()),
     facts: job.tokens.facts,

@@ -1,4 +1,6 @@
 /** How a model is pretrained, and how far a run is by its budget. */
+
+import type { Compute } from "../../../ffi/train.ts";
 import { UsageError } from "../../base/errors.ts";
 import type { Objective } from "../records.ts";
 import type { Shape } from "../schedule.ts";
@@ -51,6 +53,8 @@ export interface PretrainRecipe {
   /** How often the model is scored, spread evenly over the budget. */
   scores: number;
   seed: number;
+  /** What linear layers multiply. */
+  compute: Compute;
 }
 
 /**
@@ -80,6 +84,7 @@ export const CRAMMING: PretrainRecipe = {
   scoreMasked: 0.25,
   scores: 20,
   seed: 1,
+  compute: "f32",
 };
 
 /** @throws UsageError for settings that contradict each other */
@@ -92,8 +97,8 @@ export function checkPretrainRecipe(recipe: PretrainRecipe): void {
 }
 
 /** What a run is told by: settings that came later are left out where they are off, so that older runs go on. */
-export function settingsOf({ branchNoise, ...recipe }: PretrainRecipe) {
-  return { ...recipe, ...(branchNoise > 0 && { branchNoise }) };
+export function settingsOf({ branchNoise, compute, ...recipe }: PretrainRecipe) {
+  return { ...recipe, ...(branchNoise > 0 && { branchNoise }), ...(compute !== "f32" && { compute }) };
 }
 
 /** How far a run is. */

@@ -4,6 +4,7 @@ import { align } from "../../base/table.ts";
 import { activeNeurons, feedforwardName, type ModelShape } from "../../model/crammed-config.ts";
 import { type CardOptions, cardText, cell, flagOf } from "../card.ts";
 import { isStep } from "../records.ts";
+import { rounded } from "../report.ts";
 import type { Estimate, PretrainOutline } from "./outline.ts";
 import type { PretrainOutcome, PretrainStart } from "./pretrain.ts";
 import { CRAMMING, extentOf, type PretrainRecipe } from "./recipe.ts";
@@ -28,7 +29,7 @@ export function startLines(start: PretrainStart): string[] {
   return [
     `${shapeText(shape)}: ${count(start.parameters)} parameters`,
     `${count(facts.tokens)} tokens of ${plural(facts.documents, "document")}${dropped > 0 ? `, ${count(dropped)} of them left out` : ""}: ${plural(sequences, "sequence")} of ${length} to train on, ${count(heldOut)} held out`,
-    `${count(budget.amount)} ${budget.unit}${all}${passes}${warm}; updates of ${sizes} sequences; learning rate ${recipe.lr}, ${recipe.schedule}, seed ${recipe.seed}; ${plural(start.threads, "thread")}, ${start.isa}`,
+    `${count(budget.amount)} ${budget.unit}${all}${passes}${warm}; updates of ${sizes} sequences; learning rate ${recipe.lr}, ${recipe.schedule}, seed ${recipe.seed}; ${plural(start.threads, "thread")}, ${start.isa}${rounded(recipe)}`,
     memoryLine(start),
     boundLine(start),
     ...(start.done > 0 ? [`goes on after step ${start.done}`] : []),
@@ -40,8 +41,8 @@ function memoryLine({ memory }: PretrainOutline): string {
   return `memory: ${formatBytes(total)} at most: weights ${formatBytes(weights)}, gradients ${formatBytes(gradients)}, moments ${formatBytes(moments)}, kept for the backward pass ${formatBytes(kept)}, scratch ${formatBytes(scratch)}`;
 }
 
-function boundLine({ flopsPerToken, rate }: PretrainOutline): string {
-  return `${(flopsPerToken / 1e6).toFixed(1)} MFLOP a token: at most ${count(rate / flopsPerToken)} tokens/s at this CPU's ${Math.round(rate / 1e9)} GFLOP/s`;
+function boundLine({ flopsPerToken, rate, recipe }: PretrainOutline): string {
+  return `${(flopsPerToken / 1e6).toFixed(1)} MFLOP a token: at most ${count(rate / flopsPerToken)} tokens/s at this CPU's ${Math.round(rate / 1e9)} GFLOP/s${rounded(recipe)}`;
 }
 
 /** What a budget would take, by a measurement. */
@@ -52,7 +53,7 @@ export function estimateText(found: Estimate): string {
     `${shapeText(shape)}: ${count(parameters)} parameters`,
     memoryLine(found),
     boundLine(found),
-    `measured: ${count(1 / secondsPerToken)} tokens/s, an update ${(1000 * secondsPerUpdate).toPrecision(3)} ms; ${plural(found.threads, "thread")}, ${found.isa}`,
+    `measured: ${count(1 / secondsPerToken)} tokens/s, an update ${(1000 * secondsPerUpdate).toPrecision(3)} ms; ${plural(found.threads, "thread")}, ${found.isa}${rounded(found.recipe)}`,
     `the budget: ${count(tokens)} tokens${steps === undefined ? "" : ` in ${plural(steps, "step")}`}, ${(flops / 1e15).toPrecision(3)} PFLOP, ${(seconds / 3600).toPrecision(3)} hours on this machine`,
   ];
   return `${lines.join("\n")}\n`;
