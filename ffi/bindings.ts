@@ -989,7 +989,10 @@ export interface Functions {
     states: Float32Array | null,
     tokens: number,
   ): number;
-  /** One step of AdamW with the gradients as they are, which then are zero. */
+  /**
+   * One step of AdamW with the gradients as they are, which then are zero. Rows of trees that have none may
+   * get theirs later, but before anything reads them, and with the same bits.
+   */
   uffb_trainer_update(trainer: Handle | null, adamw: Adamw, result: Partial<UpdateResult>): number;
   uffb_trainer_zero_gradients(trainer: Handle | null): number;
   /**

@@ -208,7 +208,8 @@ UFFB_API int32_t uffb_trainer_step(uffb_trainer *trainer, const uffb_train_step 
 UFFB_API int32_t uffb_trainer_guide(uffb_trainer *trainer, int32_t kind, int64_t layer, double weight, const float *states,
                                     int64_t tokens);
 
-/* One step of AdamW with the gradients as they are, which then are zero. */
+/* One step of AdamW with the gradients as they are, which then are zero. Rows of trees that have none may get theirs later, but
+ * before anything reads them, and with the same bits. */
 UFFB_API int32_t uffb_trainer_update(uffb_trainer *trainer, const uffb_adamw *adamw, uffb_update_result *result);
 UFFB_API int32_t uffb_trainer_zero_gradients(uffb_trainer *trainer);
 

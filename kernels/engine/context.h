@@ -94,5 +94,7 @@ void uffb_keep_path(const uffb_arch *arch, int64_t nodes, float *logits, const f
 void uffb_fff_layer(uffb_context *context, const uffb_layer *layer, const float *input, float *x, const float *noise,
                     int32_t *path, float *path_logits);
 int64_t uffb_fff_wide(const uffb_arch *arch);
+/* Tree `k` of a layer, without noise. */
+uffb_tree uffb_tree_of(const uffb_model *model, const uffb_layer *layer, int64_t k);
 
 #endif

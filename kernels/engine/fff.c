@@ -77,6 +77,15 @@ static int64_t choose_task(int64_t tokens, int32_t threads) {
     return share < TASK_TOKENS ? TASK_TOKENS : smaller(share, UFFB_FFF_ROWS);
 }
 
+uffb_tree uffb_tree_of(const uffb_model *m, const uffb_layer *layer, int64_t k) {
+    const int64_t first = k * m->nodes, h = m->arch.hidden;
+    return (uffb_tree){.depth = m->arch.depth,
+                       .hidden = h,
+                       .in = uffb_rows_from(uffb_nodes_of(&layer->fff_in), first * h),
+                       .bias = layer->fff_bias ? layer->fff_bias + first : NULL,
+                       .out = uffb_rows_from(uffb_nodes_of(&layer->fff_out), first * h)};
+}
+
 void uffb_fff_layer(uffb_context *c, const uffb_layer *layer, const float *x, float *y, const float *noise, int32_t *path,
                     float *path_logits) {
     const uffb_model *m = c->model;
@@ -86,14 +95,9 @@ void uffb_fff_layer(uffb_context *c, const uffb_layer *layer, const float *x, fl
     float *logits = c->wide;
     int32_t *nodes = (int32_t *)(logits + tokens * size), *order = nodes + tokens * size;
     for (int64_t k = 0; k < a->trees; k++) {
-        const int64_t first = k * m->nodes;
         pass p = {.context = c, .task_tokens = block, .top = choose_top(a, tokens), .x = x, .y = y, .ldp = size};
-        p.tree = (uffb_tree){a->depth,
-                             a->hidden,
-                             uffb_rows_from(uffb_nodes_of(&layer->fff_in), first * a->hidden),
-                             layer->fff_bias ? layer->fff_bias + first : NULL,
-                             uffb_rows_from(uffb_nodes_of(&layer->fff_out), first * a->hidden),
-                             noise ? noise + k * (a->depth + 1) : NULL};
+        p.tree = uffb_tree_of(m, layer, k);
+        p.tree.noise = noise ? noise + k * (a->depth + 1) : NULL;
         p.nodes = nodes + k * (a->depth + 1);
         p.logits = logits + k * (a->depth + 1);
         p.order = order;

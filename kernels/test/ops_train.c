@@ -471,6 +471,18 @@ void test_adamw(const uffb_ops *ops, const char *isa) {
     for (int i = 0; i < 37; i++) w[i] = before[i] = random_between(-1, 1);
     ops->adamw(37, &f, NULL, w, m, v);
     check(!memcmp(w, before, sizeof w), "it changed");
+    test_case("without a first moment what is left are products");
+    const uffb_adamw_factors decaying = {1, 0.1f, 0.98f, 0.02f, 0.99f, 1e-2f, 1.7f, 1e-12f};
+    for (int i = 0; i < 37; i++) {
+        v[i] = before[i] * before[i];
+        m[i] = i < 34 ? 0.0f : 0.5f;
+    }
+    ops->adamw(37, &decaying, NULL, w, m, v);
+    for (int i = 0; i < 34; i++) {
+        check(w[i] == before[i] * 0.99f && v[i] == before[i] * before[i] * 0.98f, "weight %g, moment %g of %g", w[i], v[i],
+              before[i]);
+    }
+    check(m[36] == 0.45f && w[36] < before[36] * 0.99f, "moment %g, weight %g", m[36], w[36]);
     test_case("moments below the normal numbers are 0, and NaN stays");
     for (int i = 0; i < 37; i++) {
         m[i] = i % 2 ? 1.2e-38f : -1.2e-38f;

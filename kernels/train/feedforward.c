@@ -105,8 +105,7 @@ void uffb_train_feed_forward(uffb_trainer *t, int64_t tokens, int64_t l, const f
     const uffb_arch *a = &t->arch;
     uffb_train_layer *layer = &t->layers[l];
     if (a->width) add_units(dense_stage(t, layer, tokens), input, out, units);
-    const float *noise = t->noisy ? t->noise : NULL;
-    if (uffb_fff_walks(a)) uffb_fff_layer(t->context, &t->model->layers[l], input, out, noise, layer->nodes, layer->logits);
+    if (uffb_fff_walks(a)) uffb_walk_trees(t, tokens, l, input, out);
     if (uffb_fff_shallow(a)) add_units(shallow_stage(t, layer, tokens), input, out, NULL);
     if (a->feedforward == UFFB_FFN_FFF) count_visits(t, layer, tokens);
 }

@@ -92,6 +92,7 @@ static int32_t set(uffb_trainer *t, int32_t kind, const char *name, const void *
     }
     float *to = place(p, kind);
     if (!to) return uffb_fail(UFFB_INVALID, "%s: not trainable, or the trainer is not ready", p->info.name);
+    if (kind != UFFB_GRADIENT) uffb_make_up(t, p);
     if (kind == UFFB_GRADIENT) p->filled = 1;
     if (kind == UFFB_WEIGHT) t->stale = t->behind = 1;
     status = uffb_tensor_convert(p->info.rows, p->info.cols, data, bytes, dtype, layout, to, bytes_of(p), UFFB_F32, UFFB_ROWS);
@@ -131,6 +132,7 @@ static int32_t get(uffb_trainer *t, int32_t kind, const char *name, void *data, 
     if (!status && !p->weight) status = uffb_fail(UFFB_INVALID, "%s: was not set", p->info.name);
     if (status) return status;
     if (kind == UFFB_GRADIENT && p->gradient && !p->filled) clear_untouched(p);
+    if (kind != UFFB_GRADIENT) uffb_make_up(t, p);
     const float *from = place(p, kind);
     if (!from) {
         memset(data, 0, bytes);
@@ -278,6 +280,7 @@ void uffb_free_parameters(uffb_trainer *t) {
         free(p->second);
         free(p->touched);
         free(p->moving);
+        free(p->made);
     }
     free(t->parameter);
 }

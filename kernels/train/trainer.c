@@ -221,6 +221,19 @@ static int32_t make_table(uffb_trainer *t) {
     return UFFB_OK;
 }
 
+/* Rows of walked trees may wait for updates. */
+static int32_t make_waiting(uffb_trainer *t) {
+    for (int64_t l = 0; l < t->arch.layers; l++) {
+        uffb_parameter *of[] = {t->layers[l].tree_in, t->layers[l].tree_out};
+        for (int i = 0; i < 2; i++) {
+            if (!uffb_trains(of[i]) || of[i]->made) continue;
+            of[i]->made = calloc((size_t)of[i]->info.rows, sizeof *of[i]->made);
+            if (!of[i]->made) return uffb_fail(UFFB_NO_MEMORY, "no memory for the updates of %s", of[i]->info.name);
+        }
+    }
+    return UFFB_OK;
+}
+
 static int32_t make_visits(uffb_trainer *t) {
     if (t->arch.feedforward != UFFB_FFN_FFF) return UFFB_OK;
     for (int64_t l = 0; l < t->arch.layers; l++) {
@@ -240,10 +253,11 @@ int32_t uffb_trainer_ready(uffb_trainer *t, int32_t threads, const char *isa) {
     if (!status) status = uffb_list_blocks(t);
     if (!status) status = make_table(t);
     if (!status) status = make_visits(t);
+    if (!status) wire(t);
+    if (!status) status = make_waiting(t);
     if (!status) status = uffb_context_new(t->model, threads, isa, &t->context);
     if (status) return uffb_trainer_fail(t, status);
     t->ops = t->context->ops;
-    wire(t);
     find_lowest(t);
     t->stale = t->behind = 1;
     uffb_trainer_refresh(t);
@@ -253,6 +267,7 @@ int32_t uffb_trainer_ready(uffb_trainer *t, int32_t threads, const char *isa) {
 int32_t uffb_trainer_model(uffb_trainer *t, uffb_model **model) {
     if (!t || !model) return uffb_fail(UFFB_INVALID, "uffb_trainer_model: no trainer or nowhere to put the model");
     if (!t->context) return uffb_trainer_fail(t, uffb_fail(UFFB_INVALID, "uffb_trainer_model: the trainer is not ready"));
+    uffb_make_up_all(t);
     uffb_trainer_refresh(t);
     uffb_trainer_catch_up(t);
     *model = t->model;
@@ -265,7 +280,12 @@ int64_t uffb_trainer_updates(const uffb_trainer *t) { return t ? t->updates : 0;
 
 int32_t uffb_trainer_set_updates(uffb_trainer *t, int64_t updates) {
     if (!t || updates < 0) return uffb_fail(UFFB_INVALID, "uffb_trainer_set_updates: no trainer, or a negative number");
+    uffb_make_up_all(t);
     t->updates = updates;
+    for (int64_t i = 0; i < t->parameters; i++) {
+        uffb_parameter *p = &t->parameter[i];
+        for (int64_t r = 0; p->made && r < p->info.rows; r++) p->made[r] = updates;
+    }
     return UFFB_OK;
 }
 

@@ -19,7 +19,16 @@ typedef struct uffb_parameter {
     int32_t filled;
     uint8_t *touched; /* [rows] */
     uint8_t *moving;  /* [rows] whether its moments are not all zero */
+    int64_t *made;    /* [rows] of walked trees: the last update that was made to each; NULL: all were (waiting.c) */
 } uffb_parameter;
+
+/* Updates that a row without a gradient may wait for. */
+#define UFFB_WAITING 64
+
+/* What an update multiplies by, for parameters that decay and for those that do not. */
+typedef struct uffb_factors {
+    uffb_adamw_factors decaying, plain;
+} uffb_factors;
 
 /* y = weight x + bias; parameters that the model lacks are NULL. */
 typedef struct uffb_train_linear {
@@ -117,6 +126,7 @@ struct uffb_trainer {
     /* What an update works through: blocks of rows, and the sum of squares of each one's gradient. */
     int64_t blocks;
     struct uffb_block *block;
+    uffb_factors factors[UFFB_WAITING]; /* of the last updates: update u is at u % UFFB_WAITING */
 };
 
 typedef struct uffb_block {
@@ -127,6 +137,15 @@ typedef struct uffb_block {
 
 /* Lists the blocks of all trainable parameters. */
 int32_t uffb_list_blocks(uffb_trainer *trainer);
+/* One update of a row; gradient NULL: it has none. */
+void uffb_update_row(const uffb_trainer *trainer, int64_t update, uffb_parameter *p, int64_t row, const float *gradient);
+
+/* Makes the updates that rows wait for, up to `last`: of one, of those listed (no row twice), of all of a parameter, and of all
+ * parameters. Nothing else may read or write such rows before. */
+void uffb_make_up_row(const uffb_trainer *trainer, uffb_parameter *p, int64_t row, int64_t last);
+void uffb_make_up_rows(uffb_trainer *trainer, uffb_parameter *p, int64_t count, const int32_t *rows);
+void uffb_make_up(uffb_trainer *trainer, uffb_parameter *p);
+void uffb_make_up_all(uffb_trainer *trainer);
 
 /* NULL where there is none. */
 uffb_parameter *uffb_find_parameter(const uffb_trainer *trainer, const char *name);
@@ -195,6 +214,9 @@ void uffb_train_attend(uffb_trainer *trainer, const uffb_train_call *call, int64
 /* out [T, hidden] += feedforward(input); keeps what its gradient needs. units: a tap, or NULL. */
 void uffb_train_feed_forward(uffb_trainer *trainer, int64_t tokens, int64_t layer, const float *input, float *out,
                              float *units);
+
+/* uffb_fff_layer for trees whose rows may wait for updates: these are made before a row is read. */
+void uffb_walk_trees(uffb_trainer *trainer, int64_t tokens, int64_t layer, const float *input, float *out);
 
 /* trainer->stream holds the gradient of the final states. */
 int32_t uffb_train_backward(uffb_trainer *trainer, const uffb_train_call *call);

@@ -63,12 +63,7 @@ int32_t uffb_trees_back(uffb_trainer *t, int64_t l, int64_t tokens, const float 
     for (int64_t k = 0; k < a->trees; k++) {
         const int64_t first = k * nodes;
         tree_back b = {.trainer = t, .tokens = tokens, .ldp = a->trees * levels, .dy = dy, .dinput = dinput};
-        b.tree = (uffb_tree){a->depth,
-                             h,
-                             uffb_rows_from(uffb_nodes_of(&weights->fff_in), first * h),
-                             weights->fff_bias ? weights->fff_bias + first : NULL,
-                             uffb_rows_from(uffb_nodes_of(&weights->fff_out), first * h),
-                             NULL};
+        b.tree = uffb_tree_of(t->model, weights, k);
         b.nodes = layer->nodes + k * levels;
         b.logits = layer->logits + k * levels;
         b.dlogits = t->dlogits + k * levels;

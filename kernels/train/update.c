@@ -50,45 +50,56 @@ static void square_task(void *arg, int64_t task, int32_t thread) {
     }
 }
 
-typedef struct {
-    const uffb_trainer *trainer;
-    uffb_adamw_factors decaying, plain;
-} updating;
-
 /* Of a row that never had a gradient both moments are zero, and AdamW comes to a multiplication by the decay; without decay, to
  * nothing. So nodes of trees and words that no token has come to cost nothing, and their moments are never even read. */
-static void update_row(const uffb_ops *ops, const uffb_adamw_factors *factors, uffb_parameter *p, int64_t row) {
+void uffb_update_row(const uffb_trainer *t, int64_t update, uffb_parameter *p, int64_t row, const float *gradient) {
+    const uffb_factors *of = &t->factors[update % UFFB_WAITING];
+    const uffb_adamw_factors *factors = p->info.decays ? &of->decaying : &of->plain;
     const int64_t cols = p->info.cols, at = row * cols;
-    if (p->touched[row] || p->moving[row]) {
-        const float *g = p->touched[row] ? p->gradient + at : NULL;
-        ops->adamw(cols, factors, g, p->weight + at, p->first + at, p->second + at);
+    if (gradient || p->moving[row]) {
+        t->ops->adamw(cols, factors, gradient, p->weight + at, p->first + at, p->second + at);
         p->moving[row] = 1;
         return;
     }
     for (int64_t i = at; factors->decay != 1 && i < at + cols; i++) p->weight[i] *= factors->decay;
 }
 
+/* The update of a row that may wait: it does so if it has no gradient, and it is not its turn. */
+static void update_waiting_row(const uffb_trainer *t, uffb_parameter *p, int64_t row, const float *gradient) {
+    if (!gradient && (row + t->updates) % UFFB_WAITING) return;
+    uffb_make_up_row(t, p, row, t->updates - 1);
+    uffb_update_row(t, t->updates, p, row, gradient);
+    p->made[row] = t->updates;
+}
+
 static void update_task(void *arg, int64_t task, int32_t thread) {
     (void)thread;
-    const updating *u = arg;
-    const uffb_trainer *t = u->trainer;
+    const uffb_trainer *t = arg;
     const uffb_block *b = &t->block[task];
     uffb_parameter *p = b->parameter;
-    const uffb_adamw_factors *factors = p->info.decays ? &u->decaying : &u->plain;
     const int64_t cols = p->info.cols, at = b->row * cols;
-    if (p->filled) {
-        t->ops->adamw(b->rows * cols, factors, p->gradient + at, p->weight + at, p->first + at, p->second + at);
+    if (p->filled && !p->made) {
+        const uffb_factors *of = &t->factors[t->updates % UFFB_WAITING];
+        t->ops->adamw(b->rows * cols, p->info.decays ? &of->decaying : &of->plain, p->gradient + at, p->weight + at,
+                      p->first + at, p->second + at);
         memset(p->moving + b->row, 1, (size_t)b->rows);
     } else {
-        for (int64_t r = b->row; r < b->row + b->rows; r++) update_row(t->ops, factors, p, r);
+        for (int64_t r = b->row; r < b->row + b->rows; r++) {
+            const float *gradient = p->filled || p->touched[r] ? p->gradient + r * cols : NULL;
+            if (p->made) {
+                update_waiting_row(t, p, r, gradient);
+            } else {
+                uffb_update_row(t, t->updates, p, r, gradient);
+            }
+        }
     }
     if (p->panels) uffb_repack_rows(t, p, b->row, b->rows);
 }
 
-static updating factors_of(const uffb_trainer *t, const uffb_adamw *o, double factor) {
+static uffb_factors factors_of(const uffb_trainer *t, const uffb_adamw *o, double factor) {
     const double step = (double)t->updates;
-    updating u = {.trainer = t};
-    u.plain = (uffb_adamw_factors){.gradient = (float)factor,
+    uffb_factors f;
+    f.plain = (uffb_adamw_factors){.gradient = (float)factor,
                                    .first = (float)(1 - o->beta1),
                                    .beta2 = (float)o->beta2,
                                    .second = (float)(1 - o->beta2),
@@ -96,9 +107,9 @@ static updating factors_of(const uffb_trainer *t, const uffb_adamw *o, double fa
                                    .step = (float)(o->lr / (1 - pow(o->beta1, step))),
                                    .root = (float)(1 / sqrt(1 - pow(o->beta2, step))),
                                    .eps = (float)o->eps};
-    u.decaying = u.plain;
-    u.decaying.decay = (float)(1 - o->lr * o->weight_decay);
-    return u;
+    f.decaying = f.plain;
+    f.decaying.decay = (float)(1 - o->lr * o->weight_decay);
+    return f;
 }
 
 static int32_t check(const uffb_trainer *t, const uffb_adamw *o) {
@@ -123,8 +134,8 @@ int32_t uffb_trainer_update(uffb_trainer *t, const uffb_adamw *o, uffb_update_re
     if (finite) {
         uffb_trainer_refresh(t); /* what a set left to be done */
         t->updates++;
-        updating u = factors_of(t, o, factor);
-        uffb_parallel(t->context->team, t->blocks, update_task, &u);
+        t->factors[t->updates % UFFB_WAITING] = factors_of(t, o, factor);
+        uffb_parallel(t->context->team, t->blocks, update_task, t);
         t->behind = 1;
         uffb_trainer_rescale(t);
     }
