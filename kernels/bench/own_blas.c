@@ -69,7 +69,7 @@ static void multiply_columns(void *arg, int64_t block, int32_t thread) {
         float *panels = p->own->panels + thread * PACKED * p->own->depth;
         const float *b = p->transposed ? p->b + first * p->k : p->b + first;
         ops->pack(count, p->k, b, p->transposed ? p->k : p->n, !p->transposed, panels);
-        ops->gemm(p->m, count, p->k, p->a, p->k, panels, NULL, p->c + first, p->n, p->accumulate);
+        ops->gemm(p->m, count, p->k, p->a, p->k, panels, NULL, p->c + first, p->n, p->accumulate, NULL);
         return;
     }
     for (int64_t i = 0; i < p->m; i++) {

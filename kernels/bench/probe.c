@@ -67,7 +67,7 @@ static void probe_part(void *arg, int64_t part, int32_t thread) {
     if (w->probe == UFFB_PROBE_FLOPS) {
         float *a = data, *panels = a + FLOPS_ROWS * FLOPS_DEPTH, *c = panels + FLOPS_COLS * FLOPS_DEPTH;
         for (int i = 0; i < FLOPS_CALLS; i++) {
-            w->ops->gemm(FLOPS_ROWS, FLOPS_COLS, FLOPS_DEPTH, a, FLOPS_DEPTH, panels, NULL, c, FLOPS_COLS, 0);
+            w->ops->gemm(FLOPS_ROWS, FLOPS_COLS, FLOPS_DEPTH, a, FLOPS_DEPTH, panels, NULL, c, FLOPS_COLS, 0, NULL);
         }
     } else if (w->probe == UFFB_PROBE_OPS_I8) {
         uint8_t *a = (uint8_t *)data, *panels = a + OPS_ROWS * OPS_DEPTH;

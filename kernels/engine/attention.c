@@ -74,7 +74,7 @@ static void weigh_within(const attention *t, int64_t rows, span keys, int64_t le
     for (int64_t col = 0; col < size; col += UFFB_PANEL) {
         const int64_t cols = size - col < UFFB_PANEL ? size - col : UFFB_PANEL;
         t->context->ops->gemm(rows, cols, keys.last - keys.first, scores, lds, values + col * length + keys.first * UFFB_PANEL,
-                              NULL, out + col, ldo, 0);
+                              NULL, out + col, ldo, 0, NULL);
     }
 }
 
@@ -107,15 +107,15 @@ static void attend_task(void *arg, int64_t task, int32_t thread) {
         float *result = out + row * hidden;
         if (windowed) {
             const span s = keys_of(row, rows, length, t->layer->window);
-            ops->gemm(rows, s.last - s.first, size, queries, 3 * hidden, keys + s.first * size, NULL, scores, lds, 0);
+            ops->gemm(rows, s.last - s.first, size, queries, 3 * hidden, keys + s.first * size, NULL, scores, lds, 0, NULL);
             softmax_within(t, row, rows, s, scores, lds);
             weigh_within(t, rows, s, length, size, scores, lds, values, result, hidden);
             continue;
         }
-        ops->gemm(rows, length, size, queries, 3 * hidden, keys, NULL, scores, lds, 0);
+        ops->gemm(rows, length, size, queries, 3 * hidden, keys, NULL, scores, lds, 0, NULL);
         if (m->distances) add_distances(m, head, row, rows, length, scores, lds);
         ops->softmax(rows, length, t->scale, scores, lds);
-        ops->gemm(rows, size, length, scores, lds, values, NULL, result, hidden, 0);
+        ops->gemm(rows, size, length, scores, lds, values, NULL, result, hidden, 0, NULL);
     }
 }
 

@@ -157,6 +157,10 @@ int32_t uffb_context_reserve_states(uffb_context *c, int64_t sequences, int64_t 
     return UFFB_OK;
 }
 
+int64_t uffb_thread_scratch(const uffb_arch *a, int64_t longest) {
+    return larger(uffb_attention_scratch(a, longest), UFFB_GEMM_SCRATCH);
+}
+
 int32_t uffb_context_reserve(uffb_context *c, int64_t sequences, int64_t tokens, int64_t longest) {
     const uffb_arch *a = &c->model->arch;
     const int32_t status = uffb_context_reserve_states(c, sequences, tokens);
@@ -167,7 +171,7 @@ int32_t uffb_context_reserve(uffb_context *c, int64_t sequences, int64_t tokens,
             return no_memory_for(tokens);
         c->capacity = tokens;
     }
-    int64_t size = uffb_attention_scratch(a, longest);
+    int64_t size = uffb_thread_scratch(a, longest);
     if (size > c->scratch_size) {
         c->scratch_size = 0;
         size = (size + 15) / 16 * 16;

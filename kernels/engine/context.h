@@ -83,8 +83,10 @@ void uffb_normalise(uffb_context *context, int64_t tokens, int64_t cols, const u
 void uffb_activate_all(uffb_context *context, int32_t activation, int64_t tokens, int64_t cols, float *x, int64_t ldx);
 /* attended [T, hidden] from qkv [T, 3 hidden], which it may change */
 void uffb_attend(uffb_context *context, const uffb_layer *layer, float *qkv, float *attended);
-/* Floats of scratch a thread needs for sequences of up to `longest` tokens. */
+/* Floats of scratch attention needs a thread for sequences of up to `longest` tokens. */
 int64_t uffb_attention_scratch(const uffb_arch *arch, int64_t longest);
+/* Floats of scratch a thread has for such. */
+int64_t uffb_thread_scratch(const uffb_arch *arch, int64_t longest);
 /* x += feedforward(input); taps get the paths of layer `l`. */
 void uffb_feed_forward(uffb_context *context, int64_t l, const float *input, float *x, const uffb_taps *taps);
 /* Zeroes the logits [trees, nodes] of nodes that a token does not visit, of trees that are too shallow to be walked. noise of

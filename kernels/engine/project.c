@@ -20,12 +20,13 @@ typedef struct {
     int64_t ld_inputs;
     void *quantised;
     float *scale;
+    float *scratch; /* of each thread, or NULL */
+    int64_t scratch_size;
 } projection;
 
 static int64_t part(int64_t whole, int64_t parts, int64_t index) { return whole * index / parts; }
 
 static void project_task(void *arg, int64_t task, int32_t thread) {
-    (void)thread;
     const projection *p = arg;
     const uffb_linear *w = p->linear;
     const uffb_kind *kind = w->weights.kind;
@@ -45,7 +46,8 @@ static void project_task(void *arg, int64_t task, int32_t thread) {
                                   .bias = w->bias ? w->bias + col : NULL,
                                   .c = p->c + row * p->ldc + col,
                                   .ldc = p->ldc,
-                                  .accumulate = p->accumulate};
+                                  .accumulate = p->accumulate,
+                                  .scratch = p->scratch ? p->scratch + thread * p->scratch_size : NULL};
     kind->multiply(p->ops, &w->weights, col, &product);
 }
 
@@ -62,6 +64,8 @@ void uffb_project(uffb_context *context, int64_t tokens, const uffb_linear *line
                   int64_t ldc, int32_t accumulate) {
     projection p = {.ops = context->ops, .tokens = tokens, .linear = linear, .a = a, .lda = lda, .c = c, .ldc = ldc};
     p.accumulate = accumulate;
+    p.scratch = context->scratch;
+    p.scratch_size = context->scratch_size;
     p.inputs = a;
     p.ld_inputs = lda;
     if (uffb_is_quantised(&linear->weights)) {

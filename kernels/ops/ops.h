@@ -17,10 +17,13 @@
 /* Deepest tree there is. */
 #define UFFB_MAX_DEPTH 24
 
+/* Floats that gemm can use to its advantage: rows of `a` for L2. */
+#define UFFB_GEMM_SCRATCH (192 << 10)
+
 /* c [m, n] = a [m, k] * w^T + bias, plus the old c if `accumulate`. w: [n, k] in panels, [ceil(n/16)][k][16].
- * bias [n] or NULL. */
+ * bias [n] or NULL. scratch [UFFB_GEMM_SCRATCH] or NULL, which may be slower and gives the same bits. */
 typedef void uffb_gemm_fn(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *w, const float *bias,
-                          float *c, int64_t ldc, int32_t accumulate);
+                          float *c, int64_t ldc, int32_t accumulate, float *scratch);
 
 /* Activations for gemm_i8: per row, scale = max|x| / 127 and q = 128 + round(x / scale), to nearest, ties to even. q [rows,
  * ldq] is filled up with 128, which stands for 0, to a multiple of 4 columns. A row that is not finite has the scale NaN, so

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { A, W, BIAS, C, PARTS };
+enum { A, W, BIAS, C, PARTS, BEFORE, SCRATCH };
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -44,7 +44,7 @@ static void gemm_in_pieces(const uffb_ops *ops, int64_t step, int64_t panels, vi
     for (int64_t j = 0; j < c.cols; j += width) {
         for (int64_t i = 0; i < c.rows; i += step) {
             ops->gemm(least(step, c.rows - i), least(width, c.cols - j), k, view_row(a, i), a.ld, view_row(w, j / UFFB_PANEL),
-                      bias ? bias + j : NULL, view_row(c, i) + j, c.ld, accumulate);
+                      bias ? bias + j : NULL, view_row(c, i) + j, c.ld, accumulate, NULL);
         }
     }
 }
@@ -57,7 +57,7 @@ static void gemm_case(const uffb_ops *ops, int64_t m, int64_t n, int64_t k, int 
     view a = view_new(A, m, k, 1 + 2 * shift, shift);
     view w = view_new(W, panels, k * UFFB_PANEL, 0, shift);
     view b = view_new(BIAS, 1, n, 0, shift);
-    view before = view_new(PARTS + 1, m, n, 0, 0);
+    view before = view_new(BEFORE, m, n, 0, 0);
     view c = view_new(C, m, n, 3, shift), parts = view_new(PARTS, m, n, 0, 1 - shift);
     view_fill(a, -1, 1);
     view_fill(w, -1, 1);
@@ -72,7 +72,9 @@ static void gemm_case(const uffb_ops *ops, int64_t m, int64_t n, int64_t k, int 
     }
     const float *bias = with_bias ? b.data : NULL;
 
-    ops->gemm(m, n, k, a.data, a.ld, w.data, bias, c.data, c.ld, accumulate);
+    view scratch = view_new(SCRATCH, 1, UFFB_GEMM_SCRATCH, 0, shift);
+    ops->gemm(m, n, k, a.data, a.ld, w.data, bias, c.data, c.ld, accumulate, scratch.data);
+    view_check_canaries(scratch, "scratch");
     check_gemm(a, w, bias, c, before, accumulate);
     view_check_canaries(c, "c");
 
@@ -99,6 +101,13 @@ void test_gemm(const uffb_ops *ops, const char *isa) {
     }
     gemm_case(ops, 3, 3072, 768, 1);
     gemm_case(ops, 3, 768, 3073, 2);
+    /* with scratch: rows in one block and in several, columns that end within a panel, rows too long for it */
+    for (variant = 0; variant < 4; variant++) {
+        gemm_case(ops, 5 + variant, 192, 768, variant);
+        gemm_case(ops, 33, 213, 1 + 15 * variant, variant);
+        gemm_case(ops, 61, 192 + variant, 3072, variant);
+    }
+    gemm_case(ops, 6, 192, UFFB_GEMM_SCRATCH / UFFB_PANEL + 1, 0);
     test_end();
 }
 

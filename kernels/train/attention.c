@@ -56,7 +56,7 @@ static head_view view_of(const attention *t, int64_t task) {
 static void probabilities(const attention *t, const head_view *v, const float *keys, int64_t row, int64_t rows, float *p,
                           int64_t lds) {
     const uffb_ops *ops = t->trainer->ops;
-    ops->gemm(rows, v->length, v->size, v->q + row * v->ld, v->ld, keys, NULL, p, lds, 0);
+    ops->gemm(rows, v->length, v->size, v->q + row * v->ld, v->ld, keys, NULL, p, lds, 0, NULL);
     if (!t->call->step->causal) {
         ops->softmax(rows, v->length, t->scale, p, lds);
         return;
@@ -95,7 +95,8 @@ static void attend_task(void *arg, int64_t task, int32_t thread) {
         const int64_t rows = smaller(step, v.length - row);
         probabilities(t, &v, keys, row, rows, p, lds);
         drop(t, &v, row, rows, p, lds);
-        ops->gemm(rows, v.size, v.length, p, lds, values, NULL, t->attended + (v.start + row) * h + v.head * v.size, h, 0);
+        ops->gemm(rows, v.size, v.length, p, lds, values, NULL, t->attended + (v.start + row) * h + v.head * v.size, h, 0,
+                  NULL);
     }
 }
 
@@ -147,10 +148,10 @@ static void back_task(void *arg, int64_t task, int32_t thread) {
         }
         ops->pack(size, rows, out + row * h, h, 1, outs);
         ops->outer(v.length, size, rows, used, lds, outs, dv, v.ld, row > 0);
-        ops->gemm(rows, v.length, size, out + row * h, h, values, NULL, dp, lds, 0);
+        ops->gemm(rows, v.length, size, out + row * h, h, values, NULL, dp, lds, 0, NULL);
         if (drops) drop(t, &v, row, rows, dp, lds);
         ops->softmax_back(rows, v.length, t->scale, p, lds, dp, lds);
-        ops->gemm(rows, size, v.length, dp, lds, turned, NULL, dq + row * v.ld, v.ld, 0);
+        ops->gemm(rows, size, v.length, dp, lds, turned, NULL, dq + row * v.ld, v.ld, 0, NULL);
         ops->pack(size, rows, v.q + row * v.ld, v.ld, 1, queries);
         ops->outer(v.length, size, rows, dp, lds, queries, dk, v.ld, row > 0);
     }

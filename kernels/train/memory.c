@@ -102,7 +102,7 @@ int32_t uffb_trainer_memory(const uffb_trainer *t, int64_t sequences, int64_t to
     memory->kept = memory->kept_per_token * n;
     memory->scratch = (uint64_t)scratch_per_token(a) * f * n;
     memory->scratch += (uint64_t)(2 * a->hidden + uffb_wide(a)) * f * n; /* the forward stages' own */
-    memory->scratch += (uint64_t)(thread_scratch(a, longest) + uffb_attention_scratch(a, longest)) * f * (uint64_t)threads;
+    memory->scratch += (uint64_t)(thread_scratch(a, longest) + uffb_thread_scratch(a, longest)) * f * (uint64_t)threads;
     memory->scratch += (uint64_t)uffb_packed_size(tokens, widest, a->hidden) * f;
     if (t->compute == UFFB_BF16)
         memory->scratch += (uint64_t)(uffb_left_size(most) + uffb_right_size(tokens, most)) * sizeof(uint16_t);

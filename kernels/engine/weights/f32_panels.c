@@ -7,7 +7,8 @@ static void add_row(const uffb_weights *w, int64_t cols, int64_t row, float *x) 
 }
 
 static void multiply(const uffb_ops *ops, const uffb_weights *w, int64_t first, const uffb_product *p) {
-    ops->gemm(p->m, p->n, p->k, p->a, p->lda, (const float *)w->data + first * p->k, p->bias, p->c, p->ldc, p->accumulate);
+    ops->gemm(p->m, p->n, p->k, p->a, p->lda, (const float *)w->data + first * p->k, p->bias, p->c, p->ldc, p->accumulate,
+              p->scratch);
 }
 
 const uffb_kind uffb_f32_panels = {

@@ -29,6 +29,7 @@ typedef struct uffb_product {
     float *c;
     int64_t ldc;
     int32_t accumulate;
+    float *scratch; /* [UFFB_GEMM_SCRATCH] or NULL */
 } uffb_product;
 
 typedef struct uffb_kind {

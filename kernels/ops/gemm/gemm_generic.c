@@ -2,7 +2,8 @@
 #include "../ops.h"
 
 void uffb_gemm_generic(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *w, const float *bias,
-                       float *c, int64_t ldc, int32_t accumulate) {
+                       float *c, int64_t ldc, int32_t accumulate, float *scratch) {
+    (void)scratch;
     for (int64_t i = 0; i < m; i++) {
         for (int64_t p = 0; p * UFFB_PANEL < n; p++) {
             const float *panel = w + p * k * UFFB_PANEL;

@@ -1,8 +1,21 @@
 /* GEMM over weight panels. */
 #define TILE_TRANSPOSED 0
+#include "packed.h"
 #include "tile.h"
 
+/* Packing costs as much as some twentieth of the arithmetic of so many columns; for more, less. */
+#define PACKED_COLS 192
+
 void KERNEL(gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *w, const float *bias, float *c,
-                  int64_t ldc, int32_t accumulate) {
-    gemm_tiles(m, n, k, a, lda, w, bias, c, ldc, accumulate);
+                  int64_t ldc, int32_t accumulate, float *scratch) {
+    const int64_t most = k ? UFFB_GEMM_SCRATCH / (UFFB_PANEL * k) * VEC_TILE_ROWS : 0;
+    if (!VEC_PACKS_ROWS || !scratch || n < PACKED_COLS || m <= FEW_ROWS || !most) {
+        gemm_tiles(m, n, k, a, lda, 0, w, bias, c, ldc, accumulate);
+        return;
+    }
+    const int64_t blocks = (m + most - 1) / most;
+    for (int64_t b = 0; b < blocks; b++) {
+        const int64_t row = m * b / blocks, end = m * (b + 1) / blocks;
+        KERNEL(gemm_packed)(end - row, n, k, a + row * lda, lda, w, bias, c + row * ldc, ldc, accumulate, scratch);
+    }
 }

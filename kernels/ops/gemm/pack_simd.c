@@ -3,10 +3,13 @@
 
 typedef float quad __attribute__((vector_size(16), aligned(4)));
 
-/* block[c][r] of a panel = w[r][c], for 4 rows and 4 columns */
-UFFB_INLINE void transpose_block(const float *w, int64_t ldw, float *panel) {
-    quad r0 = *(const quad *)w, r1 = *(const quad *)(w + ldw), r2 = *(const quad *)(w + 2 * ldw),
-         r3 = *(const quad *)(w + 3 * ldw);
+/* Four numbers of a row, or zeros if it is not there. */
+UFFB_INLINE quad row_quad(const float *w, int there) { return there ? *(const quad *)w : (quad){0}; }
+
+/* block[c][r] of a panel = w[r][c], for 4 columns and 4 rows, of which `rows` are there */
+UFFB_INLINE void transpose_block(int64_t rows, const float *w, int64_t ldw, float *panel) {
+    quad r0 = row_quad(w, rows > 0), r1 = row_quad(w + ldw, rows > 1), r2 = row_quad(w + 2 * ldw, rows > 2),
+         r3 = row_quad(w + 3 * ldw, rows > 3);
     quad lo01 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), hi01 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
     quad lo23 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), hi23 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
     *(quad *)(panel + 0 * UFFB_PANEL) = __builtin_shufflevector(lo01, lo23, 0, 1, 4, 5);
@@ -16,12 +19,18 @@ UFFB_INLINE void transpose_block(const float *w, int64_t ldw, float *panel) {
 }
 
 static void pack_rows(int64_t rows, int64_t cols, const float *w, int64_t ldw, float *panel) {
-    for (int64_t r = 0; r < UFFB_PANEL; r += 4) {
-        int64_t blocks = r + 4 <= rows ? cols / 4 * 4 : 0;
-        for (int64_t c = 0; c < blocks; c += 4) transpose_block(w + r * ldw + c, ldw, panel + c * UFFB_PANEL + r);
-        for (int64_t c = blocks; c < cols; c++) {
-            for (int64_t i = r; i < r + 4; i++) panel[c * UFFB_PANEL + i] = i < rows ? w[i * ldw + c] : 0.0f;
+    int64_t c = 0;
+    for (; c + 4 <= cols; c += 4) {
+        for (int64_t r = 0; r < UFFB_PANEL; r += 4) {
+            if (r + 4 <= rows) {
+                transpose_block(4, w + r * ldw + c, ldw, panel + c * UFFB_PANEL + r);
+            } else {
+                transpose_block(rows - r, w + r * ldw + c, ldw, panel + c * UFFB_PANEL + r);
+            }
         }
+    }
+    for (; c < cols; c++) {
+        for (int64_t r = 0; r < UFFB_PANEL; r++) panel[c * UFFB_PANEL + r] = r < rows ? w[r * ldw + c] : 0.0f;
     }
 }
 

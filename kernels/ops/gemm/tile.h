@@ -9,8 +9,9 @@
 
 #define PANEL_VECS (UFFB_PANEL / VEC_LANES)
 
-/* Tiles of more rows ask for the panels of the tile to their right, into L2. Few do little with a panel, and nothing but wait
- * for the next; then the hardware does best that sees a single stream. */
+/* Tiles of more rows ask for the panels to their right, into L2, each for its share, little by little: asked for all at once,
+ * they take every slot for a miss. Few rows do little with a panel, and nothing but wait for the next; then the hardware does
+ * best that sees a single stream. */
 #define FEW_ROWS 4
 /* Almost full tiles ask for their own rows, too, into L1: of `a`, whose next lines all begin at once, too many misses for the
  * hardware to have seen them coming; and of c, before it is written. */
@@ -19,6 +20,8 @@
 #define LINE 16
 /* Steps before its end at which a tile asks for c: time enough for memory to answer, too little to be displaced. */
 #define LATE 64
+/* Steps unrolled. */
+#define STEPS 4
 
 UFFB_INLINE void ask_for_rows(int rows, const float *x, int64_t ldx) {
 #pragma GCC unroll 16
@@ -40,37 +43,50 @@ UFFB_INLINE void store_tile_vec(float *c, vec value, int64_t cols, int32_t accum
     }
 }
 
-/* c [rows, cols] of one tile; cols <= panels * 16; a [rows, k], or [k, rows] if TILE_TRANSPOSED. `rows` and `panels` are
- * constants in every call. */
+typedef vec tile_sums[VEC_TILE_ROWS][VEC_TILE_PANELS * PANEL_VECS];
+
+/* One step of k: of `a` a number a row, of each panel, `apart` from the next, a row. */
+UFFB_INLINE void tile_step(int rows, int panels, const float *a, int64_t lda, const float *w, int64_t apart, tile_sums sum) {
+    vec b[VEC_TILE_PANELS * PANEL_VECS];
+#pragma GCC unroll 8
+    for (int v = 0; v < panels * PANEL_VECS; v++) b[v] = vec_load(w + v / PANEL_VECS * apart + v % PANEL_VECS * VEC_LANES);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) {
+#if TILE_TRANSPOSED
+#pragma GCC unroll 8
+        for (int v = 0; v < panels * PANEL_VECS; v++) sum[r][v] = vec_fma_all(a + r, b[v], sum[r][v]);
+#else
+        const vec x = vec_set(a[r * lda]);
+#pragma GCC unroll 8
+        for (int v = 0; v < panels * PANEL_VECS; v++) sum[r][v] = vec_fma(x, b[v], sum[r][v]);
+#endif
+    }
+    (void)lda;
+}
+
+/* c [rows, cols] of one tile; cols <= panels * 16; a [rows, k], or [k, rows] if TILE_TRANSPOSED. Asks for `lines` cache lines
+ * of what is at `next` for STEPS steps. `rows` and `panels` are constants in every call. */
 UFFB_INLINE void gemm_tile(int rows, int panels, int64_t cols, int64_t k, const float *a, int64_t lda, const float *w,
-                           const float *bias, float *c, int64_t ldc, int32_t accumulate) {
-    vec sum[VEC_TILE_ROWS][VEC_TILE_PANELS * PANEL_VECS];
+                           const float *bias, float *c, int64_t ldc, int32_t accumulate, const float *next, int64_t lines) {
+    tile_sums sum;
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 8
         for (int v = 0; v < panels * PANEL_VECS; v++) sum[r][v] = vec_zero();
     }
-    const int64_t step = ASKS(rows) ? LINE : k, late = k > LATE ? (k - LATE) / LINE * LINE : k;
-    for (int64_t line = 0; line < k; line += step) {
-        if (ASKS(rows) && !TILE_TRANSPOSED) ask_for_rows(rows, a + line + LINE, lda);
-        if (ASKS(rows) && line == late) ask_for_output(rows, panels, c, ldc);
-        const int64_t end = line + step < k ? line + step : k;
-        for (int64_t l = line; l < end; l++) {
-            vec b[VEC_TILE_PANELS * PANEL_VECS];
-#pragma GCC unroll 8
-            for (int v = 0; v < panels * PANEL_VECS; v++) {
-                const float *at = w + v / PANEL_VECS * k * UFFB_PANEL + l * UFFB_PANEL + v % PANEL_VECS * VEC_LANES;
-                b[v] = vec_load(at);
-                if (rows > FEW_ROWS && v % PANEL_VECS == 0) __builtin_prefetch(at + panels * k * UFFB_PANEL, 0, 2);
-            }
-#pragma GCC unroll 16
-            for (int r = 0; r < rows; r++) {
-                vec x = vec_set(TILE_TRANSPOSED ? a[l * lda + r] : a[r * lda + l]);
-#pragma GCC unroll 8
-                for (int v = 0; v < panels * PANEL_VECS; v++) sum[r][v] = vec_fma(x, b[v], sum[r][v]);
-            }
+    const int64_t column = TILE_TRANSPOSED ? lda : 1, late = k > LATE ? (k - LATE) / LINE * LINE : k;
+    int64_t l = 0;
+    for (; l + LINE <= k; l += LINE) {
+        if (ASKS(rows) && !TILE_TRANSPOSED) ask_for_rows(rows, a + LINE, lda);
+        if (ASKS(rows) && l == late) ask_for_output(rows, panels, c, ldc);
+        for (int i = 0; i < LINE; i += STEPS) {
+            for (int64_t j = 0; j < lines && rows > FEW_ROWS; j++, next += LINE) __builtin_prefetch(next, 0, 2);
+#pragma GCC unroll 4
+            for (int j = 0; j < STEPS; j++, a += column, w += UFFB_PANEL)
+                tile_step(rows, panels, a, lda, w, k * UFFB_PANEL, sum);
         }
     }
+    for (; l < k; l++, a += column, w += UFFB_PANEL) tile_step(rows, panels, a, lda, w, k * UFFB_PANEL, sum);
 #pragma GCC unroll 8
     for (int v = 0; v < panels * PANEL_VECS; v++) {
         int64_t left = cols - v * VEC_LANES;
@@ -85,12 +101,13 @@ UFFB_INLINE void gemm_tile(int rows, int panels, int64_t cols, int64_t k, const 
 }
 
 typedef void tile_fn(int64_t cols, int64_t k, const float *a, int64_t lda, const float *w, const float *bias, float *c,
-                     int64_t ldc, int32_t accumulate);
+                     int64_t ldc, int32_t accumulate, const float *next, int64_t lines);
 
 #define TILE(rows, panels)                                                                                                     \
     static void tile_##rows##x##panels(int64_t cols, int64_t k, const float *a, int64_t lda, const float *w,                   \
-                                       const float *bias, float *c, int64_t ldc, int32_t accumulate) {                         \
-        gemm_tile(rows, panels, cols, k, a, lda, w, bias, c, ldc, accumulate);                                                 \
+                                       const float *bias, float *c, int64_t ldc, int32_t accumulate, const float *next,        \
+                                       int64_t lines) {                                                                        \
+        gemm_tile(rows, panels, cols, k, a, lda, w, bias, c, ldc, accumulate, next, lines);                                    \
     }
 #if VEC_TILE_PANELS == 2
 #define TILES(rows) TILE(rows, 1) TILE(rows, 2)
@@ -114,16 +131,20 @@ static tile_fn *const tiles[VEC_TILE_ROWS][VEC_TILE_PANELS] = {
 };
 /* clang-format on */
 
-UFFB_INLINE void gemm_tiles(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *w, const float *bias,
-                            float *c, int64_t ldc, int32_t accumulate) {
-    int64_t row_tiles = (m + VEC_TILE_ROWS - 1) / VEC_TILE_ROWS;
+/* `apart`: floats from the `a` of a tile to that of the next, where each tile's lies by itself; else 0. */
+UFFB_INLINE void gemm_tiles(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, int64_t apart, const float *w,
+                            const float *bias, float *c, int64_t ldc, int32_t accumulate) {
+    const int64_t row_tiles = (m + VEC_TILE_ROWS - 1) / VEC_TILE_ROWS;
+    if (!row_tiles) return;
     for (int64_t col = 0; col < n; col += VEC_TILE_PANELS * UFFB_PANEL) {
-        int64_t cols = n - col < VEC_TILE_PANELS * UFFB_PANEL ? n - col : VEC_TILE_PANELS * UFFB_PANEL;
-        int64_t panels = (cols + UFFB_PANEL - 1) / UFFB_PANEL;
+        const int64_t cols = n - col < VEC_TILE_PANELS * UFFB_PANEL ? n - col : VEC_TILE_PANELS * UFFB_PANEL;
+        const int64_t panels = (cols + UFFB_PANEL - 1) / UFFB_PANEL, lines = (panels * STEPS + row_tiles - 1) / row_tiles;
+        const float *next = w + (col + panels * UFFB_PANEL) * k;
         for (int64_t t = 0, row = 0; t < row_tiles; t++) {
-            int64_t rows = m / row_tiles + (t < m % row_tiles);
-            tiles[rows - 1][panels - 1](cols, k, TILE_TRANSPOSED ? a + row : a + row * lda, lda, w + col * k,
-                                        bias ? bias + col : bias, c + row * ldc + col, ldc, accumulate);
+            const int64_t rows = m / row_tiles + (t < m % row_tiles);
+            const float *at = apart ? a + t * apart : a + row * (TILE_TRANSPOSED ? 1 : lda);
+            tiles[rows - 1][panels - 1](cols, k, at, lda, w + col * k, bias ? bias + col : bias, c + row * ldc + col, ldc,
+                                        accumulate, next + t * lines * k / STEPS * LINE, lines);
             row += rows;
         }
     }

@@ -5,6 +5,7 @@
 /* GEMM tile: 6 rows x 2 vectors (12 of 16 registers accumulate). */
 #define VEC_TILE_ROWS 6
 #define VEC_TILE_PANELS 1
+#define VEC_PACKS_ROWS 0
 /* FFF: tokens that share the loads of a row; 4 sums each fill half of 16 registers. */
 #define VEC_FFF_TOKENS 2
 
@@ -47,6 +48,7 @@ static inline vec vec_abs(vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f)
 static inline vec vec_max(vec a, vec b) { return _mm256_max_ps(a, b); }
 static inline vec vec_min(vec a, vec b) { return _mm256_min_ps(a, b); }
 static inline vec vec_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vec vec_fma_all(const float *x, vec b, vec sum) { return vec_fma(vec_set(*x), b, sum); }
 static inline vec vec_round(vec a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 static inline vec vec_exp2(vec whole) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(whole), _mm256_set1_epi32(127)), 23));

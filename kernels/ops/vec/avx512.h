@@ -6,6 +6,8 @@
 /* GEMM tile: rows x panels held in registers (28 of 32 accumulate). */
 #define VEC_TILE_ROWS 14
 #define VEC_TILE_PANELS 2
+/* Whether GEMM copies rows into panels, for vec_fma_all. */
+#define VEC_PACKS_ROWS 1
 /* FFF: tokens that share the loads of a row; 4 sums each fill half of 32 registers. */
 #define VEC_FFF_TOKENS 4
 
@@ -50,6 +52,11 @@ static inline vec vec_abs(vec a) { return _mm512_abs_ps(a); }
 static inline vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
 static inline vec vec_min(vec a, vec b) { return _mm512_min_ps(a, b); }
 static inline vec vec_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+/* sum + *x * b. As an operand of the FMA, *x takes no instruction; compilers load it first where more FMAs need it. */
+static inline vec vec_fma_all(const float *x, vec b, vec sum) {
+    __asm__("vfmadd231ps %1%{1to16%}, %2, %0" : "+v"(sum) : "m"(*x), "v"(b));
+    return sum;
+}
 static inline vec vec_round(vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 static inline vec vec_exp2(vec whole) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(whole), _mm512_set1_epi32(127)), 23));

@@ -5,6 +5,7 @@
 /* GEMM tile: 6 rows x 4 vectors (24 of 32 registers accumulate). */
 #define VEC_TILE_ROWS 6
 #define VEC_TILE_PANELS 1
+#define VEC_PACKS_ROWS 0
 /* FFF: tokens that share the loads of a row; 4 sums each fill half of 32 registers. */
 #define VEC_FFF_TOKENS 4
 
@@ -50,6 +51,7 @@ static inline vec vec_abs(vec a) { return vabsq_f32(a); }
 static inline vec vec_max(vec a, vec b) { return vmaxq_f32(a, b); }
 static inline vec vec_min(vec a, vec b) { return vminq_f32(a, b); }
 static inline vec vec_fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
+static inline vec vec_fma_all(const float *x, vec b, vec sum) { return vec_fma(vec_set(*x), b, sum); }
 static inline vec vec_round(vec a) { return vrndnq_f32(a); }
 static inline vec vec_exp2(vec whole) {
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(whole), vdupq_n_s32(127)), 23));
