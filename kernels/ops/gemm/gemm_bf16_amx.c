@@ -48,6 +48,11 @@ typedef struct {
 static inline __attribute__((always_inline)) void multiply(int down, int across, const operands *o, const float *bias, float *c,
                                                            int64_t ldc, int32_t accumulate) {
     const uint16_t *a = o->a, *b = o->b;
+    /* Of the rows below, which come next: written, they would each wait for memory. */
+    for (int i = 0; i < TILE; i++) {
+        __builtin_prefetch(c + (TILE + i) * ldc, 1, 2);
+        if (across > 1) __builtin_prefetch(c + (TILE + i) * ldc + SUMS, 1, 2);
+    }
     START(0, 0, 0);
     if (across > 1) START(1, 0, 1);
     if (down > 1) START(2, 1, 0);
