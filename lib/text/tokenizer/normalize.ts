@@ -17,6 +17,9 @@ const longest = (length: number) => Math.min(32 * length, 4 * length + (1 << 16)
 /** Units normalised at once to find out how much a long text grows. */
 const PIECE = 1 << 16;
 
+/** What no normal form changes and no mark is in. To make the expressions for all else takes milliseconds, so that is left until they are needed. */
+const ASCII = /^[\0-\x7F]*$/;
+
 /** CJK ideographs, in the ranges of Rust `tokenizers` (which has 2B920 where Unicode's block starts at 2B820). */
 const IDEOGRAPH =
   /[\u4E00-\u9FFF\u3400-\u4DBF\u{20000}-\u{2A6DF}\u{2A700}-\u{2B73F}\u{2B740}-\u{2B81F}\u{2B920}-\u{2CEAF}\uF900-\uFAFF\u{2F800}-\u{2FA1F}]/gu;
@@ -96,11 +99,16 @@ function readSteps(value: unknown, where: string, depth: number): Step[] {
  * tables stand for themselves: the forms of all others are the same in every version, so what lies between is normalised.
  */
 function normalise(form: "NFC" | "NFD" | "NFKC" | "NFKD"): Step {
-  const known = new RegExp(`[${characters("active")}]+`, "gu");
-  const newer = new RegExp(`[^\\0-\\x7F${characters("active")}]`, "u");
-  const whole = (text: string) =>
-    newer.test(text) ? text.replace(known, (part) => part.normalize(form)) : text.normalize(form);
+  let known: RegExp | undefined;
+  let newer: RegExp | undefined;
+  const whole = (text: string) => {
+    newer ??= new RegExp(`[^\\0-\\x7F${characters("active")}]`, "u");
+    if (!newer.test(text)) return text.normalize(form);
+    known ??= new RegExp(`[${characters("active")}]+`, "gu");
+    return text.replace(known, (part) => part.normalize(form));
+  };
   return (text, most) => {
+    if (ASCII.test(text)) return text;
     for (let at = 0, units = 0; text.length > PIECE && at < text.length; at += PIECE) {
       units += text.slice(at, at + PIECE).normalize(form).length;
       if (units > most) return undefined;
@@ -115,8 +123,12 @@ export function lowercase(text: string): string {
 }
 
 function without(property: Property): (text: string) => string {
-  const some = new RegExp(`[${characters(property)}]+`, "gu");
-  return (text) => text.replace(some, "");
+  let some: RegExp | undefined;
+  return (text) => {
+    if (property !== "control" && ASCII.test(text)) return text;
+    some ??= new RegExp(`[${characters(property)}]+`, "gu");
+    return text.replace(some, "");
+  };
 }
 
 function plainSpaces(text: string): string {
