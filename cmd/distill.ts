@@ -92,12 +92,12 @@ const ARGS = {
       type: "string",
       valueHint: "path",
       description:
-        "A model to train, in the same way named; default: one made of the teacher, by the next two",
+        "A model to train, in the same way named, or with the next two, to make a student of: the original of a teacher in int8, say; default: the teacher",
     },
     layers: {
       type: "string",
       valueHint: "0,2,4",
-      description: "Layers of the teacher that the student has; default: all",
+      description: "Its layers that the student has; default: all",
     },
     width: {
       type: "number",
@@ -176,6 +176,7 @@ export default command({
     "uffb distill sentences.txt --teacher all-MiniLM-L6-v2 --width 256 -o small",
     "uffb distill reviews.csv --teacher reviews-model --layers 0,2 --width 512 -o reviews-small",
     "uffb distill reviews.csv --teacher large --student small --states 0 --embedding 0 --final 0 -o taught",
+    "uffb distill sentences.txt --teacher minilm-int8.safetensors --student all-MiniLM-L6-v2 --width 256 -o small   # a faster teacher",
     "uffb distill sentences.txt --teacher all-MiniLM-L6-v2 --width 256 -o small --resume",
   ],
   sections: {
@@ -195,10 +196,6 @@ export default command({
     if (args.teacher === undefined)
       throw new UsageError("--teacher is missing: give the model to learn from");
     const layers = parseLayers(args.layers);
-    if (student !== undefined && (layers !== undefined || width !== undefined))
-      throw new UsageError(
-        "--layers and --width make a student of the teacher; leave --student out, or them",
-      );
     checkOutput(output, resume);
     using teacher = await openTeacher(await chooseModel(args.teacher, download));
     const base = teacher.compared === "vectors" ? DISTIL_VECTORS : DISTIL_TASK;

@@ -3,6 +3,8 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { reviewsCsv } from "../../testing/finetune.ts";
 import { TemporaryFolder } from "../../testing/folders.ts";
 import { writeTinyBert } from "../../testing/tiny-bert.ts";
+import { convertModel } from "../convert/convert.ts";
+import { openCheckpoint } from "../files/checkpoint.ts";
 import { openModel } from "../model/model.ts";
 import { PLAIN_SENTENCES } from "../text/sample.ts";
 import { type DistilData, readLabelled, readTexts } from "./data.ts";
@@ -130,6 +132,18 @@ describe("a student of sentence vectors", () => {
     expect(final!.loss).toBeLessThan(1e-5);
     const half = await run(doubled, { recipe, kept: { width: DOUBLE / 2 } });
     expect(half.final!.loss).toBeGreaterThan(1e-4);
+  });
+
+  test("may be made of its teacher's original, where the teacher is in int8", async () => {
+    const teacher = folder.file("int8.safetensors");
+    await convertModel(openCheckpoint(encoder), teacher, { to: "packed", dtype: "I8" });
+    const { start, losses } = await run(teacher, { student: encoder, recipe: { ...QUICK, epochs: 1 } });
+    expect(start.places.map(({ layer, teacherLayer }) => [layer, teacherLayer])).toEqual([
+      [0, 1],
+      [1, 2],
+    ]);
+    expect(losses.every(Number.isFinite)).toBe(true);
+    await expect(run(teacher)).rejects.toThrow("is in integers, which cannot be trained");
   });
 
   test("may be another model, which takes its teacher's pooling", async () => {

@@ -35,9 +35,9 @@ import { modelHash, Teacher } from "./teacher.ts";
 import { type Trainee, traineeOf } from "./trainee.ts";
 
 export interface DistilOptions {
-  /** A model to train; one made of the teacher when absent. */
+  /** A model to train, or with `kept` to make a student of; the teacher when absent. */
   student?: string | undefined;
-  /** What a student that is made has of the teacher. */
+  /** What a student that is made has of the model it is made of. */
   kept?: Kept | undefined;
   recipe: DistilRecipe;
   /** Folder for the result; nothing is written when absent. */

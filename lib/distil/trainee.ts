@@ -13,7 +13,7 @@ import { openTrainable } from "../model/trainable.ts";
 import { initialiseHead } from "../train/head.ts";
 import { classifierConfig } from "../train/save.ts";
 import { trainedModel } from "../train/trained.ts";
-import type { TeacherModel } from "./open.ts";
+import { openTeacher, type TeacherModel } from "./open.ts";
 import { type Kept, makeStudent, studentShape } from "./student.ts";
 import { modelHash } from "./teacher.ts";
 
@@ -30,7 +30,7 @@ export interface Trainee extends Disposable {
   newHead: boolean;
   /** Whether it reads the same tokens as its teacher. */
   sameTokens: boolean;
-  /** The teacher's layers that it was made of. */
+  /** The layers that it was made of, where these are the teacher's. */
   layers?: readonly number[] | undefined;
   /** What tells it from others in a run's settings. */
   key: string;
@@ -54,13 +54,32 @@ export async function traineeOf(
   },
 ): Promise<Trainee> {
   const { student, kept = {}, seed, threads } = options;
-  return student === undefined
-    ? made(teacher, inputs, kept, { seed, threads })
-    : opened(teacher, student, seed);
+  const isMade = kept.layers !== undefined || kept.width !== undefined;
+  if (student !== undefined && !isMade) return opened(teacher, student, seed);
+  if (student === undefined) return made(teacher, teacher, inputs, kept, { seed, threads });
+  using base = await openTeacher(student);
+  checkBase(base, teacher);
+  return await made(base, teacher, inputs, kept, { seed, threads });
 }
 
+/** @throws UffbError unless a model says what the teacher says: then a student made of it is one of the teacher's */
+function checkBase({ model, checkpoint, compared }: TeacherModel, teacher: TeacherModel): void {
+  const { config, source } = teacher.model;
+  const same =
+    compared === teacher.compared &&
+    model.config.arch.hidden === config.arch.hidden &&
+    model.config.labels.join("\n") === config.labels.join("\n") &&
+    sameTokens(checkpoint, teacher.checkpoint);
+  if (!same)
+    throw new UffbError(
+      `${model.source}: --layers and --width make a student of it only where it has the width, the labels and the tokenizer of ${source}; leave them out to train it as it is`,
+    );
+}
+
+/** @param base what it is made of: the teacher, or the same in another precision, say */
 async function made(
   { model, checkpoint }: TeacherModel,
+  teacher: TeacherModel,
   inputs: readonly Input[],
   kept: Kept,
   { seed, threads }: { seed: number; threads: number | undefined },
@@ -81,8 +100,8 @@ async function made(
     source: `${model.source}, layers ${shape.layers.join(",")}, ${plural(shape.width, "neuron")} each`,
     newHead: false,
     sameTokens: true,
-    layers: shape.layers,
-    key: JSON.stringify(shape),
+    ...(model.config.arch.layers === teacher.model.config.arch.layers && { layers: shape.layers }),
+    key: JSON.stringify({ ...shape, of: modelHash(checkpoint) }),
     [Symbol.dispose]: () => trainer[Symbol.dispose](),
   };
 }
