@@ -4,7 +4,7 @@
 export type Handle = bigint & { readonly handle: unique symbol };
 
 // Raised whenever a signature, a struct or a value below changes; the loader refuses another version.
-export const UFFB_ABI_VERSION = 5;
+export const UFFB_ABI_VERSION = 6;
 
 // Statuses.
 export const UFFB_OK = 0;
@@ -74,6 +74,14 @@ export const UFFB_FFN_GLU = 1;
 export const UFFB_FFN_FFF = 2;
 /** h = in(x); out(act(h[:half]) * h[half:]) */
 export const UFFB_FFN_GLU_FIRST = 3;
+
+// What becomes of the logits along the paths of trees.
+/** a node puts out its logit's activation times its row */
+export const UFFB_TREES_ACTIVATE = 0;
+/** its logit, sign and all, times its row */
+export const UFFB_TREES_LINEAR = 1;
+/** the same; and the layer the activation of the sum of all nodes of all trees */
+export const UFFB_TREES_ACTIVATE_SUM = 2;
 
 // Rows of `attn.qkv`.
 /** each head's q, k and v lie together: [heads][3][head size] */
@@ -252,8 +260,8 @@ export interface Arch {
   mlmTransform: number;
   /** 1: the decoder is `embed.word`, held once, in panels */
   tied: number;
-  /** FFF: 1: a node puts out its logit, sign and all, in place of its activation */
-  linearNodes: number;
+  /** FFF: UFFB_TREES_* */
+  treeOutput: number;
   /** UFFB_QKV_* */
   qkvOrder: number;
   /** 1: the first layer has no `norm1` (of pre-norm) */
@@ -473,7 +481,7 @@ export const STRUCTS = {
     headsPresent: "int32_t",
     mlmTransform: "int32_t",
     tied: "int32_t",
-    linearNodes: "int32_t",
+    treeOutput: "int32_t",
     qkvOrder: "int32_t",
     firstUnnormed: "int32_t",
     poolNorm: "int32_t",

@@ -3,7 +3,7 @@
 import type { Handle } from "./bindings.ts";
 
 // Raised whenever something below changes, or UFFB_ABI_VERSION does.
-export const UFFB_CUDA_ABI_VERSION = 3;
+export const UFFB_CUDA_ABI_VERSION = 4;
 
 export interface CudaInfo {
   name: string;

@@ -53,7 +53,7 @@ const ARCH: Arch = {
   headsPresent: UFFB_HEAD_MLM | UFFB_HEAD_CLASS,
   mlmTransform: 0,
   tied: 1,
-  linearNodes: 0,
+  treeOutput: 0,
 };
 
 function modelOf(changes: Partial<Arch> = {}): NativeModel {

@@ -33,7 +33,7 @@ extern "C" {
 #define UFFB_API __attribute__((visibility("default")))
 
 /* Raised whenever a signature, a struct or a value below changes; the loader refuses another version. */
-#define UFFB_ABI_VERSION 5
+#define UFFB_ABI_VERSION 6
 
 /* Statuses. */
 #define UFFB_OK 0
@@ -81,6 +81,11 @@ enum {
 #define UFFB_FFN_GLU 1       /* h = in(x); out(h[:half] * act(h[half:])) */
 #define UFFB_FFN_FFF 2       /* `trees` trees of `depth` + 1 levels, plus out(act(in(x))) where `width` is not 0 */
 #define UFFB_FFN_GLU_FIRST 3 /* h = in(x); out(act(h[:half]) * h[half:]) */
+
+/* What becomes of the logits along the paths of trees. */
+#define UFFB_TREES_ACTIVATE 0     /* a node puts out its logit's activation times its row */
+#define UFFB_TREES_LINEAR 1       /* its logit, sign and all, times its row */
+#define UFFB_TREES_ACTIVATE_SUM 2 /* the same; and the layer the activation of the sum of all nodes of all trees */
 
 /* Rows of `attn.qkv`. */
 #define UFFB_QKV_BY_HEAD 0 /* each head's q, k and v lie together: [heads][3][head size] */
@@ -139,7 +144,7 @@ typedef struct uffb_arch {
     int32_t heads_present;   /* UFFB_HEAD_* bits */
     int32_t mlm_transform;   /* 1: norm(act(dense(x))) before the decoder */
     int32_t tied;            /* 1: the decoder is `embed.word`, held once, in panels */
-    int32_t linear_nodes;    /* FFF: 1: a node puts out its logit, sign and all, in place of its activation */
+    int32_t tree_output;     /* FFF: UFFB_TREES_* */
     int32_t qkv_order;       /* UFFB_QKV_* */
     int32_t first_unnormed;  /* 1: the first layer has no `norm1` (of pre-norm) */
     int32_t pool_norm;       /* 1: LayerNorm after `pool_activation` */

@@ -20,7 +20,7 @@ export const shapeArgs = grouped("MODEL AND RESULT", {
     type: "string",
     valueHint: "KxD",
     description:
-      "Feedforward layers: 1x11 is one tree of depth 11, 1x11:linear one whose nodes put out their logits, dense:192+1x11 one beside a dense layer; dense:3072, glu:3072 (its first matrix, half of it gates), or none; default: 1x11",
+      "Feedforward layers: 1x11 is one tree of depth 11, 1x11:linear one whose nodes put out their logits, 1x11:after the same with the activation after their sum, dense:192+1x11 one beside a dense layer; dense:3072, glu:3072 (its first matrix, half of it gates), or none; default: 1x11",
   },
   layers: { type: "number", integer: true, min: 1, max: 4096, description: "Layers; default: 16" },
   hidden: {

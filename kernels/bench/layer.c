@@ -218,6 +218,8 @@ int32_t uffb_bench_fill_from(uffb_bench *b, const uffb_model *model, int64_t lay
         a->trees != b->shape.trees || a->depth != b->shape.depth || uffb_node_activation(a) != b->shape.activation) {
         return uffb_fail(UFFB_INVALID, "the model has no layer %lld of this shape", (long long)layer);
     }
+    if (uffb_activates_sum(a))
+        return uffb_fail(UFFB_UNSUPPORTED, "trees whose sum is activated are not measured as a layer; measure the whole model");
     const uffb_layer *l = &model->layers[layer];
     const int64_t h = a->hidden;
     const float *bias = l->fff_bias ? l->fff_bias : l->nodes_in.bias;

@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 /* Raised whenever something below changes, or UFFB_ABI_VERSION does. */
-#define UFFB_CUDA_ABI_VERSION 3
+#define UFFB_CUDA_ABI_VERSION 4
 
 UFFB_API int32_t uffb_cuda_abi_version(void);
 UFFB_API const char *uffb_cuda_error(void);

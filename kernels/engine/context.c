@@ -18,9 +18,11 @@ int64_t uffb_node_stride(const uffb_arch *a) {
     return uffb_fff_shallow(a) ? uffb_hidden_stride(a->trees * (((int64_t)2 << a->depth) - 1)) : 0;
 }
 
+int64_t uffb_trees_wide(const uffb_arch *a) { return uffb_fff_walks(a) ? uffb_fff_wide(a) : uffb_node_stride(a); }
+
 int64_t uffb_wide(const uffb_arch *a) {
-    const int64_t trees = uffb_fff_walks(a) ? uffb_fff_wide(a) : uffb_node_stride(a);
-    return larger(larger(3 * a->hidden, a->embed_width), larger(uffb_hidden_stride(a->width), trees));
+    const int64_t sum = uffb_activates_sum(a) ? a->hidden : 0;
+    return larger(larger(3 * a->hidden, a->embed_width), larger(uffb_hidden_stride(a->width), uffb_trees_wide(a) + sum));
 }
 
 int32_t uffb_context_fail(uffb_context *context, int32_t status) {

@@ -50,8 +50,9 @@ struct uffb_context {
  * decoder's rows in half precision, where the model has these (rescore.c). */
 void uffb_rescore(uffb_context *context, int64_t count, const float *states, float *logits);
 
-/* Floats a token needs in `wide`. */
+/* Floats a token needs in `wide`, and the part of them that trees work in. */
 int64_t uffb_wide(const uffb_arch *arch);
+int64_t uffb_trees_wide(const uffb_arch *arch);
 /* Floats from one row of dense hidden units [T, width] to the next. */
 int64_t uffb_hidden_stride(int64_t width);
 /* Columns of `ffn.out`: dense hidden units behind the activation and the gate. */

@@ -89,12 +89,42 @@ static void shallow_trees(uffb_context *c, const uffb_layer *layer, const float 
     uffb_project(c, tokens, &layer->nodes_out, c->wide, ld, x, a->hidden, 1);
 }
 
+typedef struct {
+    uffb_context *context;
+    float *sum, *x; /* [T, hidden] */
+} activation_of_sum;
+
+/* x += act(sum) */
+static void add_activated(void *arg, int64_t task, int32_t thread) {
+    (void)thread;
+    const activation_of_sum *a = arg;
+    const uffb_context *c = a->context;
+    const int64_t h = c->model->arch.hidden, first = task * TASK_TOKENS, left = c->tokens - first,
+                  rows = left < TASK_TOKENS ? left : TASK_TOKENS;
+    float *sum = a->sum + first * h, *x = a->x + first * h;
+    c->ops->activate(c->model->arch.activation, rows, h, sum, h);
+    for (int64_t i = 0; i < rows * h; i++) x[i] += sum[i];
+}
+
+static void trees_part(uffb_context *c, const uffb_layer *layer, const float *input, float *x, int32_t *path,
+                       float *path_logits) {
+    const uffb_arch *a = &c->model->arch;
+    if (uffb_fff_walks(a)) uffb_fff_layer(c, layer, input, x, NULL, path, path_logits);
+    if (uffb_fff_shallow(a)) shallow_trees(c, layer, input, x, path, path_logits);
+}
+
 void uffb_feed_forward(uffb_context *c, int64_t l, const float *input, float *x, const uffb_taps *taps) {
     const uffb_arch *a = &c->model->arch;
     const uffb_layer *layer = &c->model->layers[l];
     int32_t *path = uffb_tap(taps, UFFB_TAP_PATH, l);
     float *path_logits = uffb_tap(taps, UFFB_TAP_PATH_LOGITS, l);
     if (a->width) dense_part(c, layer, input, x, uffb_tap(taps, UFFB_TAP_FFN_UNITS, l));
-    if (uffb_fff_walks(a)) uffb_fff_layer(c, layer, input, x, NULL, path, path_logits);
-    if (uffb_fff_shallow(a)) shallow_trees(c, layer, input, x, path, path_logits);
+    if (!uffb_activates_sum(a)) {
+        trees_part(c, layer, input, x, path, path_logits);
+        return;
+    }
+    activation_of_sum all = {c, c->wide + c->tokens * uffb_trees_wide(a), x};
+    memset(all.sum, 0, (size_t)(c->tokens * a->hidden) * sizeof *all.sum);
+    trees_part(c, layer, input, all.sum, path, path_logits);
+    uffb_parallel(c->team, (c->tokens + TASK_TOKENS - 1) / TASK_TOKENS, add_activated, &all);
 }

@@ -58,7 +58,7 @@ static int32_t check_arch(const uffb_arch *a) {
         {"final_norm", a->final_norm, 0, 1},
         {"mlm_transform", a->mlm_transform, 0, 1},
         {"tied", a->tied, 0, 1},
-        {"linear_nodes", a->linear_nodes, 0, fff},
+        {"tree_output", a->tree_output, 0, fff ? UFFB_TREES_ACTIVATE_SUM : 0},
         {"embed_width", a->embed_width, 0, 1 << 20},
         {"distinct_layers", a->distinct_layers, 0, a->layers},
         {"relative_buckets", a->relative_buckets, 0, 1 << 16},

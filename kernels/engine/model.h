@@ -69,7 +69,11 @@ int uffb_fff_shallow(const uffb_arch *arch);
 static inline int uffb_has_feedforward(const uffb_arch *arch) { return arch->width > 0 || arch->feedforward == UFFB_FFN_FFF; }
 /* Of the nodes of trees. */
 static inline int32_t uffb_node_activation(const uffb_arch *arch) {
-    return arch->linear_nodes ? UFFB_IDENTITY : arch->activation;
+    return arch->tree_output == UFFB_TREES_ACTIVATE ? arch->activation : UFFB_IDENTITY;
+}
+/* Whether what its trees add up to goes through the activation. */
+static inline int uffb_activates_sum(const uffb_arch *arch) {
+    return arch->feedforward == UFFB_FFN_FFF && arch->tree_output == UFFB_TREES_ACTIVATE_SUM;
 }
 
 /* Fixed positions, before their scale: table [positions, hidden]. */

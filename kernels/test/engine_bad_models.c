@@ -123,9 +123,9 @@ static void test_bad_arch(void) {
     REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
     NAMES("width");
     arch.feedforward = UFFB_FFN_DENSE;
-    arch.linear_nodes = 1;
+    arch.tree_output = UFFB_TREES_LINEAR;
     REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
-    NAMES("linear_nodes");
+    NAMES("tree_output");
     arch = small; /* 2^24 trees of 2^25 nodes */
     arch.trees = 1 << 24;
     arch.depth = 24;

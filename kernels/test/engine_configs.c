@@ -36,10 +36,10 @@ static uffb_arch dense(int32_t feedforward, int64_t width, int32_t activation) {
     return arch;
 }
 
-/* Trees with a dense layer beside them, or whose nodes put out their logits. */
-static uffb_arch beside(uffb_arch arch, int64_t width, int32_t linear_nodes) {
+/* Trees with a dense layer beside them, or of another output. */
+static uffb_arch beside(uffb_arch arch, int64_t width, int32_t tree_output) {
     arch.width = width;
-    arch.linear_nodes = linear_nodes;
+    arch.tree_output = tree_output;
     return arch;
 }
 
@@ -147,10 +147,12 @@ const config *test_configs(int64_t *count) {
     uffb_arch bare = bert(0);
     bare.width = 0;
     CONFIG("no feedforward, post-norm", 1, bare);
-    CONFIG("dense 24 + 2x5", 1, beside(fff(2, 5, 48, 3), 24, 0));
-    CONFIG("dense 7 + 3x2, linear nodes, no biases", 0, beside(fff(3, 2, 48, 3), 7, 1));
-    CONFIG("dense 16 + 1x4, linear nodes", 1, beside(fff(1, 4, 40, 5), 16, 1));
-    CONFIG("fff 1x6, linear nodes", 1, beside(fff(1, 6, 48, 3), 0, 1));
+    CONFIG("dense 24 + 2x5", 1, beside(fff(2, 5, 48, 3), 24, UFFB_TREES_ACTIVATE));
+    CONFIG("dense 7 + 3x2, linear nodes, no biases", 0, beside(fff(3, 2, 48, 3), 7, UFFB_TREES_LINEAR));
+    CONFIG("dense 16 + 1x4, linear nodes", 1, beside(fff(1, 4, 40, 5), 16, UFFB_TREES_LINEAR));
+    CONFIG("fff 1x6, linear nodes", 1, beside(fff(1, 6, 48, 3), 0, UFFB_TREES_LINEAR));
+    CONFIG("fff 2x5, sum activated", 1, beside(fff(2, 5, 49, 1), 0, UFFB_TREES_ACTIVATE_SUM));
+    CONFIG("dense 7 + 3x2, sum activated", 1, beside(fff(3, 2, 48, 3), 7, UFFB_TREES_ACTIVATE_SUM));
     CONFIG("bert", 1, bert(48));
     CONFIG("bert, no pool layer", 1, bert(0));
     CONFIG("bert, classifier of tokens", 1, token_classifier(9));

@@ -177,7 +177,8 @@ static int node_major(const random_model *m) {
     return 0;
 }
 
-/* y += the trees for one token, along `path`; `logits` are the engine's. Returns the near-ties met. */
+/* y, which is 0, becomes what the trees make of one token, along `path`; `logits` are the engine's. Returns the near-ties met.
+ */
 static int64_t forest(const random_model *m, int64_t layer, const double *x, const int32_t *path, const float *logits,
                       double *y) {
     int64_t n = m->arch.hidden, levels = m->arch.depth + 1, nodes = ((int64_t)2 << m->arch.depth) - 1, ties = 0;
@@ -197,12 +198,14 @@ static int64_t forest(const random_model *m, int64_t layer, const double *x, con
             magnitude += fabs(in[node * n + i] * x[i]);
         }
         double error = fabs(logits[p] - logit), bound = TOLERANCE * magnitude,
-               factor = m->arch.linear_nodes ? logit : exact_activation(m->arch.activation, logit);
+               factor = m->arch.tree_output == UFFB_TREES_ACTIVATE ? exact_activation(m->arch.activation, logit) : logit;
         check(error <= bound, "layer %lld, step %lld: logit %g off by %g", (long long)layer, (long long)p, logit, error);
         for (int64_t i = 0; i < n; i++) y[i] += factor * out[node * row + i * step];
         ties += p % levels + 1 < levels && fabs(logit) <= bound;
         expected = 2 * expected + 1 + (logits[p] > 0);
     }
+    for (int64_t i = 0; m->arch.tree_output == UFFB_TREES_ACTIVATE_SUM && i < n; i++)
+        y[i] = exact_activation(m->arch.activation, y[i]);
     return ties;
 }
 

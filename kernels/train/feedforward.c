@@ -101,13 +101,35 @@ static void add_units(stage s, const float *input, float *out, float *tap) {
     uffb_train_project(t, s.tokens, s.out, s.dunits, s.ld, out, h, 1);
 }
 
+/* out += the trees' output */
+static void add_trees(uffb_trainer *t, int64_t tokens, int64_t l, const float *input, float *out) {
+    const uffb_arch *a = &t->arch;
+    if (uffb_fff_walks(a)) uffb_walk_trees(t, tokens, l, input, out);
+    if (uffb_fff_shallow(a)) add_units(shallow_stage(t, &t->layers[l], tokens), input, out, NULL);
+}
+
+/* The same where it is the activation of their sum, which is kept. */
+static void add_activated_trees(uffb_trainer *t, int64_t tokens, int64_t l, const float *input, float *out) {
+    const int64_t h = t->arch.hidden;
+    float *sum = t->layers[l].tree_sum;
+    memset(sum, 0, (size_t)(tokens * h) * sizeof *sum);
+    add_trees(t, tokens, l, input, sum);
+    uffb_copy_rows(t, tokens, sum, t->wide);
+    uffb_activate_all(t->context, t->arch.activation, tokens, h, t->wide, h);
+    uffb_add_rows(t, tokens, t->wide, out);
+}
+
 void uffb_train_feed_forward(uffb_trainer *t, int64_t tokens, int64_t l, const float *input, float *out, float *units) {
     const uffb_arch *a = &t->arch;
     uffb_train_layer *layer = &t->layers[l];
     if (a->width) add_units(dense_stage(t, layer, tokens), input, out, units);
-    if (uffb_fff_walks(a)) uffb_walk_trees(t, tokens, l, input, out);
-    if (uffb_fff_shallow(a)) add_units(shallow_stage(t, layer, tokens), input, out, NULL);
-    if (a->feedforward == UFFB_FFN_FFF) count_visits(t, layer, tokens);
+    if (a->feedforward != UFFB_FFN_FFF) return;
+    if (uffb_activates_sum(a)) {
+        add_activated_trees(t, tokens, l, input, out);
+    } else {
+        add_trees(t, tokens, l, input, out);
+    }
+    count_visits(t, layer, tokens);
 }
 
 /* --- backward ------------------------------------------------------------------------------------------------------------- */
@@ -159,11 +181,36 @@ static int32_t units_back(stage s, const float *input, const float *dy, float *d
     return status;
 }
 
+typedef struct {
+    const uffb_trainer *trainer;
+    int64_t tokens;
+    const float *sum;
+    float *d;
+} sum_back;
+
+static void sum_task(void *arg, int64_t task, int32_t thread) {
+    (void)thread;
+    const sum_back *b = arg;
+    const uffb_arch *a = &b->trainer->arch;
+    const int64_t h = a->hidden, first = task * TASK_TOKENS, left = b->tokens - first,
+                  rows = left < TASK_TOKENS ? left : TASK_TOKENS;
+    b->trainer->ops->activate_back(a->activation, rows, h, b->sum + first * h, h, b->d + first * h, h);
+}
+
+/* The gradient of the sum of trees from that of its activation, dy: in trainer->branch, where dy may lie itself. */
+static const float *sum_gradient(uffb_trainer *t, const uffb_train_layer *layer, int64_t tokens, const float *dy) {
+    sum_back b = {t, tokens, layer->tree_sum, t->branch};
+    if (dy != t->branch) uffb_copy_rows(t, tokens, dy, t->branch);
+    uffb_parallel(t->context->team, (tokens + TASK_TOKENS - 1) / TASK_TOKENS, sum_task, &b);
+    return t->branch;
+}
+
 int32_t uffb_feed_forward_back(uffb_trainer *t, int64_t l, int64_t tokens, const float *input, const float *dy, float *dinput) {
     const uffb_arch *a = &t->arch;
     uffb_train_layer *layer = &t->layers[l];
     int32_t status = UFFB_OK;
     if (a->width) status = units_back(dense_stage(t, layer, tokens), input, dy, dinput);
+    if (!status && uffb_activates_sum(a)) dy = sum_gradient(t, layer, tokens, dy);
     if (!status && uffb_fff_walks(a)) status = uffb_trees_back(t, l, tokens, input, dy, dinput);
     if (!status && uffb_fff_shallow(a)) status = units_back(shallow_stage(t, layer, tokens), input, dy, dinput);
     return status;

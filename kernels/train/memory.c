@@ -10,10 +10,12 @@ static int64_t path_size(const uffb_arch *a) { return a->feedforward == UFFB_FFN
 
 static int64_t logit_size(const uffb_arch *a) { return uffb_fff_walks(a) ? path_size(a) : 0; }
 
+static int64_t sum_size(const uffb_arch *a) { return uffb_activates_sum(a) ? a->hidden : 0; }
+
 /* Floats that a token takes in each layer for the backward pass. */
 static int64_t kept_per_layer(const uffb_arch *a) {
     const int64_t states = a->norm_position == UFFB_PRE_NORM ? 6 : 7; /* input, middle, (sum,) q, k, v, attended */
-    return states * a->hidden + uffb_hidden_stride(a->width) + uffb_node_stride(a) + path_size(a) + logit_size(a);
+    return states * a->hidden + uffb_hidden_stride(a->width) + uffb_node_stride(a) + path_size(a) + logit_size(a) + sum_size(a);
 }
 
 static int64_t kept_per_token(const uffb_arch *a) { return a->layers * kept_per_layer(a) + 2 * a->hidden; }
@@ -42,6 +44,7 @@ static void place(uffb_trainer *t, int64_t tokens) {
         layer->shallow = take(&at, tokens, uffb_node_stride(a));
         layer->nodes = (int32_t *)take(&at, tokens, path_size(a));
         layer->logits = take(&at, tokens, logit_size(a));
+        layer->tree_sum = take(&at, tokens, sum_size(a));
     }
     t->last = take(&at, tokens, a->hidden);
     t->final = take(&at, tokens, a->hidden);

@@ -60,6 +60,7 @@ typedef struct uffb_train_layer {
     float *shallow;  /* [T, uffb_node_stride] of shallow trees, likewise; zero off the path */
     int32_t *nodes;  /* [T, trees, depth+1] that tokens came to */
     float *logits;   /* [T, trees, depth+1] of walked trees */
+    float *tree_sum; /* [T, hidden] of all trees, where its activation is the output */
 } uffb_train_layer;
 
 /* States that a step is to be pulled towards; its buffer is kept for the next step's. */

@@ -92,7 +92,9 @@ export interface Ragged {
 }
 
 /** Concatenates sequences as the engine takes them. */
-export function ragged(sequences: readonly { ids: Int32Array; types?: Int32Array | undefined }[]): Ragged {
+export function ragged(
+  sequences: readonly { ids: ArrayLike<number>; types?: Int32Array | undefined }[],
+): Ragged {
   const offsets = new BigInt64Array(sequences.length + 1);
   let tokens = 0;
   sequences.forEach((sequence, s) => {

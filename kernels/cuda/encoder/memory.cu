@@ -19,6 +19,8 @@ static int32_t check_request(const uffb_model *m, int32_t dtype) {
         return uffb_cuda_fail(UFFB_UNSUPPORTED, "models without feedforward layers do not run on a device");
     if (m->arch.feedforward == UFFB_FFN_FFF && m->arch.width)
         return uffb_cuda_fail(UFFB_UNSUPPORTED, "models with a dense layer beside their trees do not run on a device");
+    if (uffb_activates_sum(&m->arch))
+        return uffb_cuda_fail(UFFB_UNSUPPORTED, "models that activate the sum of their trees do not run on a device");
     const char *beyond = uffb_beyond_plain(&m->arch);
     if (beyond) return uffb_cuda_fail(UFFB_UNSUPPORTED, "models with %s do not run on a device", beyond);
     const int64_t head = m->arch.hidden / m->arch.heads;

@@ -46,7 +46,7 @@ export function encoderArch(shape: LayerShape, layers = 16): Arch {
     headsPresent: UFFB_HEAD_MLM,
     mlmTransform: 0,
     tied: 1,
-    linearNodes: 0,
+    treeOutput: 0,
   };
 }
 

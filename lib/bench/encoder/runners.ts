@@ -38,7 +38,7 @@ const denseArch = (arch: Readonly<Arch>): Arch => ({
   width: 4 * arch.hidden,
   trees: 0,
   depth: 0,
-  linearNodes: 0,
+  treeOutput: 0,
 });
 
 /** Whether a checkpoint is compared with a dense model: one of trees, or one without feedforward layers. */

@@ -63,7 +63,7 @@ async function randomModel(labels: number): Promise<Model> {
     headsPresent: UFFB_HEAD_CLASS,
     mlmTransform: 0,
     tied: 0,
-    linearNodes: 0,
+    treeOutput: 0,
   };
   const native = new NativeModel(arch);
   native.tensors().forEach(({ name, rows, cols }, t) => {

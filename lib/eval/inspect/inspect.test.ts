@@ -241,6 +241,7 @@ describe("summary", () => {
       width: 0,
       trees: 1,
       depth: 11,
+      treeOutput: 0,
     });
     expect([used, neurons, Math.round(speedup)]).toEqual([12, 4095, 341]);
   });

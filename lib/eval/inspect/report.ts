@@ -141,13 +141,20 @@ function reasons(nothing: readonly { key: string; why: string }[]): string[] {
   return [...keys].map(([why, found]) => (found.length === 0 ? why : `${found.join(", ")} (${why})`));
 }
 
-function feedforwardText({ kind, neurons, used, trees, depth, leaves, dense }: Feedforward): string {
+/** Of nodes that are not the published model's. */
+const OUTPUTS: Readonly<Record<Feedforward["output"], string>> = {
+  activation: "",
+  logit: ", whose nodes put out their logits",
+  after: ", the activation after their sum",
+};
+
+function feedforwardText({ kind, neurons, used, trees, depth, leaves, output, dense }: Feedforward): string {
   if (kind === "none") return "none; a block ends with attention";
   if (kind !== "trees") return `${kind}, ${plural(neurons, "neuron")}, all used for every token`;
   const each = trees === 1 ? "" : " each";
   const beside = dense > 0 ? `, beside a dense layer of ${count(dense)}` : "";
   return (
-    `${plural(trees, "tree")} of depth ${depth} with ${count(leaves)} ${leaves === 1 ? "leaf" : "leaves"}${each}${beside}; ` +
+    `${plural(trees, "tree")} of depth ${depth} with ${count(leaves)} ${leaves === 1 ? "leaf" : "leaves"}${each}${OUTPUTS[output]}${beside}; ` +
     `a token uses ${count(used)} of ${plural(neurons, "neuron")} (${percent(used / neurons)})`
   );
 }

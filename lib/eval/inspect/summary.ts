@@ -1,5 +1,13 @@
 /** What a model is, in numbers: from its config and the shapes of its tensors, none of which is read. */
-import { UFFB_FFN_DENSE, UFFB_FFN_FFF, UFFB_FFN_GLU, UFFB_FFN_GLU_FIRST } from "../../../ffi/bindings.ts";
+import {
+  UFFB_FFN_DENSE,
+  UFFB_FFN_FFF,
+  UFFB_FFN_GLU,
+  UFFB_FFN_GLU_FIRST,
+  UFFB_TREES_ACTIVATE,
+  UFFB_TREES_ACTIVATE_SUM,
+  UFFB_TREES_LINEAR,
+} from "../../../ffi/bindings.ts";
 import { type Checkpoint, openCheckpoint } from "../../files/checkpoint.ts";
 import { byteCount } from "../../files/safetensors/safetensors.ts";
 import { loadConfig } from "../../model/config.ts";
@@ -59,6 +67,8 @@ export interface Feedforward {
   trees: number;
   depth: number;
   leaves: number;
+  /** What a node of a tree puts out; after: its logit, and the activation comes after the sum of all of them. */
+  output: "activation" | "logit" | "after";
   /** Neurons of the dense layer beside the trees, all used for every token; counted in the two above. */
   dense: number;
   /** How much less arithmetic a layer needs than with all its neurons: on paper. */
@@ -156,12 +166,19 @@ function pick<T, K extends keyof T>(value: T, keys: readonly K[]): Pick<T, K> {
   return Object.fromEntries(keys.map((key) => [key, value[key]])) as Pick<T, K>;
 }
 
+const OUTPUTS = {
+  [UFFB_TREES_ACTIVATE]: "activation",
+  [UFFB_TREES_LINEAR]: "logit",
+  [UFFB_TREES_ACTIVATE_SUM]: "after",
+} as const;
+
 export function feedforwardOf(arch: {
   feedforward: number;
   hidden: number;
   width: number;
   trees: number;
   depth: number;
+  treeOutput: number;
 }): Feedforward {
   const { hidden, width, trees, depth } = arch;
   const dense = KINDS[arch.feedforward as keyof typeof KINDS];
@@ -171,13 +188,15 @@ export function feedforwardOf(arch: {
   const inner = kind === "gated" ? width / 2 : width;
   const beside = hidden * (width + inner);
   if (kind !== "trees") {
-    const none = { trees: 0, depth: 0, leaves: 0, dense: 0, speedup: 1 };
+    const none = { trees: 0, depth: 0, leaves: 0, output: "activation", dense: 0, speedup: 1 } as const;
     return { kind, neurons: inner, used: inner, ...none, macs: { used: beside, all: beside, projections } };
   }
   const neurons = trees * (2 ** (depth + 1) - 1) + width;
   const used = trees * (depth + 1) + width;
   return {
-    ...{ kind, neurons, used, trees, depth, leaves: 2 ** depth, dense: width, speedup: neurons / used },
+    ...{ kind, neurons, used, trees, depth, leaves: 2 ** depth },
+    output: OUTPUTS[arch.treeOutput as keyof typeof OUTPUTS],
+    ...{ dense: width, speedup: neurons / used },
     macs: { used: 2 * hidden * used, all: 2 * hidden * neurons, projections },
   };
 }

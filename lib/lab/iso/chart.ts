@@ -11,6 +11,7 @@ const KINDS: readonly { name: string; is(name: string): boolean }[] = [
   { name: "trees, balanced", is: (name) => name.includes(":balanced") },
   { name: "trees, noisy", is: (name) => name.endsWith(":noisy") },
   { name: "trees, linear nodes", is: (name) => name.endsWith(":linear") },
+  { name: "trees, activated sum", is: (name) => name.endsWith(":after") },
   { name: "trees", is: (name) => /^\d+x\d+/.test(name) },
   { name: "dense", is: (name) => name !== "none" },
   { name: "none", is: () => true },

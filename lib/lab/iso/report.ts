@@ -108,7 +108,8 @@ final states, the models in turn.
 
 ${[line(head), columns, ...cells.map(line)].join("\n")}
 
-\`KxD\` are K trees of depth D; \`:linear\` nodes put out their logits; \`:balanced\` trees had their biases moved after each update,
+\`KxD\` are K trees of depth D; \`:linear\` nodes put out their logits, \`:after\` those, too, and the layer the
+activation of their sum; \`:balanced\` trees had their biases moved after each update,
 \`:noisy\` ones noise on their branches, less and less until the end;
 \`dense:W+KxD\` is a dense layer of W neurons beside trees.
 

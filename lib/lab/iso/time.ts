@@ -47,7 +47,7 @@ export async function timeAll(
         entries.push({
           name,
           context,
-          batch: ragged(sequences.slice(0, many ? BATCH : 1).map((ids) => ({ ids: Int32Array.from(ids) }))),
+          batch: ragged(sequences.slice(0, many ? BATCH : 1).map((ids) => ({ ids }))),
           many,
           samples: [],
         });

@@ -9,6 +9,9 @@ import {
   UFFB_POOL_MEAN,
   UFFB_PRE_NORM,
   UFFB_SINUSOIDAL,
+  UFFB_TREES_ACTIVATE,
+  UFFB_TREES_ACTIVATE_SUM,
+  UFFB_TREES_LINEAR,
 } from "../../../ffi/bindings.ts";
 import { PLAIN } from "../../../ffi/plain.ts";
 import { activationsOf } from "./activations.ts";
@@ -36,11 +39,12 @@ const MAX_SINUSOIDS = 2 ** 24;
 /** Nodes of all trees of a layer, as the engine counts them. */
 const MAX_NODES = 2 ** 31 - 1;
 
-const NO_TREES = { trees: 0, depth: 0, linearNodes: 0 };
+const NO_TREES = { trees: 0, depth: 0, treeOutput: UFFB_TREES_ACTIVATE };
 
 /**
  * The original's `ff` and `fff`. Ours alone: `intermed_type` "none", for blocks that end with attention; `intermed_dense`, neurons of a dense
- * layer beside the trees; and `intermed_linear`, true where a node puts out its logit in place of its activation.
+ * layer beside the trees; `intermed_linear`, true where a node puts out its logit in place of its activation; and `intermed_after`, true where
+ * it does so, too, and the layer puts out the activation of the sum.
  */
 function feedforward(arch: Section) {
   const kind = arch.choice("intermed_type", { ff: "ff", fff: "fff", none: "none" }, "ff");
@@ -66,8 +70,14 @@ function feedforward(arch: Section) {
   if (size * (2 ** (depth + 1) - 1) > MAX_NODES)
     throw arch.bad("intermed_size", `too many trees of depth ${depth}`);
   const width = arch.has("intermed_dense") ? arch.size("intermed_dense", 0, MAX_SIZE) : 0;
-  const linearNodes = Number(arch.flag("intermed_linear", false));
-  return { feedforward: UFFB_FFN_FFF, activation, width, trees: size, depth, linearNodes };
+  return { feedforward: UFFB_FFN_FFF, activation, width, trees: size, depth, treeOutput: treeOutput(arch) };
+}
+
+function treeOutput(arch: Section): number {
+  const linear = arch.flag("intermed_linear", false);
+  if (!arch.flag("intermed_after", false)) return linear ? UFFB_TREES_LINEAR : UFFB_TREES_ACTIVATE;
+  if (linear) throw arch.bad("intermed_linear", "intermed_after is true, too; one of the two can be");
+  return UFFB_TREES_ACTIVATE_SUM;
 }
 
 function read(config: Section): Settings {

@@ -121,7 +121,7 @@ function read(config: Section): Settings {
       headsPresent: 0,
       mlmTransform: 1,
       tied: 0,
-      linearNodes: 0,
+      treeOutput: 0,
       qkvOrder: UFFB_QKV_BY_PART,
       firstUnnormed: 1,
       poolNorm: 1,

@@ -71,7 +71,7 @@ export function readTransformer(config: Section, keys: Keys, own: Own): Settings
       headsPresent: 0,
       mlmTransform: 1,
       tied: 0,
-      linearNodes: 0,
+      treeOutput: 0,
       ...rest,
     },
     switches: new Set(),

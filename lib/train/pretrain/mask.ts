@@ -3,6 +3,7 @@ import { UFFB_HEAD_MLM } from "../../../ffi/bindings.ts";
 import type { Batch } from "../../../ffi/context.ts";
 import type { StepOptions, Targets } from "../../../ffi/train.ts";
 import { Random } from "../../base/random.ts";
+import { ragged } from "../../text/batches.ts";
 import type { Objective } from "../records.ts";
 
 /** Of the masked tokens: the share that becomes the mask token, and the share that becomes a token at random. The rest stays. */
@@ -43,7 +44,7 @@ type Ids = Uint16Array | Uint32Array;
  */
 export function masked(sequences: readonly Ids[], first: number, options: MaskOptions): Examples {
   const { mask, vocab, share, seed } = options;
-  const batch = concatenate(sequences);
+  const batch = ragged(sequences.map((ids) => ({ ids })));
   const { ids } = batch;
   const positions: number[] = [];
   const targets: number[] = [];
@@ -69,7 +70,7 @@ export function masked(sequences: readonly Ids[], first: number, options: MaskOp
 
 /** Each token but the first is predicted from those before it. */
 export function causal(sequences: readonly Ids[]): Examples {
-  const batch = concatenate(sequences);
+  const batch = ragged(sequences.map((ids) => ({ ids })));
   const positions: number[] = [];
   const targets: number[] = [];
   let start = 0;
@@ -99,18 +100,6 @@ export function examplesOf(
 /** Predictions of a sequence. */
 export function predictions(objective: Objective, length: number, share: number): number {
   return objective === "masked" ? maskCounts(length, share).predicted : length - 1;
-}
-
-function concatenate(sequences: readonly Ids[]): Batch {
-  const offsets = new BigInt64Array(sequences.length + 1);
-  let tokens = 0;
-  for (const [i, { length }] of sequences.entries()) {
-    tokens += length;
-    offsets[i + 1] = BigInt(tokens);
-  }
-  const ids = new Int32Array(tokens);
-  for (const [i, sequence] of sequences.entries()) ids.set(sequence, Number(offsets[i]));
-  return { offsets, ids };
 }
 
 /** `count` different numbers below `limit`, in random order: the start of a shuffle by Fisher and Yates. */

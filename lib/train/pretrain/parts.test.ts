@@ -303,9 +303,10 @@ describe("shapes", () => {
   test.each([
     ["1x11", { kind: "trees", trees: 1, depth: 11 }, 12],
     ["3072x0", { kind: "trees", trees: 3072, depth: 0 }, 3072],
-    ["1x8:linear", { kind: "trees", trees: 1, depth: 8, linear: true }, 9],
+    ["1x8:linear", { kind: "trees", trees: 1, depth: 8, output: "linear" }, 9],
     ["dense:192+8x6", { kind: "trees", trees: 8, depth: 6, dense: 192 }, 248],
-    ["dense:7+2x3:linear", { kind: "trees", trees: 2, depth: 3, dense: 7, linear: true }, 15],
+    ["dense:7+2x3:linear", { kind: "trees", trees: 2, depth: 3, dense: 7, output: "linear" }, 15],
+    ["1x8:after", { kind: "trees", trees: 1, depth: 8, output: "after" }, 9],
     ["dense:3072", { kind: "dense", width: 3072 }, 3072],
     ["glu:3072", { kind: "glu", width: 3072 }, 1536],
     ["none", { kind: "none" }, 0],
@@ -329,6 +330,8 @@ describe("shapes", () => {
     "dense:0+1x1",
     "dense:4+",
     "none:linear",
+    "dense:7:after",
+    "1x8:linear:after",
   ])("%j is refused", (name) => {
     expect(() => parseFeedforward(name)).toThrow("give trees and their depth as 1x11");
   });

@@ -137,33 +137,40 @@ describe("noise on branches", () => {
 });
 
 describe("a run", () => {
-  test.each(["1x3", "2x2", "dense:24", "glu:24", "none", "1x4:linear", "dense:8+1x5", "dense:8+2x2:linear"])(
-    "of %s learns, and leaves a folder that can be opened",
-    async (shape) => {
-      const output = join(folder, `out-${shape.replace(":", "-")}`);
-      const recipe = { ...QUICK, budget: { unit: "steps", amount: 40 } as const, lr: 5e-3 };
-      const { losses, score, scores, records, tokens } = await run(shape, { output, recipe });
-      expect(losses.length).toBe(40);
-      expect(losses[0]!).toBeCloseTo(Math.log(8192), 0);
-      expect(score!.loss).toBeLessThan(5);
-      expect(scores.map(({ step }) => step)).toEqual([14, 27, 40]);
-      const steps = records.filter((record): record is StepRecord => record.event === "step");
-      expect(steps.reduce((sum, step) => sum + step.tokens, 0)).toBe(tokens);
-      expect(steps.map((step) => step.tokens / 32).slice(0, 8)).toEqual([4, 4, 4, 4, 4, 4, 4, 4]);
-      expect(steps.at(-1)!.tokens).toBe(16 * 32);
-      expect(readdirSync(output).sort()).toEqual([
-        "config.json",
-        "model.safetensors",
-        "special_tokens_map.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "training.jsonl",
-      ]);
-      using model = await openModel(output);
-      expect([model.config.task, model.config.arch.tied]).toEqual(["mlm", 1]);
-      expect(existsSync(`${output}.run`)).toBe(false);
-    },
-  );
+  test.each([
+    "1x3",
+    "2x2",
+    "dense:24",
+    "glu:24",
+    "none",
+    "1x4:linear",
+    "1x4:after",
+    "dense:8+1x5",
+    "dense:8+2x2:linear",
+  ])("of %s learns, and leaves a folder that can be opened", async (shape) => {
+    const output = join(folder, `out-${shape.replace(":", "-")}`);
+    const recipe = { ...QUICK, budget: { unit: "steps", amount: 40 } as const, lr: 5e-3 };
+    const { losses, score, scores, records, tokens } = await run(shape, { output, recipe });
+    expect(losses.length).toBe(40);
+    expect(losses[0]!).toBeCloseTo(Math.log(8192), 0);
+    expect(score!.loss).toBeLessThan(5);
+    expect(scores.map(({ step }) => step)).toEqual([14, 27, 40]);
+    const steps = records.filter((record): record is StepRecord => record.event === "step");
+    expect(steps.reduce((sum, step) => sum + step.tokens, 0)).toBe(tokens);
+    expect(steps.map((step) => step.tokens / 32).slice(0, 8)).toEqual([4, 4, 4, 4, 4, 4, 4, 4]);
+    expect(steps.at(-1)!.tokens).toBe(16 * 32);
+    expect(readdirSync(output).sort()).toEqual([
+      "config.json",
+      "model.safetensors",
+      "special_tokens_map.json",
+      "tokenizer.json",
+      "tokenizer_config.json",
+      "training.jsonl",
+    ]);
+    using model = await openModel(output);
+    expect([model.config.task, model.config.arch.tied]).toEqual(["mlm", 1]);
+    expect(existsSync(`${output}.run`)).toBe(false);
+  });
 
   test("gives the same bits on any number of threads, and after it was stopped within a step", async () => {
     await run("1x3", { output: join(folder, "whole") });

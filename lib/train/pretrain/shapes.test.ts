@@ -32,14 +32,25 @@ async function states(path: string): Promise<Float32Array> {
 
 describe.each([
   ["none", "none; a block ends with attention"],
-  ["1x5:linear", "1 tree of depth 5 with 32 leaves; a token uses 6 of 63 neurons"],
+  [
+    "1x5:linear",
+    "1 tree of depth 5 with 32 leaves, whose nodes put out their logits; a token uses 6 of 63 neurons",
+  ],
   [
     "dense:24+2x4",
     "2 trees of depth 4 with 16 leaves each, beside a dense layer of 24; a token uses 34 of 86 neurons",
   ],
   [
     "dense:7+3x2:linear",
-    "3 trees of depth 2 with 4 leaves each, beside a dense layer of 7; a token uses 16 of 28 neurons",
+    "3 trees of depth 2 with 4 leaves each, whose nodes put out their logits, beside a dense layer of 7; a token uses 16 of 28 neurons",
+  ],
+  [
+    "1x5:after",
+    "1 tree of depth 5 with 32 leaves, the activation after their sum; a token uses 6 of 63 neurons",
+  ],
+  [
+    "dense:7+2x2:after",
+    "2 trees of depth 2 with 4 leaves each, the activation after their sum, beside a dense layer of 7; a token uses 13 of 21 neurons",
   ],
 ])("%s", (name, described) => {
   const feedforward = parseFeedforward(name);
@@ -93,6 +104,7 @@ describe.each([
     config.arch.intermed_size = 16;
     delete config.arch.intermed_dense;
     delete config.arch.intermed_linear;
+    delete config.arch.intermed_after;
     writeFileSync(join(other, "config.json"), JSON.stringify(config));
     writeFileSync(join(other, "model.safetensors"), readFileSync(join(own, "model.safetensors")));
     await expect(openModel(other)).rejects.toThrow(/(lacks|has) the (unexpected )?tensors/);
