@@ -51,7 +51,8 @@ const lossTitle = (compared: string) => (compared === "vectors" ? "1 - cosine wi
 
 export function outcomeText(outcome: DistilOutcome): string {
   const { data, epochs, epoch, seconds } = outcome;
-  const header = ["epoch", "loss", lossTitle(data.compared), ...data.metrics.map(metricTitle), ""];
+  const title = data.compared === "vectors" ? lossTitle(data.compared) : "valid. loss";
+  const header = ["epoch", "loss", title, ...data.metrics.map(metricTitle), ""];
   const rows = epochs.map(({ epoch: number, train_loss, valid_loss, scores = {} }) => [
     String(number),
     train_loss.toFixed(4),

@@ -97,7 +97,7 @@ async function made(
     trainer,
     model: trainedModel(trainer, config, checkpoint, model.source, model),
     files: { ...Object.fromEntries(modelTexts(checkpoint.file)), "config.json": text },
-    source: `${model.source}, layers ${shape.layers.join(",")}, ${plural(shape.width, "neuron")} each`,
+    source: `${model.source}, layers ${shape.layers.join(",")}${shape.width < model.config.arch.width ? `, ${plural(shape.width, "neuron")} each` : ""}`,
     newHead: false,
     sameTokens: true,
     ...(model.config.arch.layers === teacher.model.config.arch.layers && { layers: shape.layers }),
