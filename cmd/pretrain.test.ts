@@ -71,6 +71,23 @@ test("says what a budget would take", async () => {
   const { code, out } = await uffb("pretrain", "--dry-run", ...SHAPE, "--tokens", "1e9");
   expect(code).toBe(0);
   expect(out).toMatch(/the budget: 1,0\d\d,\d{3},\d{3} tokens in [\d,]+ steps, [\d.]+ PFLOP, [\d.]+ hours/);
+  expect(out).toMatch(
+    /a step of \d+ sequences of \d+: [\d.e+]+ ms: forward [\d.]+%, backward [\d.]+%, update [\d.]+%; [\d.]+ times three forward passes/,
+  );
+}, 60_000);
+
+test("says so in JSON, too", async () => {
+  const { code, out } = await uffb("pretrain", "--dry-run", ...SHAPE, "--tokens", "1e9", "--json");
+  expect(code).toBe(0);
+  const found = JSON.parse(out);
+  const { seconds_forward, seconds_backward, seconds_update, seconds_per_step, seconds_bound } = found;
+  expect(seconds_forward + seconds_backward + seconds_update).toBeCloseTo(seconds_per_step, 9);
+  expect(seconds_bound * found.peak_flops).toBeCloseTo(
+    found.batch * found.length * found.flops_per_token,
+    -3,
+  );
+  expect(found.tokens_per_second * seconds_per_step).toBeCloseTo(found.batch * found.length, 6);
+  expect(found.bytes).toBeGreaterThan(16 * found.parameters);
 }, 60_000);
 
 test("a run ended by SIGTERM, and then by kill -9, goes on and ends with the same bits", async () => {

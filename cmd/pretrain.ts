@@ -7,7 +7,13 @@ import { curvesSvg } from "../lib/train/curves.ts";
 import { checkOutput, runFolder } from "../lib/train/keep.ts";
 import { estimate } from "../lib/train/pretrain/outline.ts";
 import { pretrain } from "../lib/train/pretrain/pretrain.ts";
-import { estimateText, outcomeJson, outcomeText, pretrainCard } from "../lib/train/pretrain/report.ts";
+import {
+  estimateJson,
+  estimateText,
+  outcomeJson,
+  outcomeText,
+  pretrainCard,
+} from "../lib/train/pretrain/report.ts";
 import { tokensOf } from "../lib/train/pretrain/tokens.ts";
 import { version } from "../package.json";
 import { grouped, threadsArg } from "./cli/args.ts";
@@ -47,7 +53,7 @@ export default command({
       dryRun: {
         type: "boolean",
         description:
-          "Measure a few steps on random tokens, say what the budget would take, and write nothing",
+          "Measure steps of --microbatch random sequences: forward and backward pass, update, and what the CPU's peak would allow; say what the budget would take, and write nothing",
       },
       svg: { type: "string", valueHint: "file", description: "Draw loss and accuracy" },
       json: { type: "boolean", description: "Write one JSON object" },
@@ -105,7 +111,8 @@ export default command({
     const vocabulary = await openTokenizerFiles(args.tokenizer);
     const shape = toShape(args, vocabulary.tokenizer.vocabSize, recipe.length);
     if (args.dryRun) {
-      print(estimateText(await estimate(shape, recipe, { threads })));
+      const found = await estimate(shape, recipe, { threads });
+      print(json ? estimateJson(found) : estimateText(found));
       return;
     }
     if (positionals.length === 0) throw new UsageError("CORPUS is missing: give files of text");

@@ -57,7 +57,10 @@ export function outline(
 export interface Estimate extends PretrainOutline {
   isa: string;
   threads: number;
-  /** Measured: of a token's forward and backward pass while words are masked, and of an update. */
+  /** Sequences of the step that was measured: a micro-batch, with words masked. */
+  sequences: number;
+  /** Measured: of its forward pass alone, of a token's forward and backward pass, and of an update. */
+  secondsForward: number;
   secondsPerToken: number;
   secondsPerUpdate: number;
   /** Of the whole budget. */
@@ -96,15 +99,19 @@ export async function estimate(
   });
   const step = () => trainer.step(batch, targets, options);
   const update = () => trainer.update({ ...adamwOf(recipe), lr: recipe.lr });
+  const forward = () => trainer.step(batch, targets, { ...options, backward: false });
   await step(); // claims memory
   await update();
-  const [perStep, perUpdate] = [await secondsOf(step), await secondsOf(update)];
+  const perStep = await secondsOf(step);
+  const perUpdate = await secondsOf(update);
   const secondsPerToken = perStep / (count * length);
   const spent = spentBy(recipe, secondsPerToken, perUpdate);
   return {
     ...found,
     isa: trainer.isa,
     threads: trainer.threads,
+    sequences: count,
+    secondsForward: await secondsOf(forward),
     secondsPerToken,
     secondsPerUpdate: perUpdate,
     ...spent,

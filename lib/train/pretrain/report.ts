@@ -54,9 +54,65 @@ export function estimateText(found: Estimate): string {
     memoryLine(found),
     boundLine(found),
     `measured: ${count(1 / secondsPerToken)} tokens/s, an update ${(1000 * secondsPerUpdate).toPrecision(3)} ms; ${plural(found.threads, "thread")}, ${found.isa}${rounded(found.recipe)}`,
+    stepLine(found),
     `the budget: ${count(tokens)} tokens${steps === undefined ? "" : ` in ${plural(steps, "step")}`}, ${(flops / 1e15).toPrecision(3)} PFLOP, ${(seconds / 3600).toPrecision(3)} hours on this machine`,
   ];
   return `${lines.join("\n")}\n`;
+}
+
+/** A step of one micro-batch and its update, in seconds: of each part, and of what all of it would take at the CPU's peak. */
+function stepOf({ sequences, recipe, rate, ...found }: Estimate) {
+  const tokens = sequences * recipe.length;
+  const both = tokens * found.secondsPerToken;
+  const { secondsForward: forward, secondsPerUpdate: update } = found;
+  const total = both + update;
+  return { total, forward, backward: both - forward, update, bound: (tokens * found.flopsPerToken) / rate };
+}
+
+function stepLine(found: Estimate): string {
+  const { total, forward, backward, update, bound } = stepOf(found);
+  const parts = `forward ${percent(forward / total)}, backward ${percent(backward / total)}, update ${percent(update / total)}`;
+  return `a step of ${plural(found.sequences, "sequence")} of ${found.recipe.length}: ${(1000 * total).toPrecision(3)} ms: ${parts}; ${(total / bound).toFixed(2)} times three forward passes at the CPU's peak`;
+}
+
+/**
+ * The same for programs: the model as in outcomeJson, `batch` and `length` of the step that was measured, `seconds_per_step` and of these
+ * `seconds_forward`, `seconds_backward` and `seconds_update`, `seconds_bound` that three forward passes take at `peak_flops`,
+ * `tokens_per_second`, `flops_per_token`, `bytes` of memory at most, `bytes_per_token` kept for the backward pass; `budget_tokens` and
+ * `budget_seconds`.
+ */
+export function estimateJson(found: Estimate): string {
+  const { total, forward, backward, update, bound } = stepOf(found);
+  const { feedforward, layers, hidden, heads } = found.shape;
+  return `${JSON.stringify(
+    {
+      shape: feedforwardName(feedforward),
+      layers,
+      hidden,
+      heads,
+      parameters: found.parameters,
+      active_neurons: activeNeurons(feedforward),
+      batch: found.sequences,
+      length: found.recipe.length,
+      seconds_per_step: total,
+      seconds_forward: forward,
+      seconds_backward: backward,
+      seconds_update: update,
+      seconds_bound: bound,
+      tokens_per_second: (found.sequences * found.recipe.length) / total,
+      flops_per_token: found.flopsPerToken,
+      peak_flops: found.rate,
+      bytes: found.memory.total,
+      bytes_per_token: found.memory.keptPerToken,
+      budget_tokens: found.tokens,
+      budget_seconds: found.seconds,
+      compute: found.recipe.compute,
+      isa: found.isa,
+      threads: found.threads,
+    },
+    null,
+    2,
+  )}\n`;
 }
 
 /** Tokens a second, and which part of the CPU's peak that is; the first steps, which claim memory, left out. Scoring is not counted. */
