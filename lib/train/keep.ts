@@ -126,7 +126,7 @@ export class Keeper implements Disposable {
     const { isa } = this.#trainer;
     if (state.progress.isa !== isa)
       this.#warn(
-        `the run began with ${state.progress.isa} and goes on with ${isa}: its last digits will differ`,
+        `the run began with ${state.progress.isa} and goes on with ${isa}: its last digits may differ`,
       );
     return { ...state.progress, isa };
   }
