@@ -49,7 +49,7 @@ test("products in bf16, where the CPU has no instructions for them", async () =>
   expect([await child.exited, err]).toEqual([0, expect.stringContaining("generic, products in bf16")]);
   expect(err).toContain("this CPU has no instructions that multiply bf16 (it runs generic): f32 is faster");
   expect(readFileSync(join(folder, "narrow/README.md"), "utf8")).toMatch(/compute.*bf16/);
-}, 60_000);
+}, 120_000);
 
 test("scores and several labels, in JSON", async () => {
   const rows = Array.from({ length: 30 }, (_, i) => ({
