@@ -126,6 +126,12 @@ describe("a student of sentence vectors", () => {
     expect(await heard()).toEqual({ losses: first.losses, said: ["the teacher's texts"] });
   });
 
+  test("can be stopped while it is made", async () => {
+    const stop = run(encoder, { output: folder.file("unmade"), signal: AbortSignal.abort() });
+    await expect(stop).rejects.toThrow("stopped while the student was made; nothing was written");
+    expect(existsSync(folder.file("unmade.run"))).toBe(false);
+  });
+
   test("neurons that say what others say can go without a loss", async () => {
     const recipe = { ...QUICK, lr: 0, epochs: 1 };
     const { final } = await run(doubled, { recipe, kept: { width: DOUBLE } });

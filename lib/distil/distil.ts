@@ -10,6 +10,7 @@
 import { join } from "node:path";
 import { poolingName } from "../../ffi/context.ts";
 import { cpuCount } from "../../ffi/engine.ts";
+import { CancelledError } from "../../ffi/status.ts";
 import { UsageError } from "../base/errors.ts";
 import type { Kind } from "../data/own/labels.ts";
 import { type Input, run } from "../eval/glue/run.ts";
@@ -126,7 +127,14 @@ export async function distil(
     student,
     kept,
     seed: options.recipe.seed,
-    threads,
+    reading: {
+      threads,
+      onProgress: (done, total) => {
+        if (signal?.aborted)
+          throw new CancelledError("stopped while the student was made; nothing was written");
+        onEncode?.("neurons that matter", done, total);
+      },
+    },
   });
   const recipe = settle({ ...options.recipe, maxLength }, data, trainee, options);
   using teacher = new Teacher(model, {

@@ -33,16 +33,24 @@ export interface UnitStatistics {
 /** Of the mean square of neurons, added to their sums of squares: text that is not in the sample counts, too. */
 const RIDGE = 1e-3;
 
+/** How a sample is read. */
+export interface Reading {
+  threads?: number | undefined;
+  /** Texts that are done; what it throws ends the work. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
 /** Calls `visit` with the units [tokens, width] of each of `layers`, batch by batch. */
 async function eachUnits(
   model: Model,
   inputs: readonly Input[],
   layers: readonly number[],
-  threads: number | undefined,
+  { threads, onProgress }: Reading,
   visit: (layer: number, tokens: number, units: Float32Array) => void,
 ): Promise<void> {
   using context = openContext(model.native, { threads: threads ?? 0 });
   const { width } = model.config.arch;
+  let done = 0;
   for (const part of group(inputs, { weight: ({ ids }) => ids.length, budget: BATCH_TOKENS })) {
     const batch = ragged(part);
     const tokens = batch.ids.length;
@@ -54,6 +62,8 @@ async function eachUnits(
     });
     await context.encode(batch, taps);
     for (const [i, layer] of layers.entries()) visit(layer, tokens, buffers[i]!);
+    done += part.length;
+    onProgress?.(done, inputs.length);
   }
 }
 
@@ -62,14 +72,14 @@ export async function unitStatistics(
   model: Model,
   inputs: readonly Input[],
   layers: readonly number[],
-  threads?: number,
+  reading: Reading = {},
 ): Promise<Map<number, UnitStatistics>> {
   const { width } = model.config.arch;
   const sums = new Map(
     layers.map((layer) => [layer, { sum: new Float64Array(width), squares: new Float64Array(width) }]),
   );
   let count = 0;
-  await eachUnits(model, inputs, layers, threads, (layer, tokens, units) => {
+  await eachUnits(model, inputs, layers, reading, (layer, tokens, units) => {
     if (layer === layers[0]) count += tokens;
     const { sum, squares } = sums.get(layer)!;
     for (let at = 0; at < units.length; at += width) {
@@ -115,14 +125,13 @@ export function largestOf(values: Float64Array, count: number): number[] {
 }
 
 /** What of the layers is to be narrowed. */
-export interface Narrowing {
+export interface Narrowing extends Reading {
   /** Of the model that is read, rising. */
   layers: readonly number[];
   /** Neurons that stay. */
   width: number;
   weightsOf(layer: number): FeedforwardWeights;
   normOf(layer: number): Float32Array | undefined;
-  threads?: number | undefined;
 }
 
 /**
@@ -132,10 +141,10 @@ export interface Narrowing {
 export async function narrowed(
   model: Model,
   inputs: readonly Input[],
-  { layers, width: count, weightsOf, normOf, threads }: Narrowing,
+  { layers, width: count, weightsOf, normOf, ...reading }: Narrowing,
 ): Promise<Map<number, FeedforwardWeights>> {
   const { width, hidden } = model.config.arch;
-  const statistics = await unitStatistics(model, inputs, layers, threads);
+  const statistics = await unitStatistics(model, inputs, layers, reading);
   const folds = new Map(
     layers.map((layer) => {
       const found = statistics.get(layer)!;
@@ -144,7 +153,7 @@ export async function narrowed(
     }),
   );
   if (count < width) {
-    await eachUnits(model, inputs, layers, threads, (layer, tokens, units) => {
+    await eachUnits(model, inputs, layers, reading, (layer, tokens, units) => {
       const { kept, mean, products } = folds.get(layer)!;
       const centred = units.map((value, i) => value - mean[i % width]!);
       products.add(tokens, columnsOf(centred, width, kept), centred);

@@ -10,7 +10,7 @@ import { type Config, parseConfig } from "../model/config.ts";
 import type { Model } from "../model/model.ts";
 import { openTrainable } from "../model/trainable.ts";
 import { setAt } from "../train/save.ts";
-import { type FeedforwardWeights, narrowed } from "./narrow.ts";
+import { type FeedforwardWeights, narrowed, type Reading } from "./narrow.ts";
 
 /** What a student keeps of its teacher. */
 export interface Kept {
@@ -68,7 +68,7 @@ export async function makeStudent(
   checkpoint: Checkpoint,
   { layers, width }: StudentShape,
   sample: readonly Input[],
-  threads?: number,
+  reading: Reading = {},
 ): Promise<MadeStudent> {
   const { config: original, trainer: weights } = openTrainable(checkpoint);
   using _ = weights;
@@ -85,7 +85,7 @@ export async function makeStudent(
         width,
         weightsOf: (layer) => feedforwardOf(weights, layer),
         normOf: (layer) => nextNorm(weights, has, layer),
-        threads,
+        ...reading,
       })
     : undefined;
   const trainer = new NativeTrainer(config.arch);

@@ -13,6 +13,7 @@ import { openTrainable } from "../model/trainable.ts";
 import { initialiseHead } from "../train/head.ts";
 import { classifierConfig } from "../train/save.ts";
 import { trainedModel } from "../train/trained.ts";
+import type { Reading } from "./narrow.ts";
 import { openTeacher, type TeacherModel } from "./open.ts";
 import { type Kept, makeStudent, studentShape } from "./student.ts";
 import { modelHash } from "./teacher.ts";
@@ -50,16 +51,17 @@ export async function traineeOf(
     student?: string | undefined;
     kept?: Kept | undefined;
     seed: number;
-    threads?: number | undefined;
+    /** How texts are read where neurons are chosen. */
+    reading: Reading;
   },
 ): Promise<Trainee> {
-  const { student, kept = {}, seed, threads } = options;
+  const { student, kept = {}, seed, reading } = options;
   const isMade = kept.layers !== undefined || kept.width !== undefined;
   if (student !== undefined && !isMade) return opened(teacher, student, seed);
-  if (student === undefined) return made(teacher, teacher, inputs, kept, { seed, threads });
+  if (student === undefined) return made(teacher, teacher, inputs, kept, { seed, reading });
   using base = await openTeacher(student);
   checkBase(base, teacher);
-  return await made(base, teacher, inputs, kept, { seed, threads });
+  return await made(base, teacher, inputs, kept, { seed, reading });
 }
 
 /** @throws UffbError unless a model says what the teacher says: then a student made of it is one of the teacher's */
@@ -82,7 +84,7 @@ async function made(
   teacher: TeacherModel,
   inputs: readonly Input[],
   kept: Kept,
-  { seed, threads }: { seed: number; threads: number | undefined },
+  { seed, reading }: { seed: number; reading: Reading },
 ): Promise<Trainee> {
   const shape = studentShape(model, kept);
   const { config, text, trainer } = await makeStudent(
@@ -90,7 +92,7 @@ async function made(
     checkpoint,
     shape,
     sampleOf(inputs, seed),
-    threads,
+    reading,
   );
   return {
     config,
