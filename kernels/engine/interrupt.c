@@ -38,6 +38,7 @@ static void lose_patience(int signal) {
 }
 
 static void ask(int signal, siginfo_t *info, void *context) {
+    const int saved = errno; /* of what was interrupted */
     int none = 0;
     if (!atomic_compare_exchange_strong(&asked, &none, signal)) end(signal);
     setitimer(ITIMER_REAL, &patience, NULL);
@@ -50,6 +51,7 @@ static void ask(int signal, siginfo_t *info, void *context) {
         else
             before[i].sa_handler(signal);
     }
+    errno = saved;
 }
 
 int32_t uffb_interrupt_watch(int32_t milliseconds) {

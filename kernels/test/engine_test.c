@@ -326,6 +326,7 @@ int main(void) {
     test_list(list, count);
     test_threads();
     test_mapped(&list[7].arch);
+    test_interrupts();
     test_contexts(&list[5]);
     test_convert();
     test_quantised();

@@ -115,6 +115,7 @@ int64_t check_against_reference(const random_model *m, const batch *b, const run
 
 void test_threads(void);
 void test_mapped(const uffb_arch *arch);
+void test_interrupts(void);
 void test_finite(const config *list, int64_t count);
 void test_convert(void);
 void test_quantised(void);
