@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -70,6 +70,55 @@ test("scores and several labels, in JSON", async () => {
   const { out } = await uffb("infer", "--model", "several", "--jsonl", "--", "text 1");
   expect(JSON.parse(out).scores.map(({ label }: { label: string }) => label)).toEqual(["x", "y"]);
 }, 60_000);
+
+const canMount = Bun.spawnSync(["unshare", "-rm", "sh", "-c", "mount -t tmpfs none /tmp"]).success;
+
+/** Runs it with a disk of its own, "small", of so many MB; `meanwhile` is a script that runs beside it. Says what is on the disk then. */
+async function onSmallDisk(megabytes: number, meanwhile: string, ...line: string[]) {
+  const script = `mount -t tmpfs -o size=${megabytes}m none small; "$@" & run=$!; ${meanwhile}; wait $run; code=$?; ls small >&2; exit $code`;
+  const child = Bun.spawn(
+    ["unshare", "-rm", "sh", "-c", script, "sh", process.execPath, MAIN, ...line, "-o", "small/out"],
+    { cwd: folder, stdout: "ignore", stderr: "pipe" },
+  );
+  const err = await child.stderr.text();
+  return { code: await child.exited, err };
+}
+
+test.skipIf(!canMount)(
+  "a disk that is too small is told before the first step",
+  async () => {
+    mkdirSync(join(folder, "small"), { recursive: true });
+    const { code, err } = await onSmallDisk(2, ":", ...QUICK);
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      /error: \d+ MB are to be written to small\/out.run, but its disk has only [\d.]+ MB free/,
+    );
+    expect(err).not.toContain("epoch");
+  },
+  60_000,
+);
+
+test.skipIf(!canMount)(
+  "a disk that another program fills ends the run, which says so",
+  async () => {
+    mkdirSync(join(folder, "small"), { recursive: true });
+    const fill = `while [ ! -e small/out.run/best.safetensors ] && kill -0 $run; do sleep 0.02; done; cat /dev/zero >small/full 2>&-`;
+    const { code, err } = await onSmallDisk(
+      200,
+      fill,
+      ...QUICK.slice(0, 2),
+      "--epochs",
+      "20",
+      "--batch",
+      "8",
+    );
+    expect(code).toBe(1);
+    expect(err).toMatch(/error: small\/out\S* cannot be written: the disk is full; free some space/);
+    // The disk has what fills it and the run, and no result or half of one.
+    expect(err).toEndWith("\nfull\nout.run\n");
+  },
+  120_000,
+);
 
 test("a run ended by SIGTERM, and then by kill -9, goes on and ends with the same bits", async () => {
   await expectSameBitsAfterEnds(folder, start, [

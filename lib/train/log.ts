@@ -2,6 +2,7 @@ import { closeSync, fsyncSync, ftruncateSync, openSync, writeSync } from "node:f
 import { UffbError } from "../base/errors.ts";
 import { tryJson } from "../base/json.ts";
 import { readRegular } from "../base/read.ts";
+import { withReason } from "../base/system.ts";
 import type { LogRecord } from "./records.ts";
 
 /** Records written together: a line a step would be a write a step. */
@@ -15,9 +16,11 @@ export class RunLog implements Disposable {
   #file: number | undefined;
   #bytes = 0;
   #pending: string[] = [];
+  readonly #path: string | undefined;
 
   /** `path`: where lines go; `bytes`: how many of those that are there are of this run, the rest being steps that are done again. */
   constructor(path?: string, bytes = 0) {
+    this.#path = path;
     if (path === undefined) return;
     if (bytes > 0) this.#read(path, bytes);
     this.#file = openSync(path, bytes > 0 ? "r+" : "w");
@@ -32,7 +35,7 @@ export class RunLog implements Disposable {
     if (this.#pending.length >= PENDING) this.#write();
   }
 
-  /** Puts every line on the disk. Returns the bytes of the file. */
+  /** Puts every line on the disk. Returns the bytes of the file. @throws UffbError when the system refuses */
   flush(): number {
     if (this.#file === undefined) return 0;
     this.#write();
@@ -44,6 +47,8 @@ export class RunLog implements Disposable {
     if (this.#file === undefined) return;
     try {
       this.#write();
+    } catch {
+      // Whatever ends the run says why; if that is a full disk, these lines find no room either.
     } finally {
       closeSync(this.#file);
       this.#file = undefined;
@@ -52,8 +57,13 @@ export class RunLog implements Disposable {
 
   #write(): void {
     const data = Buffer.from(this.#pending.join(""));
-    for (let at = 0; at < data.length; )
-      at += writeSync(this.#file!, data, at, data.length - at, this.#bytes + at);
+    try {
+      for (let at = 0; at < data.length; )
+        at += writeSync(this.#file!, data, at, data.length - at, this.#bytes + at);
+    } catch (error) {
+      ftruncateSync(this.#file!, this.#bytes); // no half of a line
+      throw withReason(`${this.#path}: cannot be written`, error);
+    }
     this.#bytes += data.length;
     this.#pending = [];
   }
