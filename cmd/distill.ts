@@ -166,7 +166,7 @@ export default command({
     {
       name: "data",
       description:
-        "For a classifier a table as uffb finetune reads it; for sentence vectors one or more files of texts: plain lines, or CSV, TSV, JSON lines or Parquet with a column of texts; also gzipped",
+        "For a classifier a table as uffb finetune reads it; for sentence vectors one or more files of texts: plain lines, or CSV, TSV, JSON lines or Parquet with a column of texts; also packed by gzip or xz",
       required: true,
       multiple: true,
     },
