@@ -103,11 +103,11 @@ void test_gemm(const uffb_ops *ops, const char *isa) {
     gemm_case(ops, 3, 768, 3073, 2);
     /* with scratch: rows in one block and in several, columns that end within a panel, rows too long for it */
     for (variant = 0; variant < 4; variant++) {
-        gemm_case(ops, 5 + variant, 192, 768, variant);
-        gemm_case(ops, 33, 213, 1 + 15 * variant, variant);
-        gemm_case(ops, 61, 192 + variant, 3072, variant);
+        gemm_case(ops, 64 + variant, 192, 768, variant);
+        gemm_case(ops, 83, 213, 1 + 15 * variant, variant);
+        gemm_case(ops, 121, 192 + variant, 3072, variant);
     }
-    gemm_case(ops, 6, 192, UFFB_GEMM_SCRATCH / UFFB_PANEL + 1, 0);
+    gemm_case(ops, 64, 192, UFFB_GEMM_SCRATCH / UFFB_PANEL + 1, 0);
     test_end();
 }
 

@@ -3,13 +3,14 @@
 #include "packed.h"
 #include "tile.h"
 
-/* Packing costs as much as some twentieth of the arithmetic of so many columns; for more, less. */
+/* Packing pays from so many rows and columns: fewer rows make short tiles, which load more often for an FMA. */
+#define PACKED_ROWS 64
 #define PACKED_COLS 192
 
 void KERNEL(gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *w, const float *bias, float *c,
                   int64_t ldc, int32_t accumulate, float *scratch) {
     const int64_t most = k ? UFFB_GEMM_SCRATCH / (UFFB_PANEL * k) * VEC_TILE_ROWS : 0;
-    if (!VEC_PACKS_ROWS || !scratch || n < PACKED_COLS || m <= FEW_ROWS || !most) {
+    if (!VEC_PACKS_ROWS || !scratch || n < PACKED_COLS || m < PACKED_ROWS || !most) {
         gemm_tiles(m, n, k, a, lda, 0, w, bias, c, ldc, accumulate);
         return;
     }

@@ -1,5 +1,26 @@
-/* Panels of a matrix that is itself an activation (keys and values of attention): 4 x 4 blocks transposed in registers. */
+/* Panels of a matrix that is itself an activation (keys and values of attention): blocks of 4 columns transposed in registers.
+ */
 #include "../vec/simd.h"
+
+#if VEC_TRANSPOSES
+
+/* As many columns, of four each, as there are; returns how many. */
+static int64_t pack_blocks(int64_t rows, int64_t cols, const float *w, int64_t ldw, float *panel) {
+    const int64_t there = rows < UFFB_PANEL ? rows : UFFB_PANEL;
+    const float *row[UFFB_PANEL];
+    for (int64_t r = 0; r < UFFB_PANEL; r++) row[r] = w + (r < there ? r : 0) * ldw;
+    int64_t c = 0;
+    for (; c + 4 <= cols; c += 4) {
+        vec out[4];
+        vec_transpose(row, c, out);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            vec_store(panel + (c + i) * UFFB_PANEL, there < UFFB_PANEL ? vec_first(there, out[i], vec_zero()) : out[i]);
+    }
+    return c;
+}
+
+#else
 
 typedef float quad __attribute__((vector_size(16), aligned(4)));
 
@@ -18,7 +39,8 @@ UFFB_INLINE void transpose_block(int64_t rows, const float *w, int64_t ldw, floa
     *(quad *)(panel + 3 * UFFB_PANEL) = __builtin_shufflevector(hi01, hi23, 2, 3, 6, 7);
 }
 
-static void pack_rows(int64_t rows, int64_t cols, const float *w, int64_t ldw, float *panel) {
+/* As many columns, of four each, as there are; returns how many. */
+static int64_t pack_blocks(int64_t rows, int64_t cols, const float *w, int64_t ldw, float *panel) {
     int64_t c = 0;
     for (; c + 4 <= cols; c += 4) {
         for (int64_t r = 0; r < UFFB_PANEL; r += 4) {
@@ -29,7 +51,13 @@ static void pack_rows(int64_t rows, int64_t cols, const float *w, int64_t ldw, f
             }
         }
     }
-    for (; c < cols; c++) {
+    return c;
+}
+
+#endif
+
+static void pack_rows(int64_t rows, int64_t cols, const float *w, int64_t ldw, float *panel) {
+    for (int64_t c = pack_blocks(rows, cols, w, ldw, panel); c < cols; c++) {
         for (int64_t r = 0; r < UFFB_PANEL; r++) panel[c * UFFB_PANEL + r] = r < rows ? w[r * ldw + c] : 0.0f;
     }
 }

@@ -6,6 +6,7 @@
 #define VEC_TILE_ROWS 6
 #define VEC_TILE_PANELS 1
 #define VEC_PACKS_ROWS 0
+#define VEC_TRANSPOSES 0
 /* FFF: tokens that share the loads of a row; 4 sums each fill half of 16 registers. */
 #define VEC_FFF_TOKENS 2
 

@@ -8,6 +8,8 @@
 #define VEC_TILE_PANELS 2
 /* Whether GEMM copies rows into panels, for vec_fma_all. */
 #define VEC_PACKS_ROWS 1
+/* Whether a vector holds the numbers of UFFB_PANEL rows: vec_transpose. */
+#define VEC_TRANSPOSES 1
 /* FFF: tokens that share the loads of a row; 4 sums each fill half of 32 registers. */
 #define VEC_FFF_TOKENS 4
 
@@ -60,6 +62,24 @@ static inline vec vec_fma_all(const float *x, vec b, vec sum) {
 static inline vec vec_round(vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 static inline vec vec_exp2(vec whole) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(whole), _mm512_set1_epi32(127)), 23));
+}
+/* out[c] = column c of 16 rows, for 4 columns. Rows come four to a vector, so that columns need no shuffle across its quarters.
+ */
+static inline void vec_transpose(const float *const row[16], int64_t col, vec out[4]) {
+    vec q[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        q[i] = _mm512_castps128_ps512(_mm_loadu_ps(row[i] + col));
+        q[i] = _mm512_insertf32x4(q[i], _mm_loadu_ps(row[4 + i] + col), 1);
+        q[i] = _mm512_insertf32x4(q[i], _mm_loadu_ps(row[8 + i] + col), 2);
+        q[i] = _mm512_insertf32x4(q[i], _mm_loadu_ps(row[12 + i] + col), 3);
+    }
+    const vec lo01 = _mm512_unpacklo_ps(q[0], q[1]), hi01 = _mm512_unpackhi_ps(q[0], q[1]);
+    const vec lo23 = _mm512_unpacklo_ps(q[2], q[3]), hi23 = _mm512_unpackhi_ps(q[2], q[3]);
+    out[0] = _mm512_shuffle_ps(lo01, lo23, 0x44);
+    out[1] = _mm512_shuffle_ps(lo01, lo23, 0xee);
+    out[2] = _mm512_shuffle_ps(hi01, hi23, 0x44);
+    out[3] = _mm512_shuffle_ps(hi01, hi23, 0xee);
 }
 static inline float vec_sum(vec a) { return _mm512_reduce_add_ps(a); }
 static inline float vec_top(vec a) { return _mm512_reduce_max_ps(a); }
