@@ -242,14 +242,13 @@ export class Tokenizer {
     for (const piece of splitter.split(text.toWellFormed())) {
       if (typeof piece === "number") ids.push(piece);
       else {
-        const parts = this.#normalized.split(normalize(piece));
-        for (const [i, part] of parts.entries()) {
-          // Not where normalisation takes the first character away.
-          const atStart = () =>
-            done === 0 && i === 0 && normalize(String.fromCodePoint(piece.codePointAt(0)!)) !== "";
+        // Not where normalisation takes the first character away.
+        let atStart = done > 0 ? never : () => normalize(String.fromCodePoint(piece.codePointAt(0)!)) !== "";
+        for (const part of this.#normalized.split(normalize(piece))) {
           if (typeof part === "number") ids.push(part);
           else if (part !== "")
             for (const word of this.#preTokenize(part, atStart)) this.#words.encode(word, ids);
+          atStart = never;
         }
       }
       done++;
@@ -265,6 +264,8 @@ export class Tokenizer {
     return added.find((token) => token.id === mask.id) ?? { id: mask.id, content: mask.token, ...plain };
   }
 }
+
+const never = () => false;
 
 function spelt(token: AddedToken): [string, AddedToken] {
   return [token.content, token];
