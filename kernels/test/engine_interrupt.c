@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@
 /* Longer than any test: what waits for it shows by the signal that it exits with. */
 #define FOR_EVER 100000
 #define SOON 50
+/* Seconds of the processor after which the kernel ends a child that nobody ended. */
+#define MOST 20
 /* Exit status of a child that was not ended. */
 #define ALIVE 7
 
@@ -43,7 +46,10 @@ static void must(int holds) {
     if (!holds) _exit(98);
 }
 
-/* A child that runs `body`; when that returns it spins until a signal ends it. */
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+
+/* A child that runs `body`; when that returns it spins until a signal ends it. Signals do what they do by default, for a shell
+ * has some ignored by what it starts in the background. */
 typedef struct {
     pid_t pid;
     int from, to;
@@ -58,6 +64,9 @@ static child start(void (*body)(void)) {
         to_parent = up[1];
         close(up[0]);
         close(down[1]);
+        for (int i = 0; i < COUNT_OF(signals); i++) handle(signals[i], SIG_DFL);
+        const struct rlimit most = {MOST, MOST};
+        must(setrlimit(RLIMIT_CPU, &most) == 0);
         body();
         for (;;) {
         }
@@ -177,7 +186,6 @@ void test_interrupts(void) {
     return; /* under ThreadSanitizer a signal waits for the next system call, and a child that is busy makes none */
 #endif
     test_begin("signals end a process");
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     for (int i = 0; i < COUNT_OF(signals); i++) {
         test_case("signal %d, and nobody listens", signals[i]);
         make_paths();
