@@ -183,7 +183,10 @@ static void test_forests(int32_t device, const type *t) {
 }
 
 /* Models that devices do not run. */
-static int is_beyond(const uffb_arch *a) { return a->feedforward == UFFB_FFN_FFF ? a->width > 0 : a->width == 0; }
+static int is_beyond(const uffb_arch *a) {
+    if (a->feedforward != UFFB_FFN_FFF) return a->width == 0;
+    return a->width > 0 || a->tree_output == UFFB_TREES_ACTIVATE_SUM;
+}
 
 /* Whether a model is worth a test here. Not in 16 bits with very many branches, since every sequence then has a near-tie; not
  * models that differ from another in their heads alone, which run on the CPU; not with so many trees that the simulator takes
