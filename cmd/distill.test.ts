@@ -2,12 +2,11 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { PLAIN_SENTENCES } from "../lib/text/sample.ts";
+import { commandsIn } from "../testing/command.ts";
 import { expectSameBitsAfterEnds } from "../testing/ended.ts";
 import { writeTinyBert } from "../testing/tiny-bert.ts";
 
-const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "uffb-distill-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 beforeAll(async () => {
@@ -16,15 +15,7 @@ beforeAll(async () => {
   await writeTinyBert(join(folder, "classifier"), { labels: ["good", "bad"] });
 });
 
-function start(...line: string[]) {
-  return Bun.spawn([process.execPath, MAIN, ...line], { cwd: folder, stdout: "pipe", stderr: "pipe" });
-}
-
-async function uffb(...line: string[]) {
-  const child = start(...line);
-  const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
-  return { code: await child.exited, out, err };
-}
+const { start, uffb } = commandsIn(folder);
 
 const QUICK = ["distill", "texts.txt", "--teacher", "encoder", "--batch", "8", "--split", "0.2"];
 

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { commandsIn } from "../testing/command.ts";
 import { expectSameBitsAfterEnds } from "../testing/ended.ts";
 import { reviewsCsv } from "../testing/finetune.ts";
 
@@ -11,15 +12,7 @@ const folder = mkdtempSync(join(tmpdir(), "uffb-finetune-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 writeFileSync(join(folder, "reviews.csv"), reviewsCsv(60));
 
-function start(...line: string[]) {
-  return Bun.spawn([process.execPath, MAIN, ...line], { cwd: folder, stdout: "pipe", stderr: "pipe" });
-}
-
-async function uffb(...line: string[]) {
-  const child = start(...line);
-  const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
-  return { code: await child.exited, out, err };
-}
+const { start, uffb } = commandsIn(folder);
 
 const QUICK = ["finetune", "reviews.csv", "--epochs", "2", "--batch", "8", "--lr", "1e-3"];
 

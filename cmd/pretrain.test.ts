@@ -2,11 +2,10 @@ import { afterAll, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
+import { commandsIn } from "../testing/command.ts";
 import { expectSameBitsAfterEnds } from "../testing/ended.ts";
 
-const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "uffb-pretrain-command-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -17,15 +16,7 @@ const TEXT = Array.from({ length: 600 }, (_, i) =>
 writeFileSync(join(folder, "text.txt.gz"), gzipSync(TEXT.join(".\n")));
 writeFileSync(join(folder, "text.jsonl"), TEXT.map((text) => JSON.stringify({ body: text })).join("\n"));
 
-function start(...line: string[]) {
-  return Bun.spawn([process.execPath, MAIN, ...line], { cwd: folder, stdout: "pipe", stderr: "pipe" });
-}
-
-async function uffb(...line: string[]) {
-  const child = start(...line);
-  const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
-  return { code: await child.exited, out, err };
-}
+const { start, uffb } = commandsIn(folder);
 
 const SHAPE = ["--shape", "1x3", "--layers", "2", "--hidden", "32", "--heads", "2", "--length", "32"];
 const QUICK = [...SHAPE, "--steps", "10", "--batch", "8", "--microbatch", "4", "--scores", "2"];

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
+import { commandsIn } from "../testing/command.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "uffb-vocab-"));
@@ -14,11 +15,7 @@ writeFileSync(join(folder, "text.txt"), TEXT);
 writeFileSync(join(folder, "text.txt.gz"), gzipSync(TEXT));
 writeFileSync(join(folder, "bad.jsonl"), '{"text":"a red dog"}\n{"txt":"b"}\n');
 
-async function uffb(...line: string[]) {
-  const child = Bun.spawn([process.execPath, MAIN, ...line], { cwd: folder, stdout: "pipe", stderr: "pipe" });
-  const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
-  return { code: await child.exited, out, err };
-}
+const { uffb } = commandsIn(folder);
 
 const tokenizer = (name: string) => readFileSync(join(folder, name, "tokenizer.json"), "utf8");
 
