@@ -27,12 +27,13 @@ export function tokenExporter(
   options: { header: boolean; kept: Input["kept"] | undefined },
 ): TokenExporter {
   const kept = new Kept(options.kept, [...COLUMNS, "line", "error"]);
+  const cells = cellsOf(tokenizer);
   const rows = (delimited: Delimited, hasHeader: boolean): TokenExporter => ({
     head: hasHeader ? row(delimited, [...COLUMNS, ...kept.names]) : "",
     record(one) {
       const place = "error" in one ? one : one.item;
       const id = place.id ?? place.line;
-      const [ids, tokens] = cells(one, tokenizer);
+      const [ids, tokens] = "error" in one ? ["", ""] : cells(one.encoding.ids);
       // Of numbers and spaces, ids are a cell as they are; so are, in tsv, tokens, in which nothing is left that breaks a row.
       const { separator, cell } = delimited;
       const first = typeof id === "number" ? id : cell(id);
@@ -64,13 +65,21 @@ export function tokenExporter(
   }
 }
 
-/** Ids and tokens, spaces between them. */
-function cells(one: Encoded | BadItem, tokenizer: Tokenizer): [ids: string, tokens: string] {
-  if ("error" in one) return ["", ""];
-  const { ids } = one.encoding;
-  let tokens = "";
-  for (const id of ids) tokens += `${tokens && " "}${visible(tokenizer.token(id))}`;
-  return [ids.join(" "), tokens];
+/** Makes of tokens their ids and spellings, spaces between them. What a token looks like is found out once. */
+function cellsOf(tokenizer: Tokenizer): (ids: Int32Array) => [ids: string, tokens: string] {
+  const spellings: string[] = new Array(tokenizer.vocabSize);
+  return (ids) => {
+    let numbers = "";
+    let tokens = "";
+    for (let i = 0; i < ids.length; i++) {
+      const id = ids[i]!;
+      const space = i > 0 ? " " : "";
+      spellings[id] ??= visible(tokenizer.token(id));
+      numbers += space + id;
+      tokens += space + spellings[id];
+    }
+    return [numbers, tokens];
+  };
 }
 
 /** `{"id":…,"ids":[…],"tokens":[…]}`, with `texts` where tokens are spelt otherwise than people read them; an input without id has its number. */

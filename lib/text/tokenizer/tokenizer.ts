@@ -284,7 +284,11 @@ function fillTemplate(
   for (const part of template) {
     const start = at;
     if ("id" in part) ids[at++] = part.id;
-    else for (const id of part.text === "A" ? a : b) ids[at++] = id;
+    else {
+      const tokens = part.text === "A" ? a : b;
+      ids.set(tokens, at);
+      at += tokens.length;
+    }
     if (withTypes && part.type !== 0) types.fill(part.type, start, at);
   }
   return { ids, types };

@@ -32,7 +32,7 @@ const MAX_TRIED = 64;
 const MAX_MERGES = 2_000_000;
 
 /** Words of each generation of the cache, and the longest of them. Text repeats its words, so that nearly all are found. */
-const CACHE_WORDS = 2048;
+const CACHE_WORDS = 16_384;
 const CACHE_LENGTH = 32;
 
 const READERS: Record<string, Reader> = {
@@ -71,7 +71,7 @@ export class Words {
   encode(word: string, out: number[]): void {
     const ids = this.#young.get(word) ?? this.#find(word);
     if (typeof ids === "number") out.push(ids);
-    else for (const id of ids) out.push(id);
+    else for (let i = 0; i < ids.length; i++) out.push(ids[i]!);
   }
 
   #find(word: string): number | number[] {
