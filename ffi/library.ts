@@ -55,7 +55,7 @@ function watchInterrupts(library: Library): void {
   watchTemporaries((path, remove) => void library.uffb_interrupt_remove(path, Number(remove)));
 }
 
-/** Declares the header's types to koffi and binds every function. */
+/** Declares the header's types to koffi and gives every function, bound when it is first used. */
 export function bind(koffi: Koffi, path: string): Library {
   const loaded = koffi.load(path);
   for (const [prototype, needed] of VERSIONS) {
@@ -73,8 +73,27 @@ export function bind(koffi: Koffi, path: string): Library {
   }
   for (const name of OPAQUE) koffi.opaque(name);
   for (const [name, members] of Object.entries(STRUCTS)) koffi.struct(name, members);
-  const functions = Object.entries(PROTOTYPES).map(([name, prototype]) => [name, loaded.func(prototype)]);
-  return Object.fromEntries(functions) as Library;
+  return bindWhenUsed(PROTOTYPES, (prototype) => loaded.func(prototype)) as Library;
+}
+
+/** An object of functions by name. Binding all takes a millisecond of a program's start, and a command uses few. */
+export function bindWhenUsed(
+  prototypes: Readonly<Record<string, string>>,
+  bindOne: (prototype: string) => unknown,
+): object {
+  const functions = {};
+  for (const [name, prototype] of Object.entries(prototypes)) {
+    Object.defineProperty(functions, name, {
+      configurable: true,
+      enumerable: true,
+      get() {
+        const value = bindOne(prototype);
+        Object.defineProperty(functions, name, { value, enumerable: true });
+        return value;
+      },
+    });
+  }
+  return functions;
 }
 
 /** Runs a call that reports its failures on this thread. */

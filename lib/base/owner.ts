@@ -6,10 +6,12 @@ import { readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 
 /** This host and its process id space: only here can a process id be looked up. Bun's own hasher, because node:crypto takes milliseconds to load. */
-const machine = new Bun.CryptoHasher("sha256")
-  .update(`${hostname()} ${processSpace()}`)
-  .digest("hex")
-  .slice(0, 8);
+function findMachine(): string {
+  const place = `${hostname()} ${processSpace()}`;
+  return new Bun.CryptoHasher("sha256").update(place).digest("hex").slice(0, 8);
+}
+let machine: string | undefined;
+const thisMachine = () => (machine ??= findMachine());
 /** Names made by this very process, whose id an earlier one may have had. */
 const own = new Set<string>();
 
@@ -25,7 +27,7 @@ function processSpace(): string {
 
 /** A name that nobody else uses. */
 export function ownName(): string {
-  const name = `${machine}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`;
+  const name = `${thisMachine()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`;
   own.add(name);
   return name;
 }
@@ -37,7 +39,7 @@ export function ownName(): string {
 export function isAbandoned(name: string, changedMs: number, silentMs: number): boolean {
   const [found, where, pid] = NAME.exec(name) ?? [];
   if (found !== undefined && own.has(found)) return false;
-  return where === machine ? !isRunning(Number(pid)) : Date.now() - changedMs > silentMs;
+  return where === thisMachine() ? !isRunning(Number(pid)) : Date.now() - changedMs > silentMs;
 }
 
 function isRunning(pid: number): boolean {

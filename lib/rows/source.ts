@@ -1,8 +1,8 @@
 /** Where the bytes of rows come from: a file, a pipe or standard input, packed or not. */
 import { open } from "node:fs/promises";
 import { cannotRead } from "../base/read.ts";
+import { knowsPacking, packingOf } from "./packing.ts";
 import type { Bytes } from "./parquet.ts";
-import { knowsPacking, unpack } from "./unpack.ts";
 
 /** Bytes as they lie somewhere. */
 export interface Source {
@@ -85,10 +85,13 @@ const START = 1 << 16;
  * @param bounded refuse what becomes far larger than texts do when it is unpacked: who keeps it all in memory wants that
  */
 export async function openSource(source: Source, { bounded = false } = {}): Promise<Opened> {
-  const packed = await peek(source.stream(), knowsPacking);
-  const unpacked = unpack(packed.start, packed.stream, source.name, bounded);
-  const { start, stream } = await peek(unpacked ?? packed.stream, hasLine);
-  return { source, start, random: unpacked ? undefined : source.random, stream };
+  const stored = await peek(source.stream(), knowsPacking);
+  const packing = packingOf(stored.start);
+  const bytes = packing
+    ? (await import("./unpack.ts")).unpack(packing, stored.stream, source.name, bounded)
+    : stored.stream;
+  const { start, stream } = await peek(bytes, hasLine);
+  return { source, start, random: packing ? undefined : source.random, stream };
 }
 
 function hasLine(start: Buffer): boolean {

@@ -1,21 +1,15 @@
-/** Packed streams, known by their first bytes. */
+/** Unpacks streams. The modules of Node's that this takes are slow to load, so only a packed stream loads this one. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { pipeline, Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { UffbError } from "../base/errors.ts";
+import type { Packing } from "./packing.ts";
 
-interface Packing {
-  name: string;
-  magic: readonly number[];
-  /** @throws Error while it is read, when it is damaged */
-  unpack(packed: Readable): AsyncIterable<Uint8Array>;
-}
+/** @throws Error while it is read, when it is damaged */
+type Unpack = (packed: Readable) => AsyncIterable<Uint8Array>;
 
-const PACKINGS: readonly Packing[] = [
-  { name: "gzip", magic: [0x1f, 0x8b], unpack: gunzip },
-  { name: "xz", magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], unpack: unxz },
-];
+const UNPACK: Readonly<Record<Packing, Unpack>> = { gzip: gunzip, xz: unxz };
 
 async function* gunzip(packed: Readable): AsyncGenerator<Uint8Array> {
   const transform = createGunzip();
@@ -63,32 +57,12 @@ const MAX_RATIO = 100;
 /** Bytes that are never too many. */
 const FEW_BYTES = 2 ** 24;
 
-const startsWith = (start: Uint8Array, { magic }: Packing, most = magic.length) =>
-  magic.slice(0, most).every((byte, i) => start[i] === byte);
-
-/** Whether a stream's first bytes tell if it is packed. */
-export function knowsPacking(start: Uint8Array): boolean {
-  return PACKINGS.every(
-    (packing) => start.length >= packing.magic.length || !startsWith(start, packing, start.length),
-  );
-}
-
 /**
- * What a packed stream holds; undefined for one that is not packed.
+ * What a packed stream holds.
  * @throws UffbError while it is read, when it is damaged or, with `bounded`, far larger than what texts become
  */
-export function unpack(
-  start: Uint8Array,
-  stream: AsyncIterable<Uint8Array>,
-  source: string,
-  bounded: boolean,
-): AsyncIterable<Uint8Array> | undefined {
-  const packing = PACKINGS.find((one) => startsWith(start, one));
-  return packing && unpacked(packing, stream, source, bounded);
-}
-
-async function* unpacked(
-  { name, unpack: open }: Packing,
+export async function* unpack(
+  packing: Packing,
   stream: AsyncIterable<Uint8Array>,
   source: string,
   bounded: boolean,
@@ -102,7 +76,7 @@ async function* unpacked(
     }
   }
   try {
-    for await (const chunk of open(Readable.from(counted(), { objectMode: false }))) {
+    for await (const chunk of UNPACK[packing](Readable.from(counted(), { objectMode: false }))) {
       size += chunk.length;
       if (bounded && size > FEW_BYTES + MAX_RATIO * stored)
         throw new UffbError(
@@ -112,7 +86,7 @@ async function* unpacked(
     }
   } catch (error) {
     if (error instanceof UffbError) throw error;
-    throw new UffbError(`${source}: cannot be unpacked as ${name}: ${(error as Error).message}`, {
+    throw new UffbError(`${source}: cannot be unpacked as ${packing}: ${(error as Error).message}`, {
       cause: error,
     });
   }
