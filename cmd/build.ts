@@ -3,8 +3,10 @@
  * Compiles dist/uffb: this program, koffi's native half, the engine, the CUDA library where it was built, and the built-in model in one
  * file.
  */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { attach } from "../ffi/attached.ts";
+import { BUILTIN } from "../lib/files/builtin.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const cuda = `${root}build/libuffb_cuda.so`;
@@ -16,7 +18,11 @@ const bundles: Record<string, Record<string, string>> = {
 };
 
 // The entry is generated because it names files of this platform, and of this build.
-const lines = ['import { main } from "../cmd/main.ts";', 'import { embed } from "../ffi/open.ts";'];
+const lines = [
+  'import { main } from "../cmd/main.ts";',
+  'import { attachedTo } from "../ffi/attached.ts";',
+  'import { embed } from "../ffi/open.ts";',
+];
 const embedded = Object.entries(bundles).map(([bundle, files]) => {
   const paths = Object.entries(files).map(([name, path], i) => {
     lines.push(`import ${bundle}${i} from ${JSON.stringify(path)} with { type: "file" };`);
@@ -24,7 +30,8 @@ const embedded = Object.entries(bundles).map(([bundle, files]) => {
   });
   return `${bundle}: { ${paths.join(", ")} }`;
 });
-lines.push(`embed({ ${embedded.join(", ")} });`, "void main();", "");
+// By the system's own name for it, which holds wherever the program is moved to while it runs.
+lines.push(`embed({ ${embedded.join(", ")} });`, 'attachedTo("/proc/self/exe");', "void main();", "");
 
 const entry = `${root}build/entry.ts`;
 mkdirSync(`${root}dist`, { recursive: true });
@@ -43,6 +50,7 @@ const result = await Bun.build({
 });
 for (const log of result.logs) console.error(String(log));
 if (!result.success) process.exit(1);
+attach(`${root}dist/uffb`, { [BUILTIN]: readFileSync(root + BUILTIN) });
 
 /** The commit that benchmarks name as their origin, where git knows it. */
 function commit(): Record<string, string> {

@@ -1,8 +1,8 @@
-import { dlopen } from "bun:ffi";
 import { closeSync, openSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UffbError } from "../lib/base/errors.ts";
+import { memoryFile } from "./libc.ts";
 
 /** Native libraries inside the compiled binary, where the dynamic loader cannot read them: the path of each there, by its name. */
 export type Bundle = Readonly<Record<string, string>>;
@@ -11,7 +11,7 @@ export type Bundle = Readonly<Record<string, string>>;
 type Place = readonly [place: string, open: (name: string) => number];
 
 const PLACES: readonly Place[] = [
-  ["in memory", openInMemory],
+  ["in memory", memoryFile],
   ["in a temporary file", openTemporary],
 ];
 
@@ -49,29 +49,6 @@ function filled(file: number, content: Buffer): number {
     throw error;
   }
 }
-
-/** The C library that this process already runs on, of glibc or musl. */
-const LIBC = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`];
-const MFD_CLOEXEC = 1;
-
-/** `name` shows in /proc/PID/maps. */
-function openInMemory(name: string): number {
-  const path = Buffer.from(`${name}\0`);
-  for (const library of LIBC) {
-    let libc: ReturnType<typeof openLibc>;
-    try {
-      libc = openLibc(library);
-    } catch {
-      continue;
-    }
-    const file = libc.symbols.memfd_create(path, MFD_CLOEXEC);
-    if (file >= 0) return file;
-  }
-  throw new Error("this system gives none");
-}
-
-const openLibc = (library: string) =>
-  dlopen(library, { memfd_create: { args: ["cstring", "u32"], returns: "i32" } });
 
 function openTemporary(): number {
   const path = join(tmpdir(), `uffb-${crypto.randomUUID()}`);

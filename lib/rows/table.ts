@@ -3,7 +3,6 @@ import { UffbError } from "../base/errors.ts";
 import { type Cells, csvRows, tsvRows } from "./delimited.ts";
 import type { TableFormat } from "./format.ts";
 import { jsonlRows } from "./jsonl.ts";
-import { inMemory, openParquet } from "./parquet.ts";
 import { type BadRow, isThere, type Row } from "./rows.ts";
 import type { Opened } from "./source.ts";
 
@@ -22,6 +21,8 @@ const READERS: Record<TableFormat, (opened: Opened) => Promise<Table>> = {
   tsv: ({ stream, source }) => fromCells(tsvRows(stream), source.name),
   jsonl: async ({ stream }) => ({ columns: undefined, rows: jsonlRows(stream) }),
   async parquet({ stream, random, source }) {
+    // Loaded for such files alone: it takes a millisecond.
+    const { inMemory, openParquet } = await import("./parquet.ts");
     const { columns, groups } = await openParquet(
       random ?? inMemory(await collect(stream, source.name)),
       source.name,
