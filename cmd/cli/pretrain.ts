@@ -146,6 +146,11 @@ export const pretrainArgs = grouped("TRAINING", {
     description:
       "In trees, add noise to the logits that decide a token's way, of this standard deviation at first and less and less until the budget's end; default: 0",
   },
+  fixedPositions: {
+    type: "boolean",
+    description:
+      "Keep the factor of the positions' sinusoids as it begins, which over small budgets makes attention learn sooner",
+  },
   order: {
     type: "enum",
     options: ORDERS,

@@ -3,6 +3,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CancelledError } from "../../../ffi/status.ts";
+import { numbers } from "../../../testing/train.ts";
+import { openSafetensors } from "../../files/safetensors/safetensors.ts";
 import { parseFeedforward } from "../../model/crammed-config.ts";
 import { openModel } from "../../model/model.ts";
 import { openTokenizerFiles } from "../../model/tokenizer.ts";
@@ -192,6 +194,17 @@ describe("a run", () => {
       ...Array(6).fill("causal"),
       ...Array(6).fill("masked"),
     ]);
+  });
+
+  test("keeps the factor of positions where it is asked to, and else trains it", async () => {
+    const factor = (name: string) => {
+      const tensors = openSafetensors(join(folder, name, "model.safetensors"));
+      return numbers(tensors.get("encoder.embedding.pos_embedding.scale_factor")!)[0];
+    };
+    await run("1x3", { output: join(folder, "fixed"), recipe: { ...QUICK, fixedPositions: true } });
+    await run("1x3", { output: join(folder, "trained") });
+    expect(factor("fixed")).toBe(Math.fround(1 / Math.sqrt(32)));
+    expect(factor("trained")).not.toBe(factor("fixed"));
   });
 
   test("ends when its tokens are used up, or its time", async () => {

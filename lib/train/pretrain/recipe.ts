@@ -46,6 +46,11 @@ export interface PretrainRecipe {
    * to what is left of the budget. 0: none, as published.
    */
   branchNoise: number;
+  /**
+   * Whether the sinusoids of positions keep the factor they begin with. Published models train it. Over a small budget it first falls to where
+   * attention cannot tell positions apart, before attention has learnt to use them.
+   */
+  fixedPositions: boolean;
   order: Order;
   /** Share of the text that is held out, and the share of its tokens masked when it is scored. */
   heldOut: number;
@@ -79,6 +84,7 @@ export const CRAMMING: PretrainRecipe = {
   clip: 0.5,
   balance: 0,
   branchNoise: 0,
+  fixedPositions: false,
   order: "prevalence",
   heldOut: 0.005,
   scoreMasked: 0.25,
@@ -97,8 +103,13 @@ export function checkPretrainRecipe(recipe: PretrainRecipe): void {
 }
 
 /** What a run is told by: settings that came later are left out where they are off, so that older runs go on. */
-export function settingsOf({ branchNoise, compute, ...recipe }: PretrainRecipe) {
-  return { ...recipe, ...(branchNoise > 0 && { branchNoise }), ...(compute !== "f32" && { compute }) };
+export function settingsOf({ branchNoise, fixedPositions, compute, ...recipe }: PretrainRecipe) {
+  return {
+    ...recipe,
+    ...(branchNoise > 0 && { branchNoise }),
+    ...(fixedPositions && { fixedPositions }),
+    ...(compute !== "f32" && { compute }),
+  };
 }
 
 /** How far a run is. */
