@@ -42,6 +42,31 @@ static void pause_briefly(void) {
 #endif
 }
 
+/* Makes denormal numbers, as inputs and as results, zeros on this thread, and returns what was set before. They mean nothing
+ * here, and each costs a hundred instructions: where attention has made up its mind, nearly all probabilities and their
+ * gradients are such, and a training step took six times as long. */
+static uint64_t flush_denormals(void) {
+    uint64_t before = 0;
+#if defined(__x86_64__)
+    before = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr((uint32_t)before | 0x8040); /* flush to zero, denormals are zeros */
+#elif defined(__aarch64__)
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    __asm__ volatile("msr fpcr, %0" : : "r"(before | (uint64_t)1 << 24)); /* FZ */
+#endif
+    return before;
+}
+
+static void restore_denormals(uint64_t before) {
+#if defined(__x86_64__)
+    __builtin_ia32_ldmxcsr((uint32_t)before);
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"(before));
+#else
+    (void)before;
+#endif
+}
+
 /* Takes and runs tasks of the section that `ticket` belongs to, until none is left. */
 static void run_tasks(uffb_team *team, int32_t thread) {
     for (;;) {
@@ -67,6 +92,7 @@ static void *work(void *arg) {
     struct worker *self = arg;
     uffb_team *team = self->team;
     uint32_t seen = section(team);
+    flush_denormals();
     for (;;) {
         run_tasks(team, self->index);
         int spins = 0;
@@ -124,8 +150,10 @@ void uffb_team_free(uffb_team *team) {
 }
 
 void uffb_parallel(uffb_team *team, int64_t tasks, uffb_task *run, void *arg) {
+    const uint64_t before = flush_denormals();
     if (team->threads == 1 || tasks == 1) {
         for (int64_t task = 0; task < tasks; task++) run(arg, task, 0);
+        restore_denormals(before);
         return;
     }
     const uint32_t number = section(team);
@@ -138,6 +166,7 @@ void uffb_parallel(uffb_team *team, int64_t tasks, uffb_task *run, void *arg) {
     wake_sleepers(team);
     run_tasks(team, 0);
     while (atomic_load_explicit(&team->done, memory_order_acquire) != (uint32_t)tasks) pause_briefly();
+    restore_denormals(before);
 }
 
 /* A cgroup's quota in whole CPUs, rounded up; 0 when there is none. v2: "max 100000" or "200000 100000"; v1: two files. */

@@ -75,8 +75,38 @@ static void test_each_task_once(int32_t threads) {
     test_end();
 }
 
+typedef struct {
+    meeting all;
+    atomic_int kept; /* threads on which a denormal result or input was not zero */
+} denormals;
+
+/* Results as the processor gives them: the compiler must not compute them. */
+static int is_kept(void) {
+    volatile float smallest = 0x1p-126f, half = 0.5f, denormal = 0x1p-130f, large = 0x1p100f;
+    volatile float result = smallest * half, input = denormal * large;
+    return result != 0 || input != 0;
+}
+
+static void try_denormals(void *arg, int64_t task, int32_t thread) {
+    denormals *d = arg;
+    meet(&d->all, task, thread);
+    atomic_fetch_add(&d->kept, is_kept());
+}
+
+static void test_denormals(int32_t threads) {
+    test_begin("denormal numbers are zeros in tasks of %d threads, and nowhere else", threads);
+    uffb_team *team = uffb_team_new(threads);
+    denormals d = {.all = {.threads = threads}};
+    uffb_parallel(team, threads, try_denormals, &d);
+    check(atomic_load(&d.kept) == 0, "%d threads kept them", atomic_load(&d.kept));
+    check(is_kept(), "the caller lost them");
+    uffb_team_free(team);
+    test_end();
+}
+
 void test_threads(void) {
     static const int32_t counts[] = {2, 3, 5};
+    for (int32_t threads = 1; threads <= 3; threads++) test_denormals(threads);
     for (int i = 0; i < 3; i++) {
         test_everyone_comes(counts[i]);
         test_each_task_once(counts[i]);
