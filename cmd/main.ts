@@ -52,6 +52,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     description: "Train a smaller model to say what a larger one says",
     load: () => import("./distill.ts"),
   },
+  prune: {
+    description: "Take the feedforward neurons out of a classifier that matter least to its task",
+    load: () => import("./prune.ts"),
+  },
   vocab: {
     description: "Learn a WordPiece tokenizer from text, for uffb pretrain",
     load: () => import("./vocab.ts"),

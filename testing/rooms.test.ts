@@ -18,6 +18,7 @@ const ROOMS = [
   "lib/eval", // metrics, GLUE, verify, inspect
   "lib/train", // training
   "lib/distil", // smaller models from larger ones
+  "lib/prune", // models without what matters least
   "lib/bench", // layers and encoders against the best dense ones
   "lib/lab", // experiments: models trained alike
   "cmd", // commands

@@ -228,7 +228,7 @@ function fold(
 }
 
 /** Some columns of a matrix [*, width]: [*, kept]. */
-function columnsOf(matrix: Float32Array, width: number, kept: readonly number[]): Float32Array {
+export function columnsOf(matrix: Float32Array, width: number, kept: readonly number[]): Float32Array {
   const rows = matrix.length / width;
   const result = new Float32Array(rows * kept.length);
   for (let row = 0; row < rows; row++)
@@ -237,7 +237,7 @@ function columnsOf(matrix: Float32Array, width: number, kept: readonly number[])
 }
 
 /** Some rows of a matrix [*, columns]. */
-function rowsOf(matrix: Float32Array, columns: number, kept: readonly number[]): Float32Array {
+export function rowsOf(matrix: Float32Array, columns: number, kept: readonly number[]): Float32Array {
   const result = new Float32Array(kept.length * columns);
   for (const [i, row] of kept.entries())
     result.set(matrix.subarray(row * columns, (row + 1) * columns), i * columns);

@@ -130,7 +130,7 @@ function nextNorm(trainer: NativeTrainer, has: ReadonlySet<string>, layer: numbe
   return has.has(name) ? trainer.get(name) : undefined;
 }
 
-function studentConfig(
+export function studentConfig(
   original: Config,
   checkpoint: Checkpoint,
   { layers, width }: StudentShape,

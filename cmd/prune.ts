@@ -1,0 +1,149 @@
+import { UsageError } from "../lib/base/errors.ts";
+import { checkWritable } from "../lib/base/write.ts";
+import { readLabelled } from "../lib/distil/data.ts";
+import { openBuiltin } from "../lib/files/builtin.ts";
+import { openCheckpoint } from "../lib/files/checkpoint.ts";
+import { openModel } from "../lib/model/model.ts";
+import { checkPrunable, type Pruned, prune } from "../lib/prune/prune.ts";
+import { grouped, threadsArg } from "./cli/args.ts";
+import { command } from "./cli/command.ts";
+import { messages } from "./cli/messages.ts";
+import { chooseModel, downloadArg, MODEL_NAMES } from "./cli/model.ts";
+import { Rate } from "./cli/rate.ts";
+import { print, statusLine } from "./cli/terminal.ts";
+
+const DEFAULTS = { examples: 4096, batch: 16, maxLength: 128, seed: 0 };
+
+export default command({
+  meta: {
+    name: "prune",
+    description: "Take the feedforward neurons out of a classifier that matter least to its task",
+  },
+  positionals: [
+    {
+      name: "model",
+      description: `Classifies texts or scores them, with plain dense feedforward layers. ${MODEL_NAMES}`,
+      required: true,
+    },
+    {
+      name: "data",
+      description: "The texts with labels that it was trained on, as uffb finetune reads them",
+      required: true,
+    },
+  ],
+  args: {
+    ...grouped("RESULT", {
+      output: { type: "string", alias: "o", valueHint: "folder", description: "Folder to write" },
+      width: {
+        type: "number",
+        integer: true,
+        min: 1,
+        max: 1 << 24,
+        valueHint: "neurons",
+        description: "Neurons of each feedforward layer that stay",
+      },
+      json: { type: "boolean", description: "Write one JSON object" },
+    }),
+    ...grouped("DATA", {
+      text: {
+        type: "string",
+        valueHint: "column",
+        description: "Column of the text; default: an obvious one",
+      },
+      textPair: { type: "string", valueHint: "column", description: "Column of the second text, of pairs" },
+      label: { type: "string", valueHint: "column", multiple: true, description: "Column of the label" },
+      skipBad: {
+        type: "boolean",
+        description: "Leave out rows that cannot be used, instead of stopping with an error",
+      },
+      examples: {
+        type: "number",
+        integer: true,
+        min: 1,
+        max: 1e9,
+        description: `Most examples to learn from what matters, drawn by the seed; default: ${DEFAULTS.examples}`,
+      },
+      batch: {
+        type: "number",
+        integer: true,
+        min: 1,
+        max: 4096,
+        description: `Examples whose gradient is taken together; default: ${DEFAULTS.batch}`,
+      },
+      maxLength: {
+        type: "number",
+        integer: true,
+        min: 3,
+        max: 1 << 20,
+        valueHint: "tokens",
+        description: `Cut texts to so many tokens; default: ${DEFAULTS.maxLength}`,
+      },
+      seed: {
+        type: "number",
+        integer: true,
+        min: 0,
+        max: 2 ** 32 - 1,
+        description: `Of the draw; default: ${DEFAULTS.seed}`,
+      },
+    }),
+    ...grouped("MODEL", { download: downloadArg }),
+    threads: threadsArg,
+  },
+  examples: [
+    "uffb prune reviews-model reviews.csv --width 512 -o reviews-pruned",
+    "uffb distill reviews.csv --teacher reviews-model --student reviews-pruned -o reviews-small   # win back what it lost",
+  ],
+  sections: {
+    "HOW IT CHOOSES": [
+      "A neuron matters as much as the loss changes, to first order, when it goes: gradient times value, its size summed over batches. All layers keep as many, so that the result is an ordinary model with a smaller intermediate size, which transformers loads, too. It computes what the whole model does with the outputs of the others at zero.",
+      "Heads and nodes of trees stay. Give it training data, not what you test on.",
+    ],
+  },
+
+  async run({ args, positionals: [given, data] }) {
+    const { output, width, json, text, textPair, label, skipBad, threads } = args;
+    if (output === undefined) throw new UsageError("--output is missing: give the folder to write");
+    if (width === undefined)
+      throw new UsageError("--width is missing: give the neurons of each feedforward layer that stay");
+    checkWritable(output);
+    const path = await chooseModel(given, args.download);
+    using model = await openModel(path);
+    checkPrunable(model, width);
+    const {
+      examples = DEFAULTS.examples,
+      batch = DEFAULTS.batch,
+      maxLength = DEFAULTS.maxLength,
+      seed = DEFAULTS.seed,
+    } = args;
+    const read = await readLabelled(data!, model, { text, textPair, label, skipBad, split: 0, seed });
+    for (const note of read.notes) messages.info(note);
+    for (const warning of read.warnings) messages.warn(warning);
+    let seen = { done: 0, total: 1 };
+    const rate = new Rate(statusLine(), () => seen.done / seen.total);
+    const checkpoint = path === undefined ? openBuiltin() : openCheckpoint(path);
+    const found = await prune(model, checkpoint, read.train, output, {
+      width,
+      examples,
+      batch,
+      maxLength,
+      seed,
+      threads,
+      onProgress: (done, total) => {
+        const count = done - seen.done;
+        seen = { done, total };
+        rate.add(count);
+      },
+    }).finally(() => rate.clear());
+    print(json ? JSON.stringify({ output, ...found }) : textOf(found));
+    messages.info(`${output} is there; uffb infer --model ${output} runs it`);
+  },
+});
+
+function textOf({ width, weights, loss, examples }: Pruned): string {
+  const millions = (count: number) => `${(count / 1e6).toFixed(2)} million`;
+  return [
+    `neurons a layer  ${width.before} -> ${width.after}`,
+    `weights          ${millions(weights.before)} -> ${millions(weights.after)}`,
+    `loss             ${loss.before.toFixed(4)} -> ${loss.after.toFixed(4)} over ${examples} examples`,
+  ].join("\n");
+}
