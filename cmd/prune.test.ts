@@ -24,6 +24,7 @@ test("from a packed table with columns of any name to a narrower model that pack
   const line = ["prune", "classifier", "columns.csv.gz", ...columns, "--width", "16"];
   const { code, out, err } = await uffb(...line, "-o", "small");
   expect([code, err]).toEqual([0, expect.stringContaining("uffb infer --model small runs it")]);
+  expect(out).toEndWith(" examples\n");
   expect(out).toMatch(/^neurons a layer {2}48 -> 16\n/);
   expect(JSON.parse(readFileSync(join(folder, "small/config.json"), "utf8")).intermediate_size).toBe(16);
   const again = await uffb(...line, "-o", "again", "--json");
@@ -45,8 +46,14 @@ test("from a packed table with columns of any name to a narrower model that pack
 test.each([
   [["prune"], 2, "MODEL is missing"],
   [["prune", "classifier", "reviews.csv", "--width", "8"], 2, "--output is missing"],
-  [["prune", "classifier", "reviews.csv", "-o", "x"], 2, "--width is missing"],
+  [["prune", "classifier", "reviews.csv", "-o", "x"], 2, "give either --width"],
   [["prune", "classifier", "reviews.csv", "-o", "x", "--width", "48"], 2, "has 48 neurons"],
+  [
+    ["prune", "classifier", "reviews.csv", "-o", "x", "--width", "8", "--faster", "2"],
+    2,
+    "give either --width",
+  ],
+  [["prune", "classifier", "reviews.csv", "-o", "x", "--faster", "999"], 1, "with 16 neurons in each"],
   [["prune", "encoder", "reviews.csv", "-o", "x", "--width", "8"], 1, "does not classify texts"],
   [["prune", "classifier", "none.csv", "-o", "x", "--width", "8"], 1, "none.csv: no such file"],
 ] as const)("refuses %j", async (line, status, message) => {

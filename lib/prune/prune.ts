@@ -15,11 +15,13 @@ import { openTrainable } from "../model/trainable.ts";
 import type { Examples } from "../train/batches.ts";
 import { encodeTexts, type Texts } from "../train/encode.ts";
 import { saveModel } from "../train/save.ts";
+import { speedUpOf, widthFor } from "./budget.ts";
 import { meanLoss, neuronImportance } from "./importance.ts";
 
 export interface PruneOptions {
-  /** Neurons of each feedforward layer that stay. */
-  width: number;
+  /** Neurons of each feedforward layer that stay; or, instead, how many times as fast as the whole the result is to be. */
+  width?: number | undefined;
+  faster?: number | undefined;
   /** Examples that tell which matter, drawn from the training data by the seed. */
   examples: number;
   /** Examples a step. */
@@ -36,6 +38,8 @@ export interface Pruned {
   kept: readonly (readonly number[])[];
   /** Neurons of each layer before and after. */
   width: { before: number; after: number };
+  /** How many times as fast it is, measured again, where that was asked for. */
+  faster?: number;
   /** Weights in all, before and after. */
   weights: { before: number; after: number };
   /** Mean over the examples. */
@@ -43,10 +47,13 @@ export interface Pruned {
   examples: number;
 }
 
+/** Texts, the longest, that a model is timed on. */
+const TIMED = 16;
+
 type Source = Pick<Model, "config" | "source" | "tokenizer">;
 
 /** @throws UsageError, UffbError for a model whose neurons cannot go, or for more of them than it has */
-export function checkPrunable({ config: { arch, family, task }, source }: Source, width: number): Kind {
+export function checkPrunable({ config: { arch, family, task }, source }: Source, width = 1): Kind {
   if (task !== "classification" && task !== "multi-label" && task !== "regression")
     throw new UffbError(
       `${source} does not classify texts; what matters is told by a task, so train one first with uffb finetune, or make an encoder narrower with uffb distill --width`,
@@ -82,18 +89,30 @@ export async function prune(
   );
   const { batch, onProgress } = options;
   const found = await neuronImportance(whole, examples, { kind, batch, onProgress });
-  const kept = found.neurons.map((neurons) => largestOf(neurons, options.width));
-  const layers = Array.from(kept.keys());
-  const { text, config: smaller } = studentConfig(config, checkpoint, { layers, width: options.width });
-  using trainer = withNeurons(whole, smaller, kept);
+  const cut = (width: number) => {
+    const kept = found.neurons.map((neurons) => largestOf(neurons, width));
+    const { text, config: smaller } = studentConfig(config, checkpoint, { layers: [...kept.keys()], width });
+    const trainer = withNeurons(whole, smaller, kept);
+    trainer.ready({ threads: options.threads });
+    return { kept, text, smaller, trainer };
+  };
+  const timed = examples.inputs.slice(-TIMED);
+  const speedUp = async (width: number) => {
+    using trainer = cut(width).trainer;
+    return await speedUpOf(whole.model(), trainer.model(), timed, options.threads ?? 0);
+  };
+  const width = options.width ?? (await widthFor(config.arch.width, options.faster ?? 1, speedUp));
+  const faster = options.faster && (await speedUp(width));
+  const { kept, text, smaller, trainer } = cut(width);
+  using __ = trainer;
   await saveModel(output, trainer, smaller, {
     ...Object.fromEntries(modelTexts(checkpoint.file)),
     "config.json": text,
   });
-  trainer.ready({ threads: options.threads });
   return {
     kept,
-    width: { before: config.arch.width, after: options.width },
+    width: { before: config.arch.width, after: width },
+    ...(faster !== undefined && { faster }),
     weights: { before: count(whole), after: count(trainer) },
     loss: { before: found.loss, after: await meanLoss(trainer, examples, { kind, batch }) },
     examples: examples.inputs.length,
