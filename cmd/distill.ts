@@ -12,6 +12,7 @@ import { checkOutput } from "../lib/train/keep.ts";
 import { version } from "../package.json";
 import { grouped, threadsArg, type Values } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
+import { parseLayers } from "./cli/layers.ts";
 import { messages } from "./cli/messages.ts";
 import { chooseModel, downloadArg, MODEL_NAMES } from "./cli/model.ts";
 import { recipeArgs, toRecipe } from "./cli/recipe.ts";
@@ -232,13 +233,6 @@ export default command({
     }
   },
 });
-
-function parseLayers(text: string | undefined): number[] | undefined {
-  if (text === undefined) return undefined;
-  if (!/^\d{1,4}(,\d{1,4})*$/.test(text))
-    throw new UsageError(`--layers ${text}: give numbers separated by commas, such as 0,2,4`);
-  return text.split(",").map(Number);
-}
 
 const KEYS = Object.keys(weightArgs) as (keyof typeof weightArgs)[];
 

@@ -56,6 +56,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     description: "Take the feedforward neurons out of a classifier that matter least to its task",
     load: () => import("./prune.ts"),
   },
+  ladder: {
+    description: "Make a classifier cheaper step by step, and show what each step is worth",
+    load: () => import("./ladder.ts"),
+  },
   vocab: {
     description: "Learn a WordPiece tokenizer from text, for uffb pretrain",
     load: () => import("./vocab.ts"),

@@ -20,6 +20,7 @@ const ROOMS = [
   "lib/distil", // smaller models from larger ones
   "lib/prune", // models without what matters least
   "lib/bench", // layers and encoders against the best dense ones
+  "lib/ladder", // ways to make a classifier cheaper, each measured
   "lib/lab", // experiments: models trained alike
   "cmd", // commands
 ];
