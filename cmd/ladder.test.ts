@@ -73,10 +73,12 @@ test("climbs from the peer to an instance a core, and does nothing twice", async
     "fixed",
     "dynamic",
     "distilled",
+    "pruned",
     "int8",
     "instances",
   ]);
-  const [peer, beside, fixed, dynamic, distilled, int8, instances] = rungs as [
+  const [peer, beside, fixed, dynamic, distilled, pruned, int8, instances] = rungs as [
+    Row,
     Row,
     Row,
     Row,
@@ -91,13 +93,14 @@ test("climbs from the peer to an instance a core, and does nothing twice", async
   expect(fixed.factor).toBe(peer.seconds / fixed.seconds);
   expect(dynamic.score).toBe(fixed.score);
   expect(distilled.bytes).toBeLessThan(dynamic.bytes);
-  expect(int8.bytes).toBeLessThan(distilled.bytes);
+  expect(pruned.bytes).toBeLessThan(distilled.bytes);
+  expect(int8.bytes).toBeLessThan(pruned.bytes);
   expect([instances.bytes, instances.score]).toEqual([int8.bytes, int8.score]);
   const job = JSON.parse(readFileSync(join(folder, "job.json"), "utf8"));
   expect([job.length, job.inputs.length, job.model]).toEqual([64, 12, "teacher"]);
   const picture = readFileSync(join(folder, "all/ladder.svg"), "utf8");
-  expect([picture.match(/<rect class="f0"/g)!.length, collisions(picture)]).toEqual([7, []]);
-  expect(readFileSync(join(folder, "all/ladder.csv"), "utf8").trim().split("\n").length).toBe(8);
+  expect([picture.match(/<rect class="f0"/g)!.length, collisions(picture)]).toEqual([8, []]);
+  expect(readFileSync(join(folder, "all/ladder.csv"), "utf8").trim().split("\n").length).toBe(9);
   const model = join(folder, "all/distilled/model/model.safetensors");
   const before = statSync(model).mtimeMs;
   const again = await uffb(...line, "--json");

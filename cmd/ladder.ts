@@ -30,6 +30,8 @@ import { typed } from "./cli/typed.ts";
 /** Dollars an hour of the machine of FastFormers' table. */
 const PRICE = 0.796;
 const REPEAT = 3;
+/** The rungs that need the training set. */
+const LEARN = ["distilled", "pruned"];
 
 export default command({
   meta: {
@@ -86,7 +88,7 @@ export default command({
         description: `What the machine costs an hour; default: ${PRICE}`,
       },
     }),
-    ...grouped("DISTILLED", {
+    ...grouped("DISTILLED AND PRUNED", {
       layers: {
         type: "string",
         valueHint: "0,2,4",
@@ -99,6 +101,14 @@ export default command({
         max: 1 << 24,
         valueHint: "neurons",
         description: "Neurons of each feedforward layer that it has; default: half",
+      },
+      pruneWidth: {
+        type: "number",
+        integer: true,
+        min: 1,
+        max: 1 << 24,
+        valueHint: "neurons",
+        description: "Neurons of each feedforward layer after pruning; default: half of --width",
       },
       epochs: {
         type: "number",
@@ -162,6 +172,7 @@ export default command({
     if (teacher === undefined)
       throw new UsageError("--teacher is missing: give a model fine-tuned for the task");
     const { arch } = loadConfig(openCheckpoint(teacher));
+    const width = args.width ?? Math.ceil(arch.width / 2);
     const load = async (of: Task, split: Split): Promise<Dataset> => {
       const found = await loadSplit(of, split, {
         data: args.data,
@@ -171,7 +182,7 @@ export default command({
     };
     const dev = await load(task, "dev");
     const learnt = TASKS.find(({ name }) => name === checkpointName(task)) ?? task;
-    const train = rungs.some(({ name }) => name === "distilled")
+    const train = rungs.some(({ name }) => LEARN.includes(name))
       ? await load(learnt, "train")
       : { ...dev, examples: [] };
     const python = rungs.some(({ peer }) => peer) ? await findPython(args.python ?? "python3") : undefined;
@@ -196,8 +207,9 @@ export default command({
           folder: output,
           kept: {
             layers: layers ?? Array.from({ length: Math.ceil(arch.layers / 2) }, (_, i) => 2 * i),
-            width: args.width ?? Math.ceil(arch.width / 2),
+            width,
           },
+          pruneWidth: args.pruneWidth ?? Math.ceil(width / 2),
           recipe: { ...DISTIL_TASK, lr, epochs, seed, compute },
           repeat,
           threads,

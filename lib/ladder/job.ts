@@ -21,6 +21,8 @@ export interface LadderJob {
   /** Folder for models and results. */
   folder: string;
   kept: Kept;
+  /** Neurons of each feedforward layer after pruning. */
+  pruneWidth: number;
   recipe: DistilRecipe;
   /** Most runs of the dev set on each rung; the median counts. */
   repeat: number;

@@ -7,7 +7,7 @@ import { convertModel } from "../convert/convert.ts";
 import { openCheckpoint } from "../files/checkpoint.ts";
 import { loadConfig } from "../model/config.ts";
 import type { LadderJob } from "./job.ts";
-import { trainStudent } from "./student.ts";
+import { pruneAndTeach, trainStudent } from "./student.ts";
 import { type EngineWay, type Timed, timeEngine, timeTorch } from "./time.ts";
 
 export interface Rung {
@@ -76,6 +76,16 @@ export const RUNGS: readonly Rung[] = [
       output: "model",
       settings: ({ kept, recipe }) => ({ kept, recipe }),
       run: trainStudent,
+    },
+    time: engine({}),
+  },
+  {
+    name: "pruned",
+    title: () => "pruned, taught again",
+    make: {
+      output: "model",
+      settings: ({ pruneWidth, recipe }) => ({ pruneWidth, recipe }),
+      run: pruneAndTeach,
     },
     time: engine({}),
   },

@@ -1,20 +1,62 @@
-/** The distilled rung: a student of the teacher, taught on the training set alone. */
+/** The rungs that learn: from the training set alone, taught by the teacher. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { DistilData } from "../distil/data.ts";
 import { distil } from "../distil/distil.ts";
 import { openTeacher, type TeacherModel } from "../distil/open.ts";
+import type { Kept } from "../distil/student.ts";
 import { matchLabels } from "../eval/glue/labels.ts";
+import { openCheckpoint } from "../files/checkpoint.ts";
+import { openModel } from "../model/model.ts";
+import { prune } from "../prune/prune.ts";
 import { runFolder } from "../train/keep.ts";
-import { dataHash, type LadderJob } from "./job.ts";
+import { checkStopped, dataHash, type LadderJob } from "./job.ts";
 
 /** Writes the student to `output`. `from`: the model that it is made of. */
-export async function trainStudent(job: LadderJob, from: string, output: string): Promise<void> {
-  const { kept, recipe, threads, signal, display } = job;
+export function trainStudent(job: LadderJob, from: string, output: string): Promise<void> {
+  return taught(job, from === job.teacher ? undefined : from, job.kept, output);
+}
+
+/** Takes neurons out of `from`, and has what is left taught again. What it is before that is kept beside `output`. */
+export async function pruneAndTeach(job: LadderJob, from: string, output: string): Promise<void> {
+  const cut = join(dirname(output), "untaught");
+  if (!existsSync(cut)) await pruned(job, from, cut);
+  await taught(job, cut, {}, output);
+}
+
+async function pruned(job: LadderJob, from: string, output: string): Promise<void> {
+  const { pruneWidth: width, threads, recipe } = job;
+  using teacher = await openTeacher(job.teacher);
+  using model = await openModel(from);
+  const { batch, maxLength, seed } = recipe;
+  await prune(model, openCheckpoint(from), dataOf(job, teacher).train, output, {
+    width,
+    examples: MOST_TOLD,
+    batch,
+    maxLength,
+    seed,
+    threads,
+    onProgress: (done, total) => {
+      checkStopped(job);
+      job.onProgress("neurons that matter", done, total);
+    },
+  });
+}
+
+/** Most examples that tell which neurons matter. */
+const MOST_TOLD = 4096;
+
+async function taught(
+  job: LadderJob,
+  student: string | undefined,
+  kept: Kept,
+  output: string,
+): Promise<void> {
+  const { recipe, threads, signal, display } = job;
   using teacher = await openTeacher(job.teacher);
   await distil(teacher, dataOf(job, teacher), {
     ...display,
-    student: from === job.teacher ? undefined : from,
+    student,
     kept,
     recipe,
     output,
