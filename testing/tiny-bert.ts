@@ -9,6 +9,8 @@ import { saveModel } from "../lib/train/save.ts";
 export interface TinyBert {
   layers?: number;
   width?: number;
+  /** Other feedforward layers than a dense one of `width`, as config.json has them. */
+  feedforward?: string;
   hidden?: number;
   /** Of a classifier; absent for an encoder, which makes sentence vectors. */
   labels?: readonly string[];
@@ -21,7 +23,7 @@ const DEVIATION = 0.15;
 
 export async function writeTinyBert(
   path: string,
-  { layers = 3, width = 48, hidden = 32, labels, change }: TinyBert = {},
+  { layers = 3, width = 48, feedforward, hidden = 32, labels, change }: TinyBert = {},
 ): Promise<void> {
   const builtin = openBuiltin();
   const text = JSON.stringify({
@@ -30,7 +32,7 @@ export async function writeTinyBert(
     hidden_size: hidden,
     num_hidden_layers: layers,
     num_attention_heads: 2,
-    intermediate_size: width,
+    ...(feedforward === undefined ? { intermediate_size: width } : { feedforward, intermediate_size: null }),
     hidden_act: "gelu",
     vocab_size: 8192,
     max_position_embeddings: 64,

@@ -1,19 +1,7 @@
 /** A new UltraFastBERT or crammedBERT: its shape, and the config.json that its original code would have written. */
 import { UFFB_HEAD_MLM } from "../../ffi/bindings.ts";
-import { UsageError } from "../base/errors.ts";
 import { type Config, parseConfig } from "./config.ts";
-
-/** What a node puts out, where it is not its activation. */
-export type TreeOutput = "linear" | "after";
-
-/**
- * The feedforward layers: trees, perhaps with a dense layer of `dense` neurons beside them, a node putting out its activation or,
- * with `linear`, its logit or, with `after`, its logit, and the layer the activation of the sum of all trees; a dense layer; a gated one (`width` is that of its first matrix, of which half are gates); or none.
- */
-export type Feedforward =
-  | { kind: "trees"; trees: number; depth: number; dense?: number; output?: TreeOutput }
-  | { kind: "dense" | "glu"; width: number }
-  | { kind: "none" };
+import type { Feedforward } from "./feedforward.ts";
 
 export interface ModelShape {
   feedforward: Feedforward;
@@ -24,58 +12,6 @@ export interface ModelShape {
   vocab: number;
   /** Most tokens of an input. */
   maxLength: number;
-}
-
-const TREES = /^(?:dense:(\d{1,7})\+)?(\d{1,6})x(\d{1,2})(?::(linear|after))?$/;
-
-/**
- * Reads `1x11` (trees x depth), `1x11:linear` (whose nodes put out their logits), `1x11:after` (and the activation comes after their sum), `dense:192+1x11` (with a dense layer beside them),
- * `dense:3072`, `glu:3072` or `none`. @throws UsageError for anything else, naming these
- */
-export function parseFeedforward(text: string): Feedforward {
-  const [, dense, trees, depth, output] = TREES.exec(text) ?? [];
-  if (Number(trees) > 0 && dense !== "0")
-    return {
-      kind: "trees",
-      trees: Number(trees),
-      depth: Number(depth),
-      ...(dense && { dense: Number(dense) }),
-      ...(output && { output: output as TreeOutput }),
-    };
-  const wide = /^(dense|glu):(\d{1,7})$/.exec(text);
-  if (wide && Number(wide[2]) > 0) return { kind: wide[1] as "dense" | "glu", width: Number(wide[2]) };
-  if (text === "none") return { kind: "none" };
-  throw new UsageError(
-    `--shape ${text}: give trees and their depth as 1x11, 1x11:linear, 1x11:after or dense:192+1x11, a dense layer as dense:3072, a gated one as glu:3072, or none`,
-  );
-}
-
-/** As parseFeedforward reads it. */
-export function feedforwardName(feedforward: Feedforward): string {
-  switch (feedforward.kind) {
-    case "trees": {
-      const { trees, depth, dense, output } = feedforward;
-      return `${dense ? `dense:${dense}+` : ""}${trees}x${depth}${output ? `:${output}` : ""}`;
-    }
-    case "none":
-      return "none";
-    default:
-      return `${feedforward.kind}:${feedforward.width}`;
-  }
-}
-
-/** Neurons of a layer that a token passes. */
-export function activeNeurons(feedforward: Feedforward): number {
-  switch (feedforward.kind) {
-    case "trees":
-      return feedforward.trees * (feedforward.depth + 1) + (feedforward.dense ?? 0);
-    case "dense":
-      return feedforward.width;
-    case "glu":
-      return feedforward.width / 2;
-    case "none":
-      return 0;
-  }
 }
 
 /** Keys that the original does not know are written where they say something. */

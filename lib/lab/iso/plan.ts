@@ -1,13 +1,13 @@
 /** What `uffb lab iso` compares: models that differ in their feedforward layers alone, trained alike. */
 import type { Compute } from "../../../ffi/train.ts";
 import { UsageError } from "../../base/errors.ts";
+import type { ModelShape } from "../../model/crammed-config.ts";
 import {
   activeNeurons,
   type Feedforward,
   feedforwardName,
-  type ModelShape,
   parseFeedforward,
-} from "../../model/crammed-config.ts";
+} from "../../model/feedforward.ts";
 import { CRAMMING, type PretrainRecipe } from "../../train/pretrain/recipe.ts";
 
 /** One of the models that are compared. */

@@ -1,5 +1,5 @@
 import { UFFB_TANH } from "../../../ffi/bindings.ts";
-import { type Family, linear } from "./family.ts";
+import { type Family, linear, trees } from "./family.ts";
 import { BERT_KEYS, MAX_SIZE, readTransformer, renamer } from "./transformer.ts";
 
 const LAYER = "albert.encoder.albert_layer_groups.L.albert_layers.0";
@@ -48,6 +48,7 @@ export const albert: Family = {
     ...linear("layer.L.norm1", `${LAYER}.attention.LayerNorm`),
     ...linear("layer.L.ffn.in", `${LAYER}.ffn`),
     ...linear("layer.L.ffn.out", `${LAYER}.ffn_output`),
+    ...trees(LAYER),
     ...linear("layer.L.norm2", `${LAYER}.full_layer_layer_norm`),
     ...linear("head.mlm.dense", "predictions.dense"),
     ...linear("head.mlm.norm", "predictions.LayerNorm"),

@@ -1,5 +1,5 @@
 import { UFFB_TANH } from "../../../ffi/bindings.ts";
-import { type Family, linear, type Role } from "./family.ts";
+import { type Family, linear, type Role, trees } from "./family.ts";
 import { BERT_KEYS, BERT_SIZES, readTransformer, renamer } from "./transformer.ts";
 
 const PARTS = ["query", "key", "value"];
@@ -20,6 +20,7 @@ export function bertEncoder(prefix: string): Role[] {
     ...linear("layer.L.norm1", `${layer}.attention.output.LayerNorm`),
     ...linear("layer.L.ffn.in", `${layer}.intermediate.dense`),
     ...linear("layer.L.ffn.out", `${layer}.output.dense`),
+    ...trees(layer),
     ...linear("layer.L.norm2", `${layer}.output.LayerNorm`),
   ];
 }

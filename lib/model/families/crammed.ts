@@ -14,6 +14,7 @@ import {
   UFFB_TREES_LINEAR,
 } from "../../../ffi/bindings.ts";
 import { PLAIN } from "../../../ffi/plain.ts";
+import { canCount, MAX_DEPTH, NO_TREES } from "../feedforward.ts";
 import { activationsOf } from "./activations.ts";
 import { type Family, MAX_LABELS, type Settings, type Switch } from "./family.ts";
 import type { Section } from "./section.ts";
@@ -36,11 +37,6 @@ const POOLERS = { zero_index: UFFB_POOL_FIRST, avg: UFFB_POOL_MEAN, max: UFFB_PO
 const MAX_SIZE = 2 ** 24;
 /** Elements of the table of sinusoids, which no tensor of the file vouches for: 64 MB. */
 const MAX_SINUSOIDS = 2 ** 24;
-/** Nodes of all trees of a layer, as the engine counts them. */
-const MAX_NODES = 2 ** 31 - 1;
-
-const NO_TREES = { trees: 0, depth: 0, treeOutput: UFFB_TREES_ACTIVATE };
-
 /**
  * The original's `ff` and `fff`. Ours alone: `intermed_type` "none", for blocks that end with attention; `intermed_dense`, neurons of a dense
  * layer beside the trees; `intermed_linear`, true where a node puts out its logit in place of its activation; and `intermed_after`, true where
@@ -66,9 +62,8 @@ function feedforward(arch: Section) {
     };
   }
   if (gated) throw arch.bad("nonlin", "a fast feedforward layer has no gates");
-  const depth = arch.size("intermed_depth", 0, 24);
-  if (size * (2 ** (depth + 1) - 1) > MAX_NODES)
-    throw arch.bad("intermed_size", `too many trees of depth ${depth}`);
+  const depth = arch.size("intermed_depth", 0, MAX_DEPTH);
+  if (!canCount({ trees: size, depth })) throw arch.bad("intermed_size", `too many trees of depth ${depth}`);
   const width = arch.has("intermed_dense") ? arch.size("intermed_dense", 0, MAX_SIZE) : 0;
   return { feedforward: UFFB_FFN_FFF, activation, width, trees: size, depth, treeOutput: treeOutput(arch) };
 }

@@ -1,6 +1,6 @@
 import { UFFB_RELU } from "../../../ffi/bindings.ts";
-import type { Family } from "./family.ts";
-import { readTransformer, renamer } from "./transformer.ts";
+import { type Family, trees } from "./family.ts";
+import { FEEDFORWARD_KEY, readTransformer, renamer } from "./transformer.ts";
 
 const LAYER = "distilbert.transformer.layer.L";
 const QKV = ["q_lin", "k_lin", "v_lin"];
@@ -9,7 +9,7 @@ const QKV = ["q_lin", "k_lin", "v_lin"];
 export const distilbert: Family = {
   modelType: "distilbert",
   encoder: "DistilBertModel",
-  sizes: { layers: ["n_layers"], width: ["hidden_dim"] },
+  sizes: { layers: ["n_layers"], width: ["hidden_dim"], feedforward: [FEEDFORWARD_KEY] },
   classifier: { architecture: "DistilBertForSequenceClassification" },
   tokenClassifier: "DistilBertForTokenClassification",
   read: (config) =>
@@ -43,6 +43,7 @@ export const distilbert: Family = {
     { engine: "layer.L.ffn.in.bias", stored: `${LAYER}.ffn.lin1.bias` },
     { engine: "layer.L.ffn.out.weight", stored: `${LAYER}.ffn.lin2.weight` },
     { engine: "layer.L.ffn.out.bias", stored: `${LAYER}.ffn.lin2.bias` },
+    ...trees(LAYER),
     { engine: "layer.L.norm2.weight", stored: `${LAYER}.output_layer_norm.weight` },
     { engine: "layer.L.norm2.bias", stored: `${LAYER}.output_layer_norm.bias` },
     { engine: "head.mlm.dense.weight", stored: "vocab_transform.weight" },

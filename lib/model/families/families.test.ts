@@ -536,13 +536,21 @@ test("RoBERTa's positions do not count padding within a text", async () => {
 
 test("any change of a config's value gives a config or one clear error", () => {
   const configs = FOLDERS.map((name) => reference(name, REFERENCE_BERT).config);
-  const value = fc.oneof(fc.jsonValue(), fc.integer(), fc.constantFrom(0, -1, 1e9, 2 ** 53, "gelu", [], {}));
+  const value = fc.oneof(
+    fc.jsonValue(),
+    fc.integer(),
+    fc.constantFrom(null, 0, -1, 1e9, 2 ** 53, "gelu", "8x6", "none", [], {}),
+  );
   const changes = fc.constantFrom(...configs).chain((config) =>
     fc
-      .dictionary(fc.constantFrom(...Object.keys(config), "rope_scaling", "position_embedding_type"), value, {
-        minKeys: 1,
-        maxKeys: 3,
-      })
+      .dictionary(
+        fc.constantFrom(...Object.keys(config), "rope_scaling", "position_embedding_type", "feedforward"),
+        value,
+        {
+          minKeys: 1,
+          maxKeys: 3,
+        },
+      )
       .map((change) => ({ ...config, ...change })),
   );
   fc.assert(

@@ -25,7 +25,12 @@ export interface Family {
   /** The architecture with a classification head, and where its config.json tells the number of labels, other than by their names. */
   classifier: { architecture: string; counts?: readonly (readonly string[])[] };
   /** Where its config.json tells the sizes by which a smaller model of the family can differ. */
-  sizes?: { layers: readonly string[]; width: readonly string[] };
+  sizes?: {
+    layers: readonly string[];
+    width: readonly string[];
+    /** The key beside `width` that names other feedforward layers than a dense one, where the family has one. */
+    feedforward?: readonly string[];
+  };
   /** The architecture that classifies each token by one layer on its final state, `classifier`, where the family has one. */
   tokenClassifier?: string;
   /** The `architectures` entry for an encoder without head, where the family has one. Then any checkpoint may lack its head. */
@@ -76,4 +81,12 @@ export function linear(engine: string, stored: string | readonly string[], when?
     stored: typeof stored === "string" ? `${stored}.${kind}` : stored.map((name) => `${name}.${kind}`),
     ...(when !== undefined && kind === "bias" && { when }),
   }));
+}
+
+/** The trees of a feedforward layer, which the family's own code does not have: tensors as UltraFastBERT has them, behind `layer`. */
+export function trees(layer: string): Role[] {
+  return [
+    ...linear("layer.L.fff.in", `${layer}.fff.linear_in`),
+    { engine: "layer.L.fff.out.weight", stored: `${layer}.fff.linear_out.weight`, nodesInColumns: true },
+  ];
 }

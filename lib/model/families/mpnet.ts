@@ -1,5 +1,5 @@
 import { UFFB_TANH } from "../../../ffi/bindings.ts";
-import { type Family, linear } from "./family.ts";
+import { type Family, linear, trees } from "./family.ts";
 import { CLASSIFIER, LM_HEAD } from "./roberta.ts";
 import { BERT_KEYS, BERT_SIZES, onlyGeluFills, readTransformer, renamer } from "./transformer.ts";
 
@@ -43,6 +43,7 @@ export const mpnet: Family = {
     ...linear("layer.L.norm1", `${LAYER}.attention.LayerNorm`),
     ...linear("layer.L.ffn.in", `${LAYER}.intermediate.dense`),
     ...linear("layer.L.ffn.out", `${LAYER}.output.dense`),
+    ...trees(LAYER),
     ...linear("layer.L.norm2", `${LAYER}.output.LayerNorm`),
     ...LM_HEAD,
     ...CLASSIFIER,

@@ -2,13 +2,13 @@
 
 import {
   type Arch,
-  UFFB_FFN_DENSE,
   UFFB_GELU,
   UFFB_LEARNED,
   UFFB_POOL_FIRST,
   UFFB_POST_NORM,
 } from "../../../ffi/bindings.ts";
 import { PLAIN } from "../../../ffi/plain.ts";
+import { canCount, type FeedforwardArch, feedforwardArch, readFeedforward } from "../feedforward.ts";
 import { activationsOf } from "./activations.ts";
 import { MAX_LABELS, type Settings } from "./family.ts";
 import type { Section } from "./section.ts";
@@ -54,14 +54,11 @@ export function readTransformer(config: Section, keys: Keys, own: Own): Settings
       vocab: config.size("vocab_size", 1, MAX_SIZE),
       maxLength: positions - positionOffset,
       positionOffset,
-      width: config.size(keys.width, 1, MAX_SIZE),
-      trees: 0,
-      depth: 0,
       poolWidth: hidden,
       labels: readLabels(config),
       normPosition: UFFB_POST_NORM,
       positions: UFFB_LEARNED,
-      feedforward: UFFB_FFN_DENSE,
+      ...feedforward(config, keys.width),
       activation: config.choice(keys.activation, ACTIVATIONS),
       pooling: UFFB_POOL_FIRST,
       ...PLAIN,
@@ -71,12 +68,34 @@ export function readTransformer(config: Section, keys: Keys, own: Own): Settings
       headsPresent: 0,
       mlmTransform: 1,
       tied: 0,
-      treeOutput: 0,
       ...rest,
     },
     switches: new Set(),
     mayTie: config.flag("tie_word_embeddings", true),
   };
+}
+
+/**
+ * The key of config.json, ours alone, that names other feedforward layers than the library's dense one, as `--shape` does. The width of that
+ * is null beside it, so that the library, which does not know the key, refuses the model where it would take it for another.
+ */
+export const FEEDFORWARD_KEY = "feedforward";
+
+function feedforward(config: Section, widthKey: string): FeedforwardArch {
+  const name = config.get(FEEDFORWARD_KEY);
+  if (name === undefined)
+    return feedforwardArch({ kind: "dense", width: config.size(widthKey, 1, MAX_SIZE) });
+  const found = typeof name === "string" ? readFeedforward(name) : undefined;
+  if (found?.kind !== "trees" && found?.kind !== "none")
+    throw config.bad(
+      FEEDFORWARD_KEY,
+      `supported: trees as in 8x6, 8x6:linear or dense:192+8x6, and none; a dense layer is ${widthKey} alone`,
+    );
+  if (found.kind === "trees" && !canCount(found))
+    throw config.bad(FEEDFORWARD_KEY, "such trees have too many nodes");
+  if (config.get(widthKey) !== undefined)
+    throw config.bad(widthKey, `${FEEDFORWARD_KEY} is ${name}, beside which it must be null`);
+  return feedforwardArch(found);
 }
 
 /** What all encoders of the library have to say, and must not. */
@@ -145,7 +164,11 @@ export const BERT_KEYS: Keys = {
 };
 
 /** The same keys, as a family has them. */
-export const BERT_SIZES = { layers: [BERT_KEYS.layers], width: [BERT_KEYS.width] } as const;
+export const BERT_SIZES = {
+  layers: [BERT_KEYS.layers],
+  width: [BERT_KEYS.width],
+  feedforward: [FEEDFORWARD_KEY],
+} as const;
 
 /** Of all of them, with the encoder's prefix: what does not carry it is the encoder's when it starts with one of `parts`. */
 export function renamer(prefix: string, parts: readonly string[], others: Readonly<Record<string, string>>) {

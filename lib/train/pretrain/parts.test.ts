@@ -4,7 +4,8 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { activeNeurons, feedforwardName, newConfig, parseFeedforward } from "../../model/crammed-config.ts";
+import { newConfig } from "../../model/crammed-config.ts";
+import { activeNeurons, feedforwardName, parseFeedforward } from "../../model/feedforward.ts";
 import { openTokenizerFiles } from "../../model/tokenizer.ts";
 import { causal, maskCounts, masked } from "./mask.ts";
 import {

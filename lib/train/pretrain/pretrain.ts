@@ -10,7 +10,8 @@
 import { cpuCount } from "../../../ffi/engine.ts";
 import type { NativeTrainer } from "../../../ffi/train.ts";
 import { UffbError, UsageError } from "../../base/errors.ts";
-import { feedforwardName, type ModelShape, newConfig } from "../../model/crammed-config.ts";
+import { type ModelShape, newConfig } from "../../model/crammed-config.ts";
+import { feedforwardName } from "../../model/feedforward.ts";
 import type { Tokenizer } from "../../text/tokenizer/tokenizer.ts";
 import { beginRun, checkOutput, type Keeper } from "../keep.ts";
 import { runSteps, type StepReport } from "../loop.ts";

@@ -1,7 +1,8 @@
 /** What pretraining says before it begins and when it is over, for people, for programs, and for whoever finds the model. */
 import { count, formatBytes, formatSeconds, percent, plural } from "../../base/numbers.ts";
 import { align } from "../../base/table.ts";
-import { activeNeurons, feedforwardName, type ModelShape } from "../../model/crammed-config.ts";
+import type { ModelShape } from "../../model/crammed-config.ts";
+import { activeNeurons, feedforwardName } from "../../model/feedforward.ts";
 import { type CardOptions, cardText, cell, flagOf } from "../card.ts";
 import { isStep } from "../records.ts";
 import { rounded } from "../report.ts";
