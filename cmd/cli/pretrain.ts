@@ -3,6 +3,7 @@ import { count, formatSeconds, percent } from "../../lib/base/numbers.ts";
 import { bar } from "../../lib/base/progress.ts";
 import type { ModelShape } from "../../lib/model/crammed-config.ts";
 import { parseFeedforward } from "../../lib/model/feedforward.ts";
+import { INITS } from "../../lib/train/pretrain/initial.ts";
 import type { PretrainOptions } from "../../lib/train/pretrain/pretrain.ts";
 import { type Budget, CRAMMING, type PretrainRecipe } from "../../lib/train/pretrain/recipe.ts";
 import { startLines } from "../../lib/train/pretrain/report.ts";
@@ -151,6 +152,12 @@ export const pretrainArgs = grouped("TRAINING", {
     type: "boolean",
     description:
       "Keep the factor of the positions' sinusoids as it begins, which over small budgets makes attention learn sooner",
+  },
+  init: {
+    type: "enum",
+    options: INITS,
+    description:
+      "First weights: published, N(0, 0.02); or fan-in, for small models, whose layers have few inputs: 1/sqrt(3 n), where n numbers are summed; default: published",
   },
   order: {
     type: "enum",

@@ -81,7 +81,7 @@ export async function estimate(
   { threads = 0 }: { threads?: number | undefined } = {},
 ): Promise<Estimate> {
   checkPretrainRecipe(recipe);
-  using trainer = newTrainer(newConfig(shape).config, recipe.seed);
+  using trainer = newTrainer(newConfig(shape).config, recipe);
   trainer.multiply(recipe.compute);
   const found = outline(shape, recipe, trainer, threads || cpuCount());
   trainer.ready({ threads });

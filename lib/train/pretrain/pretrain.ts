@@ -104,7 +104,7 @@ export async function pretrain(job: PretrainJob, options: PretrainOptions): Prom
   const { text, config } = newConfig(job.shape);
   const mask = maskOf(job);
   const sequences = sequencesOf(job, recipe);
-  using trainer = newTrainer(config, recipe.seed);
+  using trainer = newTrainer(config, recipe);
   if (recipe.fixedPositions) trainer.mark("embed.position.scale", { trainable: false, decays: false });
   const { keeper, start } = await begin(job, options, trainer, sequences);
   using _ = keeper;

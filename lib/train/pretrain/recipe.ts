@@ -4,6 +4,7 @@ import type { Compute } from "../../../ffi/train.ts";
 import { UsageError } from "../../base/errors.ts";
 import type { Objective } from "../records.ts";
 import type { Shape } from "../schedule.ts";
+import type { Init } from "./initial.ts";
 import type { Order } from "./sequences.ts";
 
 /** What a run may use up: one of these. */
@@ -51,6 +52,8 @@ export interface PretrainRecipe {
    * attention cannot tell positions apart, before attention has learnt to use them.
    */
   fixedPositions: boolean;
+  /** How large the first weights are. */
+  init: Init;
   order: Order;
   /** Share of the text that is held out, and the share of its tokens masked when it is scored. */
   heldOut: number;
@@ -85,6 +88,7 @@ export const CRAMMING: PretrainRecipe = {
   balance: 0,
   branchNoise: 0,
   fixedPositions: false,
+  init: "published",
   order: "prevalence",
   heldOut: 0.005,
   scoreMasked: 0.25,
@@ -103,11 +107,12 @@ export function checkPretrainRecipe(recipe: PretrainRecipe): void {
 }
 
 /** What a run is told by: settings that came later are left out where they are off, so that older runs go on. */
-export function settingsOf({ branchNoise, fixedPositions, compute, ...recipe }: PretrainRecipe) {
+export function settingsOf({ branchNoise, fixedPositions, init, compute, ...recipe }: PretrainRecipe) {
   return {
     ...recipe,
     ...(branchNoise > 0 && { branchNoise }),
     ...(fixedPositions && { fixedPositions }),
+    ...(init !== "published" && { init }),
     ...(compute !== "f32" && { compute }),
   };
 }
