@@ -125,7 +125,7 @@ export const UFFB_TAP_FFN_INPUT = 5;
 export const UFFB_TAP_FFN_UNITS = 6;
 
 // Raised whenever a signature, a struct or a value below changes; the loader refuses another version.
-export const UFFB_TRAIN_ABI_VERSION = 5;
+export const UFFB_TRAIN_ABI_VERSION = 6;
 
 // What uffb_trainer_get and uffb_trainer_set move. All have the shape of the parameter.
 export const UFFB_WEIGHT = 0;
@@ -659,6 +659,8 @@ export const PROTOTYPES = {
     "int32_t uffb_trainer_step(uffb_trainer *trainer, const uffb_train_step *step, const int64_t *offsets, const int32_t *ids, const int32_t *types, const float *final, const int64_t *positions, const void *targets, const float *weights, const float *class_weights, const uffb_taps *taps, _Out_ uffb_train_result *result, float *losses, float *logits)",
   uffb_trainer_guide:
     "int32_t uffb_trainer_guide(uffb_trainer *trainer, int32_t kind, int64_t layer, double weight, const float *states, int64_t tokens)",
+  uffb_trainer_fit:
+    "int32_t uffb_trainer_fit(uffb_trainer *trainer, int64_t layer, int64_t tokens, const float *input, const float *output, double weight, int32_t backward, _Out_ uffb_train_result *result)",
   uffb_trainer_update:
     "int32_t uffb_trainer_update(uffb_trainer *trainer, const uffb_adamw *adamw, _Out_ uffb_update_result *result)",
   uffb_trainer_zero_gradients: "int32_t uffb_trainer_zero_gradients(uffb_trainer *trainer)",
@@ -996,6 +998,23 @@ export interface Functions {
     weight: number,
     states: Float32Array | null,
     tokens: number,
+  ): number;
+  /**
+   * Fits the feedforward half of one layer of a post-norm model alone, to what another model's does: `input`
+   * [tokens, hidden], what the half reads (UFFB_TAP_FFN_INPUT), becomes norm2(input + feedforward(input)),
+   * whose mean squared difference from `output` [tokens, hidden], the other's UFFB_TAP_LAYER, times `weight`
+   * is result->guided. If `backward`, its gradients are added to those of the layer's feedforward half,
+   * `norm2` included. No other part of the model is read. Failures are those of a step.
+   */
+  uffb_trainer_fit(
+    trainer: Handle | null,
+    layer: number,
+    tokens: number,
+    input: Float32Array | null,
+    output: Float32Array | null,
+    weight: number,
+    backward: number,
+    result: Partial<TrainResult>,
   ): number;
   /**
    * One step of AdamW with the gradients as they are, which then are zero. Rows of trees that have none may

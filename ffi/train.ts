@@ -74,7 +74,7 @@ export interface StepOutputs {
   final?: Float32Array | undefined;
 }
 
-type LongCall = "uffb_trainer_step" | "uffb_trainer_update";
+type LongCall = "uffb_trainer_step" | "uffb_trainer_fit" | "uffb_trainer_update";
 type Rest<F> = F extends (trainer: Handle | null, ...rest: infer R) => number ? R : never;
 
 /**
@@ -297,6 +297,29 @@ export class NativeTrainer extends Resource {
     }
     const tokens = states.length / arch.hidden;
     checked((library) => library.uffb_trainer_guide(handle, kind, layer, weight, states, tokens));
+  }
+
+  /**
+   * Fits the feedforward half of a layer of a post-norm model alone: what it makes of `input` to `output`, behind `norm2`, [tokens, hidden]
+   * each. Adds to its gradients, unless `backward` is false.
+   *
+   * @returns the mean squared difference
+   * @throws InvalidError when there is no such half; CancelledError
+   */
+  async fit(
+    layer: number,
+    { input, output }: { input: Float32Array; output: Float32Array },
+    { backward = true }: { backward?: boolean } = {},
+  ): Promise<number> {
+    const { hidden } = this.arch;
+    if (input.length !== output.length || input.length % hidden !== 0)
+      throw new InvalidError(
+        `states of ${input.length} and ${output.length} elements are no rows of ${hidden}`,
+      );
+    const result: Partial<TrainResult> = {};
+    const tokens = input.length / hidden;
+    await this.#call("uffb_trainer_fit", layer, tokens, input, output, 1, Number(backward), result);
+    return result.guided!;
   }
 
   /**

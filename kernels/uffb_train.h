@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a signature, a struct or a value below changes; the loader refuses another version. */
-#define UFFB_TRAIN_ABI_VERSION 5
+#define UFFB_TRAIN_ABI_VERSION 6
 
 /* What uffb_trainer_get and uffb_trainer_set move. All have the shape of the parameter. */
 #define UFFB_WEIGHT 0
@@ -207,6 +207,14 @@ UFFB_API int32_t uffb_trainer_step(uffb_trainer *trainer, const uffb_train_step 
  * there are none. */
 UFFB_API int32_t uffb_trainer_guide(uffb_trainer *trainer, int32_t kind, int64_t layer, double weight, const float *states,
                                     int64_t tokens);
+
+/* Fits the feedforward half of one layer of a post-norm model alone, to what another model's does: `input` [tokens, hidden],
+ * what the half reads (UFFB_TAP_FFN_INPUT), becomes norm2(input + feedforward(input)), whose mean squared difference from
+ * `output` [tokens, hidden], the other's UFFB_TAP_LAYER, times `weight` is result->guided. If `backward`, its gradients are
+ * added to those of the layer's feedforward half, `norm2` included. No other part of the model is read. Failures are those of a
+ * step. */
+UFFB_API int32_t uffb_trainer_fit(uffb_trainer *trainer, int64_t layer, int64_t tokens, const float *input, const float *output,
+                                  double weight, int32_t backward, uffb_train_result *result);
 
 /* One step of AdamW with the gradients as they are, which then are zero. Rows of trees that have none may get theirs later, but
  * before anything reads them, and with the same bits. */

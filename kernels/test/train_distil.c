@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +74,61 @@ static void test_own_teacher(const random_model *m, const batch *b) {
     free(states);
 }
 
+static int of_half(const uffb_parameter_info *p, int64_t layer) {
+    char prefix[32];
+    const int size = snprintf(prefix, sizeof prefix, "layer.%d.", (int)layer);
+    const char *rest = p->name + size;
+    return !strncmp(p->name, prefix, (size_t)size) && (!strncmp(rest, "ff", 2) || !strncmp(rest, "norm2", 5));
+}
+
+/* A half alone has the gradients that it has in the whole model with a guide behind it, and no other part gets any. */
+static void test_fit(const random_model *m, const batch *b) {
+    const uffb_arch *a = &m->arch;
+    test_case("a feedforward half alone");
+    const int64_t size = b->tokens * a->hidden;
+    float *output = random_states(size), *input = calloc((size_t)size, sizeof *input);
+    uffb_trainer *whole = trainer_new(m, 2, NULL), *alone = trainer_new(m, 3, NULL);
+    if (a->norm_position != UFFB_POST_NORM || !(a->width || a->trees)) {
+        uffb_train_result result;
+        check(uffb_trainer_fit(alone, 0, b->tokens, input, output, 1, 1, &result) == UFFB_INVALID, "there is no such half");
+    }
+    for (int64_t l = 0; a->norm_position == UFFB_POST_NORM && (a->width || a->trees) && l < a->layers; l++) {
+        example *e = vector_example(a, b, UFFB_POOL_MEAN);
+        e->step.head = UFFB_HEAD_NONE;
+        e->step.targets = 0;
+        uffb_taps *taps;
+        if (uffb_taps_new(&taps)) exit(2);
+        uffb_taps_add(taps, UFFB_TAP_FFN_INPUT, l, input, (uint64_t)size * sizeof *input);
+        check(uffb_trainer_guide(whole, UFFB_TAP_LAYER, l, 0.75, output, b->tokens) == UFFB_OK, "%s", uffb_error());
+        const uffb_train_result expected = run_step(whole, e, 1, taps, NULL, NULL);
+        uffb_train_result result = {0};
+        check(uffb_trainer_fit(alone, l, b->tokens, input, output, 0.75, 0, &result) == UFFB_OK, "%s", uffb_error());
+        check(uffb_trainer_fit(alone, l, b->tokens, input, output, 0.75, 1, &result) == UFFB_OK, "%s", uffb_error());
+        check(result.guided > 0 && result.guided == expected.guided, "%g in place of %g", result.guided, expected.guided);
+        for (int64_t i = 0; i < uffb_trainer_parameter_count(whole); i++) {
+            uffb_parameter_info p;
+            uffb_trainer_parameter_info(whole, i, &p);
+            if (!p.present || p.constant) continue;
+            float *gradient = values_of(alone, &p, UFFB_GRADIENT), *of_whole = values_of(whole, &p, UFFB_GRADIENT);
+            double sum = 0;
+            for (int64_t j = 0; j < p.rows * p.cols; j++) sum += fabs((double)gradient[j]);
+            check((sum > 0) == of_half(&p, l), "%s has gradients of %g", p.name, sum);
+            if (of_half(&p, l))
+                check(!memcmp(gradient, of_whole, (size_t)(p.rows * p.cols) * sizeof *gradient), "%s has others", p.name);
+            free(gradient);
+            free(of_whole);
+        }
+        uffb_trainer_zero_gradients(whole);
+        uffb_trainer_zero_gradients(alone);
+        uffb_taps_free(taps);
+        example_free(e);
+    }
+    uffb_trainer_free(whole);
+    uffb_trainer_free(alone);
+    free(input);
+    free(output);
+}
+
 /* What `ffn.out` reads is the same in a step as in an encode. */
 static void test_units(const random_model *m, const batch *b) {
     const uffb_arch *a = &m->arch;
@@ -109,6 +165,12 @@ static void test_refused(const random_model *m, const batch *b) {
     test_case("refused");
     uffb_trainer *t = trainer_new(m, 1, NULL);
     float *states = random_states(b->tokens * m->arch.hidden);
+    uffb_train_result result;
+    check(uffb_trainer_fit(NULL, 0, 1, states, states, 1, 1, &result) == UFFB_INVALID, "no trainer");
+    check(uffb_trainer_fit(t, m->arch.layers, 1, states, states, 1, 1, &result) == UFFB_INVALID, "a fit of no layer");
+    check(uffb_trainer_fit(t, 0, 0, states, states, 1, 1, &result) == UFFB_INVALID, "a fit of no tokens");
+    check(uffb_trainer_fit(t, 0, 1, states, NULL, 1, 1, &result) == UFFB_INVALID, "a fit to nothing");
+    check(uffb_trainer_fit(t, 0, 1, states, states, -1, 1, &result) == UFFB_INVALID, "a fit of negative weight");
     check(uffb_trainer_guide(NULL, UFFB_TAP_FINAL, 0, 1, states, 1) == UFFB_INVALID, "no trainer");
     check(uffb_trainer_guide(t, UFFB_TAP_FINAL, 0, 1, NULL, 1) == UFFB_INVALID, "no states");
     check(uffb_trainer_guide(t, UFFB_TAP_PATH, 0, 1, states, 1) == UFFB_INVALID, "paths");
@@ -143,6 +205,7 @@ void test_distil(void) {
         test_guides(m, b);
         if (configs[i].arch.layers) test_own_teacher(m, b);
         if (configs[i].arch.layers) test_units(m, b);
+        if (configs[i].arch.layers) test_fit(m, b);
         if (!strcmp(configs[i].name, "bert")) {
             test_vectors(m, b);
             test_refused(m, b);

@@ -53,8 +53,7 @@ static const float *states_at(const uffb_trainer *t, int32_t kind, int64_t layer
 }
 
 typedef struct {
-    const uffb_guide *guide;
-    const float *states;
+    const float *states, *to;
     int64_t hidden;
     double *squares; /* [tokens] */
     float factor;
@@ -64,7 +63,7 @@ typedef struct {
 static void squares_task(void *arg, int64_t token, int32_t thread) {
     (void)thread;
     const pulling *p = arg;
-    const float *x = p->states + token * p->hidden, *to = p->guide->states + token * p->hidden;
+    const float *x = p->states + token * p->hidden, *to = p->to + token * p->hidden;
     double sum = 0;
     for (int64_t i = 0; i < p->hidden; i++) {
         const double off = (double)x[i] - (double)to[i];
@@ -73,41 +72,52 @@ static void squares_task(void *arg, int64_t token, int32_t thread) {
     p->squares[token] = sum;
 }
 
+int32_t uffb_squared_distance(uffb_trainer *t, int64_t tokens, const float *states, const float *to, double *sum) {
+    double *squares = malloc((size_t)tokens * sizeof *squares);
+    if (!squares) return uffb_fail(UFFB_NO_MEMORY, "no memory for the distances of %lld tokens", (long long)tokens);
+    pulling p = {states, to, t->arch.hidden, squares, 0, NULL};
+    uffb_parallel(t->context->team, tokens, squares_task, &p);
+    *sum = 0;
+    for (int64_t token = 0; token < tokens; token++) *sum += squares[token];
+    free(squares);
+    return UFFB_OK;
+}
+
 static double mean_of(const uffb_guide *guide, int64_t hidden) {
     return guide->weight / ((double)guide->tokens * (double)hidden);
 }
 
 int32_t uffb_guides_loss(uffb_trainer *t, const uffb_train_call *call, double *loss) {
     *loss = 0;
-    if (!t->guides) return UFFB_OK;
-    double *squares = malloc((size_t)call->tokens * sizeof *squares);
-    if (!squares) return uffb_fail(UFFB_NO_MEMORY, "no memory for guides");
     for (int64_t i = 0; i < t->guides; i++) {
         const uffb_guide *guide = &t->guide[i];
-        pulling p = {guide, states_at(t, guide->kind, guide->layer), t->arch.hidden, squares, 0, NULL};
-        uffb_parallel(t->context->team, call->tokens, squares_task, &p);
         double sum = 0;
-        for (int64_t token = 0; token < call->tokens; token++) sum += squares[token];
+        const int32_t status =
+            uffb_squared_distance(t, call->tokens, states_at(t, guide->kind, guide->layer), guide->states, &sum);
+        if (status) return status;
         *loss += mean_of(guide, t->arch.hidden) * sum;
     }
-    free(squares);
     return UFFB_OK;
 }
 
 static void pull_task(void *arg, int64_t token, int32_t thread) {
     (void)thread;
     const pulling *p = arg;
-    const float *x = p->states + token * p->hidden, *to = p->guide->states + token * p->hidden;
+    const float *x = p->states + token * p->hidden, *to = p->to + token * p->hidden;
     float *d = p->stream + token * p->hidden;
     for (int64_t i = 0; i < p->hidden; i++) d[i] += p->factor * (x[i] - to[i]);
+}
+
+void uffb_pull(uffb_trainer *t, int64_t tokens, const float *states, const float *to, float factor, float *stream) {
+    pulling p = {states, to, t->arch.hidden, NULL, factor, stream};
+    uffb_parallel(t->context->team, tokens, pull_task, &p);
 }
 
 void uffb_guide_back(uffb_trainer *t, const uffb_train_call *call, int32_t kind, int64_t layer) {
     for (int64_t i = 0; i < t->guides; i++) {
         const uffb_guide *guide = &t->guide[i];
         if (guide->kind != kind || guide->layer != layer) continue;
-        pulling p = {guide,    states_at(t, kind, layer), t->arch.hidden, NULL, (float)(2 * mean_of(guide, t->arch.hidden)),
-                     t->stream};
-        uffb_parallel(t->context->team, call->tokens, pull_task, &p);
+        uffb_pull(t, call->tokens, states_at(t, kind, layer), guide->states, (float)(2 * mean_of(guide, t->arch.hidden)),
+                  t->stream);
     }
 }

@@ -271,6 +271,9 @@ int32_t uffb_guides_loss(uffb_trainer *trainer, const uffb_train_call *call, dou
 /* Adds to trainer->stream, the gradient of the states at that place, what a guide of it asks for. */
 void uffb_guide_back(uffb_trainer *trainer, const uffb_train_call *call, int32_t kind, int64_t layer);
 void uffb_free_guides(uffb_trainer *trainer);
+/* Of states and others, [tokens, hidden] each: the sum of squared differences; and stream += factor * (states - to). */
+int32_t uffb_squared_distance(uffb_trainer *trainer, int64_t tokens, const float *states, const float *to, double *sum);
+void uffb_pull(uffb_trainer *trainer, int64_t tokens, const float *states, const float *to, float factor, float *stream);
 
 /* --- gradients shared by all stages (linear.c, rows.c) -------------------------------------------------------------------- */
 
