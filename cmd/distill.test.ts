@@ -31,6 +31,18 @@ test("from texts to a smaller model that embeds", async () => {
   expect(vectors.out.trim().split(/\s+/).length).toBeGreaterThanOrEqual(32);
 }, 60_000);
 
+test("trees beside a dense layer, of which it says what holds them", async () => {
+  const shape = ["--shape", "dense:8+2x4:linear", "--fit", "3", "--layers", "1"];
+  const { code, err } = await uffb(...QUICK, ...shape, "-o", "treed", "--json");
+  expect(code).toBe(0);
+  expect(err).toContain("behind its LayerNorm: 0.");
+  expect(err).toContain("transformers has no such feedforward layers and refuses treed");
+  const config = JSON.parse(readFileSync(join(folder, "treed/config.json"), "utf8"));
+  expect(config).toMatchObject({ feedforward: "dense:8+2x4:linear", intermediate_size: null });
+  const vectors = await uffb("infer", "--model", "treed", "--embed", "a text");
+  expect(vectors.out.trim().split(/\s+/).length).toBeGreaterThanOrEqual(32);
+}, 60_000);
+
 test("a run ended by SIGTERM, and then by kill -9, goes on and ends with the same bits", async () => {
   await expectSameBitsAfterEnds(folder, start, [...QUICK, "--width", "16", "--epochs", "60", "--lr", "1e-4"]);
 }, 120_000);
@@ -40,6 +52,9 @@ test.each([
   [["distill", "texts.txt", "--teacher", "encoder"], 2, "--output is missing"],
   [["distill", "texts.txt", "-o", "x"], 2, "--teacher is missing"],
   [[...QUICK, "-o", "x", "--layers", "a"], 2, "--layers a: give numbers"],
+  [[...QUICK, "-o", "x", "--shape", "8y6"], 2, "--shape 8y6: give trees and their depth"],
+  [[...QUICK, "-o", "x", "--shape", "8x6", "--width", "8"], 2, "--width 8 is short for --shape dense:8"],
+  [[...QUICK, "-o", "x", "--shape", "dense:64+8x6"], 2, "has more than the 48 neurons of encoder"],
   [
     [...QUICK, "-o", "x", "--student", "classifier", "--width", "8"],
     1,

@@ -4,9 +4,12 @@ import { writeWhole } from "../lib/base/write.ts";
 import { METRIC_NAMES } from "../lib/data/tasks.ts";
 import { type DistilData, readLabelled, readTexts } from "../lib/distil/data.ts";
 import { distil } from "../lib/distil/distil.ts";
+import { FIT_TOKENS } from "../lib/distil/fit.ts";
 import { openTeacher, type TeacherModel } from "../lib/distil/open.ts";
 import { DISTIL_TASK, DISTIL_VECTORS, type DistilRecipe } from "../lib/distil/recipe.ts";
 import { distilCard, outcomeJson, outcomeText, startLines } from "../lib/distil/report.ts";
+import { FIT_STEPS } from "../lib/distil/student.ts";
+import { type Feedforward, parseFeedforward } from "../lib/model/feedforward.ts";
 import { curvesSvg } from "../lib/train/curves.ts";
 import { checkOutput } from "../lib/train/keep.ts";
 import { version } from "../package.json";
@@ -93,7 +96,7 @@ const ARGS = {
       type: "string",
       valueHint: "path",
       description:
-        "A model to train, in the same way named, or with the next two, to make a student of: the original of a teacher in int8, say; default: the teacher",
+        "A model to train, in the same way named, or with the next ones, to make a student of: the original of a teacher in int8, say; default: the teacher",
     },
     layers: {
       type: "string",
@@ -107,7 +110,21 @@ const ARGS = {
       max: 1 << 24,
       valueHint: "neurons",
       description:
-        "Neurons of each feedforward layer that it has: those that matter most, the others folded into them and the bias; default: all",
+        "Neurons of each feedforward layer that it has: those that matter most, the others folded into them and the bias; short for --shape dense:N; default: all",
+    },
+    shape: {
+      type: "string",
+      valueHint: "dense:192+8x6",
+      description:
+        "What each of its layers has in place of the teacher's feedforward layer: so many neurons of it (dense:256), trees of so many levels of branches (8x6), the two side by side (dense:192+8x6), or none; :linear behind trees: their nodes put out their logits, and :after: the activation comes after their sum; default: the teacher's",
+    },
+    fit: {
+      type: "number",
+      integer: true,
+      min: 0,
+      max: 1e6,
+      valueHint: "steps",
+      description: `Steps of ${FIT_TOKENS.toLocaleString("en")} tokens that each of these is trained alone to do what the teacher's does, before the whole is; default: ${FIT_STEPS} for trees, else 0`,
     },
     download: downloadArg,
   }),
@@ -176,6 +193,7 @@ export default command({
   examples: [
     "uffb distill sentences.txt --teacher all-MiniLM-L6-v2 --width 256 -o small",
     "uffb distill reviews.csv --teacher reviews-model --layers 0,2 --width 512 -o reviews-small",
+    "uffb distill sentences.txt --teacher all-MiniLM-L6-v2 --shape dense:192+8x6:linear -o mixed",
     "uffb distill reviews.csv --teacher large --student small --states 0 --embedding 0 --final 0 -o taught",
     "uffb distill sentences.txt --teacher minilm-int8.safetensors --student all-MiniLM-L6-v2 --width 256 -o small   # a faster teacher",
     "uffb distill sentences.txt --teacher all-MiniLM-L6-v2 --width 256 -o small --resume",
@@ -183,6 +201,7 @@ export default command({
   sections: {
     "HOW IT LEARNS": [
       "A classifier learns the teacher's distribution over classes, a model of scores these, one of sentence vectors the direction of the vectors and how alike those of a batch are. States are compared where both models have as many numbers a token and read the same tokens: of a student that was made of its teacher, each layer with the last one of the teacher's that it stands for. Attention probabilities are not compared: the engine does not keep them.",
+      "Trees are made layer by layer: each reads the teacher's states and is trained to give what the teacher gives behind the LayerNorm that follows; its error there is printed, as a share of the variance. transformers has no such feedforward layers, nor blocks without any, and refuses the folder: a narrower dense layer is what it holds. docs/files.md has the format.",
       "Without states the teacher's outputs are computed once, and kept with a hash of teacher and texts; with states it runs beside the student.",
     ],
     "WHILE IT RUNS": [
@@ -192,11 +211,11 @@ export default command({
   exitCodes: { 130: "interrupted; the run can go on" },
 
   async run({ args, positionals }) {
-    const { output, json, threads, resume, svg, student, width, cache, download } = args;
+    const { output, json, threads, resume, svg, student, cache, download } = args;
     if (output === undefined) throw new UsageError("--output is missing: give the folder to write");
     if (args.teacher === undefined)
       throw new UsageError("--teacher is missing: give the model to learn from");
-    const layers = parseLayers(args.layers);
+    const kept = { layers: parseLayers(args.layers), feedforward: parseShape(args), fit: args.fit };
     checkOutput(output, resume);
     using teacher = await openTeacher(await chooseModel(args.teacher, download));
     const base = teacher.compared === "vectors" ? DISTIL_VECTORS : DISTIL_TASK;
@@ -211,7 +230,7 @@ export default command({
     try {
       const outcome = await distil(teacher, data, {
         student: student === undefined ? undefined : await chooseModel(student, download),
-        kept: { layers, width },
+        kept,
         recipe,
         output,
         cache,
@@ -226,6 +245,10 @@ export default command({
       clear();
       if (svg !== undefined) await writeWhole(svg, curvesSvg(outcome.records, basename(output)));
       print(json ? outcomeJson(outcome, output) : outcomeText(outcome));
+      if (kept.feedforward !== undefined && kept.feedforward.kind !== "dense")
+        messages.info(
+          `transformers has no such feedforward layers and refuses ${output}; --shape dense:N makes one that it loads`,
+        );
       const embeds = teacher.compared === "vectors" ? " --embed" : "";
       messages.info(`${output} is there; uffb infer --model ${output}${embeds} runs it`);
     } finally {
@@ -233,6 +256,14 @@ export default command({
     }
   },
 });
+
+/** @throws UsageError for two that say the same */
+function parseShape({ shape, width }: Pick<Values<typeof ARGS>, "shape" | "width">): Feedforward | undefined {
+  if (shape !== undefined && width !== undefined)
+    throw new UsageError(`--width ${width} is short for --shape dense:${width}; give one of the two`);
+  if (width !== undefined) return { kind: "dense", width };
+  return shape === undefined ? undefined : parseFeedforward(shape);
+}
 
 const KEYS = Object.keys(weightArgs) as (keyof typeof weightArgs)[];
 

@@ -207,7 +207,7 @@ export default command({
           folder: output,
           kept: {
             layers: layers ?? Array.from({ length: Math.ceil(arch.layers / 2) }, (_, i) => 2 * i),
-            width,
+            feedforward: { kind: "dense", width },
           },
           pruneWidth: args.pruneWidth ?? Math.ceil(width / 2),
           recipe: { ...DISTIL_TASK, lr, epochs, seed, compute },

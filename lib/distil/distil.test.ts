@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { reviewsCsv } from "../../testing/finetune.ts";
-import { TemporaryFolder } from "../../testing/folders.ts";
+import { reference, TemporaryFolder } from "../../testing/folders.ts";
 import { writeTinyBert } from "../../testing/tiny-bert.ts";
 import { convertModel } from "../convert/convert.ts";
 import { openCheckpoint } from "../files/checkpoint.ts";
+import { parseConfig } from "../model/config.ts";
+import { type Feedforward, feedforwardArch } from "../model/feedforward.ts";
 import { openModel } from "../model/model.ts";
 import { PLAIN_SENTENCES } from "../text/sample.ts";
 import { type DistilData, readLabelled, readTexts } from "./data.ts";
@@ -12,6 +14,7 @@ import { type DistilOptions, distil } from "./distil.ts";
 import { openTeacher } from "./open.ts";
 import { DISTIL_TASK, DISTIL_VECTORS, type DistilRecipe } from "./recipe.ts";
 import { distilCard, outcomeJson, outcomeText, startLines } from "./report.ts";
+import { type Kept, studentShape } from "./student.ts";
 
 const folder = new TemporaryFolder();
 const [encoder, classifier, doubled] = ["encoder", "classifier", "doubled"].map((name) =>
@@ -39,6 +42,9 @@ beforeAll(async () => {
 afterAll(() => folder[Symbol.dispose]());
 
 const QUICK: DistilRecipe = { ...DISTIL_VECTORS, epochs: 2, batch: 8, lr: 2e-3 };
+const TREES: Feedforward = { kind: "trees", trees: 2, depth: 4, dense: 8, output: "linear" };
+const dense = (width: number): Feedforward => ({ kind: "dense", width });
+
 /** With outputs alone, which are computed once. */
 const ALONE = { embedding: 0, states: 0, final: 0 };
 
@@ -48,7 +54,7 @@ async function run(path: string, options: Partial<DistilOptions> = {}, own?: Dis
   using teacher = await openTeacher(path);
   const losses: number[] = [];
   const outcome = await distil(teacher, own ?? (await texts()), {
-    kept: { layers: [0, 2], width: 16 },
+    kept: { layers: [0, 2], feedforward: dense(16) },
     recipe: QUICK,
     threads: 1,
     ...options,
@@ -85,27 +91,31 @@ describe("a student of sentence vectors", () => {
   });
 
   test.each([
-    ["with the teacher beside it", QUICK],
-    ["from what the teacher said before", { ...QUICK, ...ALONE }],
-  ])("has the same bits on any number of threads, and after it was stopped, %s", async (name, recipe) => {
-    const [whole, stopped] = [folder.file(`whole ${name}`), folder.file(`stopped ${name}`)];
-    await run(encoder, { recipe, output: whole, threads: 2 });
-    const controller = new AbortController();
-    const onStep = ({ step }: { step: number }) => step === 3 && controller.abort();
-    await expect(
-      run(encoder, { recipe, output: stopped, signal: controller.signal, onStep }),
-    ).rejects.toThrow("stopped after step 3 of 8; the same command with --resume goes on");
-    const other = run(encoder, {
-      recipe,
-      output: stopped,
-      resume: true,
-      kept: { layers: [0, 1], width: 16 },
-    });
-    await expect(other).rejects.toThrow("its student was");
-    const again = await run(encoder, { recipe, output: stopped, resume: true });
-    expect(again.losses.length).toBe(5);
-    expect(weights(stopped).equals(weights(whole))).toBe(true);
-  });
+    ["with the teacher beside it", QUICK, { layers: [0, 2], feedforward: dense(16) }],
+    ["from what the teacher said before", { ...QUICK, ...ALONE }, { layers: [0, 2], feedforward: dense(16) }],
+    ["with trees", QUICK, { layers: [0, 2], feedforward: TREES, fit: 3 }],
+  ] as [string, DistilRecipe, Kept][])(
+    "has the same bits on any number of threads, and after it was stopped, %s",
+    async (name, recipe, kept) => {
+      const [whole, stopped] = [folder.file(`whole ${name}`), folder.file(`stopped ${name}`)];
+      await run(encoder, { recipe, kept, output: whole, threads: 2 });
+      const controller = new AbortController();
+      const onStep = ({ step }: { step: number }) => step === 3 && controller.abort();
+      await expect(
+        run(encoder, { recipe, kept, output: stopped, signal: controller.signal, onStep }),
+      ).rejects.toThrow("stopped after step 3 of 8; the same command with --resume goes on");
+      const other = run(encoder, {
+        recipe,
+        output: stopped,
+        resume: true,
+        kept: { layers: [0, 1], feedforward: dense(16) },
+      });
+      await expect(other).rejects.toThrow("its student was");
+      const again = await run(encoder, { recipe, kept, output: stopped, resume: true });
+      expect(again.losses.length).toBe(5);
+      expect(weights(stopped).equals(weights(whole))).toBe(true);
+    },
+  );
 
   test("what the teacher said is used again, and made again where it is damaged", async () => {
     const cache = folder.file("cache");
@@ -126,6 +136,42 @@ describe("a student of sentence vectors", () => {
     expect(await heard()).toEqual({ losses: first.losses, said: ["the teacher's texts"] });
   });
 
+  test.each([
+    ["trees beside a dense layer", { feedforward: TREES, fit: 40 }],
+    ["deep trees alone", { feedforward: { kind: "trees", trees: 2, depth: 5 }, layers: [0, 2], fit: 40 }],
+    ["shallow trees", { feedforward: { kind: "trees", trees: 4, depth: 2, output: "after" }, fit: 40 }],
+    ["fewer neurons", { feedforward: dense(24), fit: 40 }],
+    ["no feedforward layers", { feedforward: { kind: "none" } }],
+  ] as [string, Kept][])(
+    "may have %s, fitted layer by layer, and is the same when opened again",
+    async (name, kept) => {
+      const output = folder.file(`shaped: ${name}`);
+      const data = await texts();
+      const outcome = await run(encoder, { kept, output }, data);
+      const { before, after } = outcome.start.errors!;
+      expect(after.length).toBe(kept.layers?.length ?? 3);
+      for (const [layer, error] of after.entries()) expect(error).toBeLessThan(0.97 * before[layer]!);
+      expect(startLines(outcome.start)[1]).toContain(`behind its LayerNorm: ${after[0]!.toFixed(3)} `);
+      using opened = await openModel(output);
+      expect([opened.warnings, opened.config.arch]).toEqual([
+        [],
+        expect.objectContaining(feedforwardArch(kept.feedforward!)),
+      ]);
+      const again = await run(
+        encoder,
+        { kept: {}, student: output, recipe: { ...QUICK, lr: 0, epochs: 1 } },
+        data,
+      );
+      expect(again.final!.loss).toBe(outcome.final!.loss);
+      using teacher = await openTeacher(output);
+      const other = { feedforward: dense(8) };
+      if (kept.feedforward!.kind !== "dense")
+        expect(() => studentShape(teacher.model, other)).toThrow(
+          "takes the place of plain dense feedforward layers",
+        );
+    },
+  );
+
   test("can be stopped while it is made", async () => {
     const stop = run(encoder, { output: folder.file("unmade"), signal: AbortSignal.abort() });
     await expect(stop).rejects.toThrow("stopped while the student was made; nothing was written");
@@ -134,9 +180,9 @@ describe("a student of sentence vectors", () => {
 
   test("neurons that say what others say can go without a loss", async () => {
     const recipe = { ...QUICK, lr: 0, epochs: 1 };
-    const { final } = await run(doubled, { recipe, kept: { width: DOUBLE } });
+    const { final } = await run(doubled, { recipe, kept: { feedforward: dense(DOUBLE) } });
     expect(final!.loss).toBeLessThan(1e-5);
-    const half = await run(doubled, { recipe, kept: { width: DOUBLE / 2 } });
+    const half = await run(doubled, { recipe, kept: { feedforward: dense(DOUBLE / 2) } });
     expect(half.final!.loss).toBeGreaterThan(1e-4);
   });
 
@@ -221,9 +267,26 @@ describe("refuses", () => {
   test.each([
     [{ layers: [0, 3] }, "--layers 0,3: give numbers from 0 to 2"],
     [{ layers: [1, 1] }, "each once and rising"],
-    [{ width: 49 }, "--width 49 is more than the 48 neurons"],
-  ])("%j", async (kept, message) => {
+    [{ feedforward: dense(49) }, "--shape dense:49 has more than the 48 neurons"],
+    [{ feedforward: { ...TREES, dense: 49 } }, "--shape dense:49+2x4:linear has more than the 48 neurons"],
+    [{ feedforward: { kind: "glu", width: 8 } }, "--shape glu:8: a student has trees, a dense layer"],
+    [{ layers: [0], fit: 5 }, "--fit 5 is for other feedforward layers than the teacher's"],
+    [{ feedforward: dense(48), fit: 5 }, "--fit 5 is for other feedforward layers than the teacher's"],
+    [{ feedforward: { kind: "none" }, fit: 5 }, "--fit 5 is for trees and dense layers"],
+  ] as [Kept, string][])("%j", async (kept, message) => {
     await expect(run(encoder, { kept })).rejects.toThrow(message);
+  });
+
+  test("other layers than a dense one where the family has no name for them", () => {
+    const { config: values } = reference("dense-ff");
+    const model = { config: parseConfig(JSON.stringify(values), "x"), source: "x" };
+    expect(() => studentShape(model, { feedforward: TREES })).toThrow(
+      "x: a crammedBERT cannot become a student with --shape dense:8+2x4:linear; give --shape dense:N",
+    );
+    expect(studentShape(model, { feedforward: dense(8) })).toMatchObject({ fit: 0 });
+    expect(() => studentShape(model, { feedforward: dense(8), fit: 5 })).toThrow(
+      "normalise behind each half",
+    );
   });
 
   test("a teacher that fills masks", async () => {

@@ -3,7 +3,7 @@
  *
  *     using teacher = await openTeacher("all-MiniLM-L6-v2");
  *     const data = await readTexts(["sentences.txt"], { split: 0.01, seed: 1 });
- *     const outcome = await distil(teacher, data, { kept: { width: 256 }, recipe: DISTIL_VECTORS, output });
+ *     const outcome = await distil(teacher, data, { kept: { feedforward: { kind: "dense", width: 256 } }, recipe: DISTIL_VECTORS, output });
  *
  * `output` is a folder that openModel opens.
  */
@@ -27,6 +27,7 @@ import { runEpochs } from "../train/run.ts";
 import { saveModel } from "../train/save.ts";
 import { type Judged, validation } from "../train/validate.ts";
 import type { DistilData } from "./data.ts";
+import type { HalfErrors } from "./fit.ts";
 import { askedOfClassifier, askedOfVectors, cosineLoss } from "./objective.ts";
 import { headOf, mostTokens, readAs, type TeacherModel } from "./open.ts";
 import { layerMap, type Place, placesOf } from "./places.ts";
@@ -66,6 +67,8 @@ export interface DistilStart extends Outline {
   /** The student before it. */
   source: string;
   newHead: boolean;
+  /** How near the student's feedforward halves came to the teacher's; absent where they are these, or the run goes on. */
+  errors?: HalfErrors | undefined;
   recipe: DistilRecipe;
   /** Where states are compared; [] for outputs alone. */
   places: readonly Place[];
@@ -122,18 +125,20 @@ export async function distil(
   if (output !== undefined) checkOutput(output, resume);
   checkWeights(options.recipe, compared);
   const maxLength = Math.min(options.recipe.maxLength, mostTokens(model, compared));
+  const whileMade = (what: string) => (done: number, total: number) => {
+    if (signal?.aborted) throw new CancelledError("stopped while the student was made; nothing was written");
+    onEncode?.(what, done, total);
+  };
   const taught = readAs(model, compared, data.train, maxLength);
   using trainee = await traineeOf(source, taught.inputs, {
     student,
     kept,
     seed: options.recipe.seed,
-    reading: {
+    making: {
       threads,
-      onProgress: (done, total) => {
-        if (signal?.aborted)
-          throw new CancelledError("stopped while the student was made; nothing was written");
-        onEncode?.("neurons that matter", done, total);
-      },
+      fits: !resume,
+      onProgress: whileMade("neurons that matter"),
+      onFit: whileMade("steps of layers alone"),
     },
   });
   const recipe = settle({ ...options.recipe, maxLength }, data, trainee, options);
@@ -301,7 +306,7 @@ async function begin({
   train,
 }: Job): Promise<{ keeper: Keeper; start: DistilStart }> {
   const { output, resume = false, threads, onStart, onWarning = () => {} } = options;
-  const { trainer, newHead } = trainee;
+  const { trainer, newHead, errors } = trainee;
   freeze(trainer, recipe);
   trainer.multiply(recipe.compute);
   const found = outline(trainer, train.student, recipe, threads || cpuCount());
@@ -319,6 +324,7 @@ async function begin({
       teacher: source.model.source,
       source: trainee.source,
       newHead,
+      ...(errors && !resume && { errors }),
       recipe,
       places,
       ...begun,

@@ -23,7 +23,17 @@ export function startLines(start: DistilStart): string[] {
     states.length === 0
       ? "its outputs are computed once"
       : `states are compared, student's to its: ${states.join(", ")}; it runs beside the student`;
-  return [`the teacher is ${teacher}; ${how}`, ...trainLines(start)];
+  return [`the teacher is ${teacher}; ${how}`, ...errorLines(start), ...trainLines(start)];
+}
+
+function errorLines({ errors }: DistilStart): string[] {
+  if (errors === undefined) return [];
+  const { before, after } = errors;
+  const shares = (of: readonly number[]) => of.map((share) => share.toFixed(3)).join(" ");
+  const was = before.join() === after.join() ? "" : `; before it was trained alone ${shares(before)}`;
+  return [
+    `each layer's feedforward half is off by this share of the variance behind its LayerNorm: ${shares(after)}${was}`,
+  ];
 }
 
 interface Row {
@@ -74,7 +84,8 @@ export function outcomeText(outcome: DistilOutcome): string {
 }
 
 /**
- * The same for programs: `output`, `teacher`, `student`, `compared`, `parameters`, `epochs` as in the log, `epoch` whose weights were kept,
+ * The same for programs: `output`, `teacher`, `student`, `compared`, `layer_errors` of feedforward halves that are not the teacher's as
+ * shares of the variance behind the LayerNorm, `before` and `after` they were trained alone, or null, `parameters`, `epochs` as in the log, `epoch` whose weights were kept,
  * `loss` and `scores` of the student and `teacher_loss` and `teacher_scores` on the texts to validate on, `seconds`, `tokens_per_second`.
  */
 export function outcomeJson(outcome: DistilOutcome, output: string | undefined): string {
@@ -85,6 +96,7 @@ export function outcomeJson(outcome: DistilOutcome, output: string | undefined):
       teacher: start.teacher,
       student: start.source,
       compared: data.compared,
+      layer_errors: start.errors ?? null,
       parameters: start.parameters,
       epochs,
       epoch,

@@ -1,4 +1,4 @@
-/** A student made from its teacher: some of its layers, with some of their neurons. */
+/** A student made from its teacher: some of its layers, with other feedforward halves. */
 import { UFFB_FFN_DENSE, UFFB_PRE_NORM } from "../../ffi/bindings.ts";
 import { NativeTrainer } from "../../ffi/train.ts";
 import { UffbError, UsageError } from "../base/errors.ts";
@@ -7,23 +7,30 @@ import { plural } from "../base/numbers.ts";
 import type { Input } from "../eval/glue/run.ts";
 import type { Checkpoint } from "../files/checkpoint.ts";
 import { type Config, parseConfig } from "../model/config.ts";
+import { type Feedforward, feedforwardArch, feedforwardName } from "../model/feedforward.ts";
 import type { Model } from "../model/model.ts";
 import { openTrainable } from "../model/trainable.ts";
+import { openContext } from "../run/device.ts";
 import { setAt } from "../train/save.ts";
+import { canFit, dropHalves, type Fit, fitHalves, type HalfErrors, type Weights } from "./fit.ts";
 import { type FeedforwardWeights, narrowed, type Reading } from "./narrow.ts";
 
 /** What a student keeps of its teacher. */
 export interface Kept {
   /** Numbers of layers, rising; all when absent. */
   layers?: readonly number[] | undefined;
-  /** Neurons of each feedforward layer; all when absent. */
-  width?: number | undefined;
+  /** What its layers have in place of the teacher's dense feedforward layers; these when absent. */
+  feedforward?: Feedforward | undefined;
+  /** Steps that each half is trained alone, before the whole is; FIT_STEPS for trees and none for others when absent. */
+  fit?: number | undefined;
 }
 
 /** The same of a teacher that has all that is kept. */
 export interface StudentShape {
   layers: readonly number[];
-  width: number;
+  /** Absent where the feedforward layers are the teacher's. */
+  feedforward?: Feedforward;
+  fit: number;
 }
 
 export interface MadeStudent {
@@ -32,12 +39,30 @@ export interface MadeStudent {
   text: string;
   /** With its weights, not ready yet. */
   trainer: NativeTrainer;
+  /** How near the halves that are not the teacher's come to these; absent where that was not measured. */
+  errors?: HalfErrors | undefined;
 }
 
+/** What a student is made by. */
+export interface Making extends Reading {
+  /** Texts that tell which neurons matter. */
+  sample: readonly Input[];
+  /** Those that halves are trained on. */
+  inputs: readonly Input[];
+  seed: number;
+  /** False for a student whose weights are to be replaced: then nothing is trained. */
+  fits: boolean;
+  /** Steps that are done; what it throws ends the work. */
+  onFit?: ((done: number, steps: number) => void) | undefined;
+}
+
+export const FIT_STEPS = 400;
+
 /** @throws UsageError for what the teacher does not have, UffbError for a teacher that no student can be made of */
-export function studentShape({ config: { arch, family }, source }: Model, kept: Kept): StudentShape {
+export function studentShape({ config, source }: Pick<Model, "config" | "source">, kept: Kept): StudentShape {
+  const { arch, family } = config;
   const all = Array.from({ length: arch.layers }, (_, layer) => layer);
-  const { layers = all, width = arch.width } = kept;
+  const { layers = all, feedforward } = kept;
   if (
     layers.length === 0 ||
     layers.some((layer, i) => !all.includes(layer) || layer <= (layers[i - 1] ?? -1))
@@ -49,60 +74,165 @@ export function studentShape({ config: { arch, family }, source }: Model, kept: 
     throw new UffbError(
       `${source}: no student can be made of a ${family.modelType}; give one with --student`,
     );
-  if (width !== arch.width) {
-    if (arch.feedforward !== UFFB_FFN_DENSE)
-      throw new UffbError(`${source}: --width is for plain dense feedforward layers, which it does not have`);
-    if (width > arch.width)
-      throw new UsageError(`--width ${width} is more than the ${plural(arch.width, "neuron")} of ${source}`);
+  const isDense = arch.feedforward === UFFB_FFN_DENSE;
+  if (
+    feedforward === undefined ||
+    (isDense && feedforward.kind === "dense" && feedforward.width === arch.width)
+  ) {
+    if (kept.fit)
+      throw new UsageError(
+        `--fit ${kept.fit} is for other feedforward layers than the teacher's; give a --shape`,
+      );
+    return { layers, fit: 0 };
   }
-  return { layers, width };
+  checkFeedforward(config, source, feedforward);
+  const fit = kept.fit ?? (feedforward.kind === "trees" ? FIT_STEPS : 0);
+  if (fit > 0 && (!canFit(arch) || feedforward.kind === "none"))
+    throw new UsageError(
+      `--fit ${fit} is for trees and dense layers of models that normalise behind each half, as BERT; leave it out`,
+    );
+  return { layers, feedforward, fit };
+}
+
+/** @throws as studentShape */
+function checkFeedforward({ arch, family }: Config, source: string, feedforward: Feedforward): void {
+  const name = feedforwardName(feedforward);
+  if (feedforward.kind === "glu")
+    throw new UsageError(`--shape ${name}: a student has trees, a dense layer, trees beside one, or none`);
+  if (arch.feedforward !== UFFB_FFN_DENSE || arch.width === 0)
+    throw new UffbError(
+      `${source}: --shape ${name} takes the place of plain dense feedforward layers, which it does not have`,
+    );
+  const { width } = feedforwardArch(feedforward);
+  if (width > arch.width)
+    throw new UsageError(`--shape ${name} has more than the ${plural(arch.width, "neuron")} of ${source}`);
+  if (feedforward.kind !== "dense" && (family.sizes?.feedforward === undefined || !canFit(arch)))
+    throw new UffbError(
+      `${source}: a ${family.modelType} cannot become a student with --shape ${name}; give --shape dense:N`,
+    );
 }
 
 /**
- * Makes the student: the teacher's weights, those of narrower feedforward layers fitted to what the teacher's do on `sample`.
+ * Makes the student: the teacher's weights, those of other feedforward halves fitted to what the teacher's do.
  * @param teacher as it runs, of `checkpoint`
  * @throws UffbError
  */
 export async function makeStudent(
   teacher: Model,
   checkpoint: Checkpoint,
-  { layers, width }: StudentShape,
-  sample: readonly Input[],
-  reading: Reading = {},
+  shape: StudentShape,
+  making: Making,
 ): Promise<MadeStudent> {
   const { config: original, trainer: weights } = openTrainable(checkpoint);
   using _ = weights;
-  const { config, text } = studentConfig(original, checkpoint, { layers, width });
+  const { config, text } = studentConfig(original, checkpoint, shape);
   const has = new Set(weights.parameters().flatMap(({ name, present }) => (present ? [name] : [])));
-  const narrows = width < original.arch.width;
-  if (narrows && !has.has("layer.0.ffn.out.bias"))
-    throw new UffbError(
-      `${teacher.source}: its feedforward layers have no bias, which --width needs; give a student with --student`,
-    );
-  const fitted = narrows
-    ? await narrowed(teacher, sample, {
-        layers,
-        width,
-        weightsOf: (layer) => feedforwardOf(weights, layer),
-        normOf: (layer) => nextNorm(weights, has, layer),
-        ...reading,
-      })
-    : undefined;
+  const halves = await otherHalves({ teacher, weights, has, config, shape, making });
   const trainer = new NativeTrainer(config.arch);
   try {
     for (const { name } of trainer.parameters()) {
-      const [, number, rest] = /^layer\.(\d+)\.(.*)$/.exec(name) ?? [];
-      const from = number === undefined ? undefined : layers[Number(number)]!;
-      const own = from === undefined ? name : `layer.${from}.${rest}`;
-      if (!has.has(own)) continue;
-      const part = fitted && NARROWED[rest ?? ""];
-      trainer.set(name, part ? fitted.get(from!)![part]! : weights.get(own));
+      const own = teachersName(name, shape.layers);
+      const weight = halves?.weights.get(name) ?? (has.has(own) ? weights.get(own) : undefined);
+      if (weight !== undefined) trainer.set(name, weight);
     }
   } catch (error) {
     trainer[Symbol.dispose]();
     throw error;
   }
-  return { config, text, trainer };
+  return { config, text, trainer, errors: halves?.errors };
+}
+
+/** Of a parameter of the student's. */
+function teachersName(name: string, layers: readonly number[]): string {
+  return name.replace(/^layer\.(\d+)\./, (_, number) => `layer.${layers[Number(number)]!}.`);
+}
+
+/** The student's halves that are not the teacher's, if there are any, by the names that the student has for their weights. */
+async function otherHalves({
+  teacher,
+  weights,
+  has,
+  config: { arch },
+  shape: { layers, feedforward, fit: steps },
+  making,
+}: {
+  teacher: Model;
+  /** Of the teacher. */
+  weights: NativeTrainer;
+  has: ReadonlySet<string>;
+  config: Config;
+  shape: StudentShape;
+  making: Making;
+}): Promise<{ weights: Weights; errors?: HalfErrors } | undefined> {
+  if (feedforward === undefined) return undefined;
+  const { sample, inputs, seed, fits, threads, onFit } = making;
+  const start =
+    arch.width > 0
+      ? await narrowHalves(teacher, weights, has, { layers, width: arch.width, ...making })
+      : new Map();
+  if (!canFit(arch)) return { weights: start };
+  const read = (layer: number, part: string) => {
+    const name = `layer.${layer}.${part}`;
+    return has.has(name) ? weights.get(name) : undefined;
+  };
+  using context = openContext(teacher.native, { threads: threads ?? 0 });
+  const fit: Fit = {
+    context,
+    layers,
+    inputs: steps > 0 ? inputs : sample,
+    steps: fits ? steps : 0,
+    seed,
+    threads,
+    onStep: onFit,
+  };
+  if (feedforward.kind === "none") {
+    const norm1 = layers.map((layer) => ({
+      weight: read(layer, "norm1.weight")!,
+      bias: read(layer, "norm1.bias"),
+    }));
+    return await dropHalves(arch.hidden, norm1, fit);
+  }
+  for (const [i, layer] of layers.entries()) {
+    for (const part of ["norm2.weight", "norm2.bias"]) {
+      const weight = read(layer, part);
+      if (weight !== undefined) start.set(`layer.${i}.${part}`, weight);
+    }
+  }
+  return await fitHalves(arch, start, fit);
+}
+
+/** The dense part of the halves, narrowed, by the student's names. */
+async function narrowHalves(
+  teacher: Model,
+  weights: NativeTrainer,
+  has: ReadonlySet<string>,
+  {
+    layers,
+    width,
+    sample,
+    ...reading
+  }: Pick<Making, "sample"> & Reading & { layers: readonly number[]; width: number },
+): Promise<Weights> {
+  if (!has.has("layer.0.ffn.out.bias"))
+    throw new UffbError(
+      `${teacher.source}: its feedforward layers have no bias, which other ones need; give a student with --student`,
+    );
+  const found = await narrowed(teacher, sample, {
+    layers,
+    width,
+    weightsOf: (layer) => feedforwardOf(weights, layer),
+    normOf: (layer) => nextNorm(weights, has, layer),
+    threads: reading.threads,
+    onProgress: reading.onProgress,
+  });
+  const halves: Weights = new Map();
+  for (const [i, layer] of layers.entries()) {
+    for (const [part, key] of Object.entries(NARROWED)) {
+      const weight = found.get(layer)![key];
+      if (weight !== undefined) halves.set(`layer.${i}.${part}`, weight);
+    }
+  }
+  return halves;
 }
 
 /** The parameters of a layer that narrowing changes. */
@@ -130,20 +260,23 @@ function nextNorm(trainer: NativeTrainer, has: ReadonlySet<string>, layer: numbe
   return has.has(name) ? trainer.get(name) : undefined;
 }
 
+/** The teacher's config with the student's sizes. */
 export function studentConfig(
   original: Config,
   checkpoint: Checkpoint,
-  { layers, width }: StudentShape,
+  { layers, feedforward }: Pick<StudentShape, "layers" | "feedforward">,
 ): { config: Config; text: string } {
   const file = checkpoint.file("config.json")!;
   const values = readObject(file.text, file.source);
-  const { sizes } = original.family;
-  setAt(values, sizes!.layers, layers.length);
-  if (width !== original.arch.width) setAt(values, sizes!.width, width);
+  const sizes = original.family.sizes!;
+  setAt(values, sizes.layers, layers.length);
+  if (feedforward?.kind === "dense") setAt(values, sizes.width, feedforward.width);
+  else if (feedforward !== undefined) {
+    setAt(values, sizes.width, null);
+    setAt(values, sizes.feedforward!, feedforwardName(feedforward));
+  }
   const text = `${JSON.stringify(values, null, 2)}\n`;
   const { arch } = parseConfig(text, file.source);
-  return {
-    text,
-    config: { ...original, arch: { ...original.arch, layers: arch.layers, width: arch.width } },
-  };
+  const own = feedforward === undefined ? {} : feedforwardArch(feedforward);
+  return { text, config: { ...original, arch: { ...original.arch, layers: arch.layers, ...own } } };
 }

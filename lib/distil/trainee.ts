@@ -1,21 +1,21 @@
 /** The student as it is before its first step: made of its teacher, or a model of its own. */
 import type { NativeTrainer } from "../../ffi/train.ts";
 import { UffbError } from "../base/errors.ts";
-import { plural } from "../base/numbers.ts";
 import { Random } from "../base/random.ts";
 import type { Input } from "../eval/glue/run.ts";
 import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
 import { modelTexts } from "../files/packed.ts";
 import { SENTENCE_FILES } from "../files/sentence.ts";
 import type { Config } from "../model/config.ts";
+import { feedforwardName } from "../model/feedforward.ts";
 import type { Model } from "../model/model.ts";
 import { openTrainable } from "../model/trainable.ts";
 import { initialiseHead } from "../train/head.ts";
 import { classifierConfig } from "../train/save.ts";
 import { trainedModel } from "../train/trained.ts";
-import type { Reading } from "./narrow.ts";
+import type { HalfErrors } from "./fit.ts";
 import { openTeacher, type TeacherModel } from "./open.ts";
-import { type Kept, makeStudent, studentShape } from "./student.ts";
+import { type Kept, type Making, makeStudent, studentShape } from "./student.ts";
 import { modelHash } from "./teacher.ts";
 
 export interface Trainee extends Disposable {
@@ -33,6 +33,8 @@ export interface Trainee extends Disposable {
   sameTokens: boolean;
   /** The layers that it was made of, where these are the teacher's. */
   layers?: readonly number[] | undefined;
+  /** How near its feedforward halves come to the teacher's, where they are others and it was measured. */
+  errors?: HalfErrors | undefined;
   /** What tells it from others in a run's settings. */
   key: string;
 }
@@ -51,17 +53,18 @@ export async function traineeOf(
     student?: string | undefined;
     kept?: Kept | undefined;
     seed: number;
-    /** How texts are read where neurons are chosen. */
-    reading: Reading;
+    /** How the student is made of it, where it is. */
+    making: Omit<Making, "sample" | "inputs" | "seed">;
   },
 ): Promise<Trainee> {
-  const { student, kept = {}, seed, reading } = options;
-  const isMade = kept.layers !== undefined || kept.width !== undefined;
+  const { student, kept = {}, seed } = options;
+  const making = { ...options.making, sample: sampleOf(inputs, seed), inputs, seed };
+  const isMade = kept.layers !== undefined || kept.feedforward !== undefined;
   if (student !== undefined && !isMade) return opened(teacher, student, seed);
-  if (student === undefined) return made(teacher, teacher, inputs, kept, { seed, reading });
+  if (student === undefined) return made(teacher, teacher, kept, making);
   using base = await openTeacher(student);
   checkBase(base, teacher);
-  return await made(base, teacher, inputs, kept, { seed, reading });
+  return await made(base, teacher, kept, making);
 }
 
 /** @throws UffbError unless a model says what the teacher says: then a student made of it is one of the teacher's */
@@ -74,7 +77,7 @@ function checkBase({ model, checkpoint, compared }: TeacherModel, teacher: Teach
     sameTokens(checkpoint, teacher.checkpoint);
   if (!same)
     throw new UffbError(
-      `${model.source}: --layers and --width make a student of it only where it has the width, the labels and the tokenizer of ${source}; leave them out to train it as it is`,
+      `${model.source}: --layers, --width and --shape make a student of it only where it has the width, the labels and the tokenizer of ${source}; leave them out to train it as it is`,
     );
 }
 
@@ -82,27 +85,22 @@ function checkBase({ model, checkpoint, compared }: TeacherModel, teacher: Teach
 async function made(
   { model, checkpoint }: TeacherModel,
   teacher: TeacherModel,
-  inputs: readonly Input[],
   kept: Kept,
-  { seed, reading }: { seed: number; reading: Reading },
+  making: Making,
 ): Promise<Trainee> {
   const shape = studentShape(model, kept);
-  const { config, text, trainer } = await makeStudent(
-    model,
-    checkpoint,
-    shape,
-    sampleOf(inputs, seed),
-    reading,
-  );
+  const { config, text, trainer, errors } = await makeStudent(model, checkpoint, shape, making);
+  const { layers, feedforward } = shape;
   return {
     config,
     trainer,
     model: trainedModel(trainer, config, checkpoint, model.source, model),
     files: { ...Object.fromEntries(modelTexts(checkpoint.file)), "config.json": text },
-    source: `${model.source}, layers ${shape.layers.join(",")}${shape.width < model.config.arch.width ? `, ${plural(shape.width, "neuron")} each` : ""}`,
+    source: `${model.source}, layers ${layers.join(",")}${feedforward ? `, feedforward ${feedforwardName(feedforward)}` : ""}`,
     newHead: false,
     sameTokens: true,
-    ...(model.config.arch.layers === teacher.model.config.arch.layers && { layers: shape.layers }),
+    ...(model.config.arch.layers === teacher.model.config.arch.layers && { layers }),
+    ...(errors && { errors }),
     key: JSON.stringify({ ...shape, of: modelHash(checkpoint) }),
     [Symbol.dispose]: () => trainer[Symbol.dispose](),
   };

@@ -91,7 +91,10 @@ export async function prune(
   const found = await neuronImportance(whole, examples, { kind, batch, onProgress });
   const cut = (width: number) => {
     const kept = found.neurons.map((neurons) => largestOf(neurons, width));
-    const { text, config: smaller } = studentConfig(config, checkpoint, { layers: [...kept.keys()], width });
+    const { text, config: smaller } = studentConfig(config, checkpoint, {
+      layers: [...kept.keys()],
+      feedforward: { kind: "dense", width },
+    });
     const trainer = withNeurons(whole, smaller, kept);
     trainer.ready({ threads: options.threads });
     return { kept, text, smaller, trainer };
