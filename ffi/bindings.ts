@@ -4,7 +4,7 @@
 export type Handle = bigint & { readonly handle: unique symbol };
 
 // Raised whenever a signature, a struct or a value below changes; the loader refuses another version.
-export const UFFB_ABI_VERSION = 6;
+export const UFFB_ABI_VERSION = 7;
 
 // Statuses.
 export const UFFB_OK = 0;
@@ -23,7 +23,7 @@ export const UFFB_F32 = 0;
 export const UFFB_F16 = 1;
 export const UFFB_BF16 = 2;
 export const UFFB_F64 = 3;
-/** integers with a scale a row; made by uffb_tensor_quantise, in UFFB_PANELS_I8 alone */
+/** integers with a scale a row; made by uffb_tensor_quantise, in UFFB_PANELS_I8 or UFFB_ROWS */
 export const UFFB_I8 = 4;
 /** the same in 16 bits, in UFFB_PANELS_I16 alone */
 export const UFFB_I16 = 5;
@@ -612,7 +612,7 @@ export const PROTOTYPES = {
   uffb_tensor_convert:
     "int32_t uffb_tensor_convert(int64_t rows, int64_t cols, const void *source, uint64_t source_bytes, int32_t source_dtype, int32_t source_layout, void *target, uint64_t target_bytes, int32_t target_dtype, int32_t target_layout)",
   uffb_tensor_quantise:
-    "int32_t uffb_tensor_quantise(int64_t rows, int64_t cols, const void *source, uint64_t source_bytes, int32_t source_dtype, int32_t source_layout, int32_t dtype, void *panels, uint64_t panels_bytes, float *scale)",
+    "int32_t uffb_tensor_quantise(int64_t rows, int64_t cols, const void *source, uint64_t source_bytes, int32_t source_dtype, int32_t source_layout, int32_t dtype, int32_t layout, void *target, uint64_t target_bytes, float *scale)",
   uffb_context_new:
     "int32_t uffb_context_new(const uffb_model *model, int32_t threads, const char *isa, _Out_ uffb_context **context)",
   uffb_context_free: "void uffb_context_free(uffb_context *context)",
@@ -742,16 +742,19 @@ export interface Functions {
   uffb_model_tensor_info(model: Handle | null, index: number, info: Partial<TensorInfo>): number;
   /**
    * Gives the tensor `name` as `bytes` bytes of `dtype` in `layout`, any of the ones above. F32 data in the
-   * layout that uffb_model_tensor_info asks for, and BF16 rows of an FFF layer that walks its trees (depth
-   * above 3), are used in place and must outlive the model; anything else is converted into memory of the
-   * model, where a finite number must not become infinite. `bytes` must match the shape exactly. A tensor
-   * wanted in panels (projections, a tied embedding) may also be given as UFFB_I8 in UFFB_PANELS_I8 or
-   * UFFB_I16 in UFFB_PANELS_I16, used in place; its scales [rows] are then the tensor `name`.scale, and
-   * activations are quantised token by token, to as many bits. 16 bits take twice the time and memory of 8.
-   * Beside a decoder in integers (`embed.word` when tied, else `head.mlm.decoder.weight`) may stand its rows,
-   * [vocab, hidden], as the tensor `name`.rows: held as UFFB_F16, and used in place when given so. Embeddings
-   * are then read from them, and the 8 largest logits of a position, found in integers, are computed again
-   * from its exact state and these rows.
+   * layout that uffb_model_tensor_info asks for, BF16 rows of an FFF layer that walks its trees (depth above
+   * 3), and F16 rows of `embed.word` that is not tied or of `embed.position`, are used in place and must
+   * outlive the model; anything else is converted into memory of the model, where a finite number must not
+   * become infinite. `bytes` must match the shape exactly. A tensor wanted in panels (projections, a tied
+   * embedding) may also be given as UFFB_I8 in UFFB_PANELS_I8 or UFFB_I16 in UFFB_PANELS_I16, used in place;
+   * its scales [rows] are then the tensor `name`.scale, and activations are quantised token by token, to as
+   * many bits. 16 bits take twice the time and memory of 8. `embed.word` that is not tied, and
+   * `embed.position`, may be given as UFFB_I8 in UFFB_ROWS, used in place, with scales in the same way: an
+   * element is then its integer times its row's scale, rounded to f32. Beside a decoder in integers
+   * (`embed.word` when tied, else `head.mlm.decoder.weight`) may stand its rows, [vocab, hidden], as the
+   * tensor `name`.rows: held as UFFB_F16, and used in place when given so. Embeddings are then read from
+   * them, and the 8 largest logits of a position, found in integers, are computed again from its exact state
+   * and these rows.
    */
   uffb_model_tensor_set(
     model: Handle | null,
@@ -787,8 +790,8 @@ export interface Functions {
    * A [rows, cols] matrix as integers: per row, scale = max|w| / most and q = round(w / scale), to nearest,
    * ties to even. `most` is 127 for UFFB_I8, and for UFFB_I16 the largest of which sums over `cols` products
    * fit 32 bits: at most 32,767, 1,672 for 768 columns. A row with NaNs or infinities has the scale NaN.
-   * `panels` has uffb_tensor_bytes(rows, cols, dtype, UFFB_PANELS_I8 or UFFB_PANELS_I16) bytes, `scale`
-   * [rows].
+   * `layout` is one that the dtype can have, `target` has uffb_tensor_bytes(rows, cols, dtype, layout) bytes,
+   * `scale` [rows].
    */
   uffb_tensor_quantise(
     rows: number,
@@ -798,8 +801,9 @@ export interface Functions {
     sourceDtype: number,
     sourceLayout: number,
     dtype: number,
-    panels: ArrayBufferView | null,
-    panelsBytes: number,
+    layout: number,
+    target: ArrayBufferView | null,
+    targetBytes: number,
     scale: Float32Array | null,
   ): number;
   /**

@@ -7,6 +7,7 @@ import {
   UFFB_I16,
   UFFB_PANELS_I8,
   UFFB_PANELS_I16,
+  UFFB_ROWS,
 } from "./bindings.ts";
 import { checked, native } from "./library.ts";
 import { InvalidError } from "./status.ts";
@@ -69,8 +70,8 @@ export const FLOATS: Readonly<Record<string, number>> = {
 };
 
 /**
- * Matrices of integers, by their dtype in safetensors files: what the engine has each in, and how many columns lie together in its
- * panels.
+ * Matrices of integers, by their dtype in safetensors files: what the engine has each in, its layout of panels, and how many columns lie
+ * together in those.
  */
 export const INTEGERS = {
   I8: { dtype: UFFB_I8, layout: UFFB_PANELS_I8, group: 4 },
@@ -80,12 +81,18 @@ export const INTEGERS = {
 /** "I8" or "I16". */
 export type Integers = keyof typeof INTEGERS;
 
+/** What the engine has a matrix of integers in that it wants in `layout`: in rows what it looks up row by row, in panels all others. */
+export function integerForm(kind: Integers, layout: number): Form {
+  const { dtype, layout: panels } = INTEGERS[kind];
+  return { dtype, layout: layout === UFFB_ROWS ? UFFB_ROWS : panels };
+}
+
 export function isIntegers(dtype: string): dtype is Integers {
   return Object.hasOwn(INTEGERS, dtype);
 }
 
 /**
- * Writes a [rows, cols] matrix as integers to `panels` (UFFB_PANELS_I8 or UFFB_PANELS_I16), with the scale of each row to `scale` [rows].
+ * Writes a [rows, cols] matrix as integers in the form `to` to `target`, with the scale of each row to `scale` [rows].
  *
  * @throws InvalidError when a size does not fit
  */
@@ -94,8 +101,8 @@ export function quantiseMatrix(
   cols: number,
   data: ArrayBufferView,
   { dtype, layout }: Form,
-  to: Integers,
-  panels: Uint8Array,
+  to: Form,
+  target: Uint8Array,
   scale: Float32Array,
 ): void {
   if (scale.length !== rows) throw new InvalidError(`${scale.length} scales for ${rows} rows`);
@@ -107,9 +114,10 @@ export function quantiseMatrix(
       data.byteLength,
       dtype,
       layout,
-      INTEGERS[to].dtype,
-      panels,
-      panels.byteLength,
+      to.dtype,
+      to.layout,
+      target,
+      target.byteLength,
       scale,
     ),
   );

@@ -33,7 +33,7 @@ extern "C" {
 #define UFFB_API __attribute__((visibility("default")))
 
 /* Raised whenever a signature, a struct or a value below changes; the loader refuses another version. */
-#define UFFB_ABI_VERSION 6
+#define UFFB_ABI_VERSION 7
 
 /* Statuses. */
 #define UFFB_OK 0
@@ -48,7 +48,7 @@ extern "C" {
 #define UFFB_F16 1
 #define UFFB_BF16 2
 #define UFFB_F64 3
-#define UFFB_I8 4  /* integers with a scale a row; made by uffb_tensor_quantise, in UFFB_PANELS_I8 alone */
+#define UFFB_I8 4  /* integers with a scale a row; made by uffb_tensor_quantise, in UFFB_PANELS_I8 or UFFB_ROWS */
 #define UFFB_I16 5 /* the same in 16 bits, in UFFB_PANELS_I16 alone */
 
 /* How bytes represent a logical [rows, cols] matrix. */
@@ -201,14 +201,16 @@ UFFB_API void uffb_model_free(uffb_model *model);
 UFFB_API int64_t uffb_model_tensor_count(const uffb_model *model);
 UFFB_API int32_t uffb_model_tensor_info(const uffb_model *model, int64_t index, uffb_tensor_info *info);
 /* Gives the tensor `name` as `bytes` bytes of `dtype` in `layout`, any of the ones above. F32 data in the layout that
- * uffb_model_tensor_info asks for, and BF16 rows of an FFF layer that walks its trees (depth above 3), are used in place and
- * must outlive the model; anything else is converted into memory of the model, where a finite number must not become infinite.
- * `bytes` must match the shape exactly. A tensor wanted in panels (projections, a tied embedding) may also be given as UFFB_I8
- * in UFFB_PANELS_I8 or UFFB_I16 in UFFB_PANELS_I16, used in place; its scales [rows] are then the tensor `name`.scale, and
- * activations are quantised token by token, to as many bits. 16 bits take twice the time and memory of 8. Beside a decoder in
- * integers (`embed.word` when tied, else `head.mlm.decoder.weight`) may stand its rows, [vocab, hidden], as the tensor
- * `name`.rows: held as UFFB_F16, and used in place when given so. Embeddings are then read from them, and the 8 largest logits
- * of a position, found in integers, are computed again from its exact state and these rows. */
+ * uffb_model_tensor_info asks for, BF16 rows of an FFF layer that walks its trees (depth above 3), and F16 rows of `embed.word`
+ * that is not tied or of `embed.position`, are used in place and must outlive the model; anything else is converted into memory
+ * of the model, where a finite number must not become infinite. `bytes` must match the shape exactly. A tensor wanted in panels
+ * (projections, a tied embedding) may also be given as UFFB_I8 in UFFB_PANELS_I8 or UFFB_I16 in UFFB_PANELS_I16, used in place;
+ * its scales [rows] are then the tensor `name`.scale, and activations are quantised token by token, to as many bits. 16 bits
+ * take twice the time and memory of 8. `embed.word` that is not tied, and `embed.position`, may be given as UFFB_I8 in
+ * UFFB_ROWS, used in place, with scales in the same way: an element is then its integer times its row's scale, rounded to f32.
+ * Beside a decoder in integers (`embed.word` when tied, else `head.mlm.decoder.weight`) may stand its rows, [vocab, hidden], as
+ * the tensor `name`.rows: held as UFFB_F16, and used in place when given so. Embeddings are then read from them, and the 8
+ * largest logits of a position, found in integers, are computed again from its exact state and these rows. */
 UFFB_API int32_t uffb_model_tensor_set(uffb_model *model, const char *name, const void *data, uint64_t bytes, int32_t dtype,
                                        int32_t layout);
 /* Checks that every required tensor is there (the error names the first that is not) and freezes the model. */
@@ -223,11 +225,11 @@ UFFB_API int32_t uffb_tensor_convert(int64_t rows, int64_t cols, const void *sou
 
 /* A [rows, cols] matrix as integers: per row, scale = max|w| / most and q = round(w / scale), to nearest, ties to even. `most`
  * is 127 for UFFB_I8, and for UFFB_I16 the largest of which sums over `cols` products fit 32 bits: at most 32,767,
- * 1,672 for 768 columns. A row with NaNs or infinities has the scale NaN. `panels` has uffb_tensor_bytes(rows, cols, dtype,
- * UFFB_PANELS_I8 or UFFB_PANELS_I16) bytes, `scale` [rows]. */
+ * 1,672 for 768 columns. A row with NaNs or infinities has the scale NaN. `layout` is one that the dtype can have, `target` has
+ * uffb_tensor_bytes(rows, cols, dtype, layout) bytes, `scale` [rows]. */
 UFFB_API int32_t uffb_tensor_quantise(int64_t rows, int64_t cols, const void *source, uint64_t source_bytes,
-                                      int32_t source_dtype, int32_t source_layout, int32_t dtype, void *panels,
-                                      uint64_t panels_bytes, float *scale);
+                                      int32_t source_dtype, int32_t source_layout, int32_t dtype, int32_t layout, void *target,
+                                      uint64_t target_bytes, float *scale);
 
 /* --- context ------------------------------------------------------------------------------------------------------------- */
 

@@ -18,11 +18,10 @@ static void embed(uffb_context *c, const int32_t *ids, const int32_t *types, flo
         int64_t counted = 0;
         for (int64_t t = c->offsets[s]; t < c->offsets[s + 1]; t++) {
             float *x = rows + t * width;
-            if (m->position) {
+            memset(x, 0, (size_t)width * sizeof *x);
+            if (m->position.kind) {
                 const int64_t row = uffb_position_row(m->arch.position_offset, ids[t], &counted);
-                memcpy(x, m->position + row * width, (size_t)width * sizeof *x);
-            } else {
-                memset(x, 0, (size_t)width * sizeof *x);
+                m->position.kind->add_row(&m->position, width, row, x);
             }
             m->words->kind->add_row(m->words, width, ids[t], x);
             if (m->type) add_row(width, m->type + (types ? types[t] : 0) * width, x);

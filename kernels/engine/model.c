@@ -144,14 +144,20 @@ static void add_weights(uffb_model *m, slot *table, int64_t layer, const char *f
     table[m->slots - 1].purpose = purpose;
 }
 
+/* A matrix that can be given as integers, and their scales. */
+static void add_matrix(uffb_model *m, slot *table, int64_t layer, const char *format, int64_t rows, int64_t cols,
+                       int32_t purpose, uffb_weights *weights) {
+    char scale[40];
+    add_weights(m, table, layer, format, rows, cols, REQUIRED, purpose, weights);
+    snprintf(scale, sizeof scale, "%s.scale", format);
+    add_vector(m, table, layer, scale, rows, !REQUIRED, &weights->scale);
+}
+
 static void add_linear(uffb_model *m, slot *table, int64_t layer, const char *weight, const char *bias, int64_t rows,
                        int64_t cols, uffb_linear *linear) {
-    char scale[40];
     linear->rows = rows;
     linear->cols = cols;
-    add_weights(m, table, layer, weight, rows, cols, REQUIRED, UFFB_FOR_PRODUCTS, &linear->weights);
-    snprintf(scale, sizeof scale, "%s.scale", weight);
-    add_vector(m, table, layer, scale, rows, !REQUIRED, &linear->weights.scale);
+    add_matrix(m, table, layer, weight, rows, cols, UFFB_FOR_PRODUCTS, &linear->weights);
     if (bias) add_vector(m, table, layer, bias, rows, !REQUIRED, &linear->bias);
 }
 
@@ -197,10 +203,10 @@ static void add_tensors(uffb_model *m, slot *table) {
     if (a->tied) {
         add_decoder(m, table, "embed.word");
     } else {
-        add_weights(m, table, 0, "embed.word", a->vocab, e, REQUIRED, UFFB_FOR_WORDS, &m->word);
+        add_matrix(m, table, 0, "embed.word", a->vocab, e, UFFB_FOR_ROWS, &m->word);
     }
     if (a->positions == UFFB_LEARNED) {
-        add(m, table, 0, "embed.position", a->max_length + a->position_offset, e, UFFB_ROWS, REQUIRED, &m->position);
+        add_matrix(m, table, 0, "embed.position", a->max_length + a->position_offset, e, UFFB_FOR_ROWS, &m->position);
     } else if (a->positions == UFFB_SINUSOIDAL) {
         add_vector(m, table, 0, "embed.position.scale", 1, !REQUIRED, &m->position_scale);
     }
@@ -345,8 +351,8 @@ int32_t uffb_model_tensor_set(uffb_model *m, const char *name, const void *data,
         return uffb_fail(UFFB_INVALID, "%s: [%lld, %lld] needs %llu bytes, not %llu", info->name, (long long)info->rows,
                          (long long)info->cols, (unsigned long long)want, (unsigned long long)bytes);
     }
-    const uffb_kind *kind = s->weights ? uffb_kind_for(s->purpose, dtype) : NULL, *quantised = uffb_quantised_kind(dtype);
-    if (quantised && kind != quantised) return uffb_fail(UFFB_INVALID, "%s cannot be given as integers", info->name);
+    const uffb_kind *kind = s->weights ? uffb_kind_for(s->purpose, dtype) : NULL, *integers = uffb_integer_kind(dtype, layout);
+    if (integers && kind != integers) return uffb_fail(UFFB_INVALID, "%s cannot be given as such integers", info->name);
     put(s, NULL, NULL);
     free(s->owned);
     free(s->derived);
@@ -395,7 +401,7 @@ static int32_t make_sinusoids(uffb_model *m) {
     if (m->position_scale) {
         for (int64_t i = 0; i < size; i++) m->sinusoids[i] *= *m->position_scale;
     }
-    m->position = m->sinusoids;
+    m->position = (uffb_weights){.kind = &uffb_f32_rows, .data = m->sinusoids};
     return UFFB_OK;
 }
 
@@ -467,8 +473,9 @@ int32_t uffb_model_ready(uffb_model *m) {
     for (int64_t i = 0; i < m->slots; i++) {
         const slot *s = &m->slot[i];
         if (s->info.required && !is_present(s)) return uffb_fail(UFFB_INVALID, "the model lacks %s", s->info.name);
-        if (!s->weights || !uffb_is_quantised(s->weights)) continue;
+        if (!s->weights || !uffb_has_scales(s->weights)) continue;
         if (!s->weights->scale) return uffb_fail(UFFB_INVALID, "the model lacks %s.scale", s->info.name);
+        if (!uffb_is_quantised(s->weights)) continue;
         const uffb_kind *kind = s->weights->kind;
         const int64_t input_bytes = uffb_input_cols(kind, s->info.cols) * kind->input_bytes;
         if (input_bytes > m->input_bytes) m->input_bytes = input_bytes;

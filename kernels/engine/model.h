@@ -40,7 +40,7 @@ struct uffb_model {
     uffb_weights word;         /* [vocab, hidden], unless it is tied: then the decoder has them */
     const uffb_weights *words; /* what embeddings are read from; once ready */
     int64_t embed_width;       /* columns of the embeddings */
-    const float *position;     /* learned, or the sinusoid table times its scale: [max_length + position_offset, embed_width] */
+    uffb_weights position;     /* learned, or the sinusoid table times its scale: [max_length + position_offset, embed_width] */
     const float *position_scale, *type;
     const float *relative; /* [relative_buckets, heads] or NULL */
     /* Made when it becomes ready: sinusoids; rotary tables of global and of local layers; relative biases over the default

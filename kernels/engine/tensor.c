@@ -17,10 +17,10 @@ static int64_t stored_rows(int64_t rows, int32_t layout) { return layout >= UFFB
 uint64_t uffb_tensor_bytes(int64_t rows, int64_t cols, int32_t dtype, int32_t layout) {
     uint64_t bytes;
     if (rows < 1 || cols < 1 || rows > INT64_MAX - UFFB_PANEL || cols > INT64_MAX - 64) return 0;
-    const uffb_kind *quantised = uffb_quantised_kind(dtype);
-    if (quantised ? layout != quantised->layout : !is_plain(dtype) || layout < UFFB_ROWS || layout > UFFB_PANELS) return 0;
-    if (quantised) {
-        bytes = quantised->row_bytes(cols);
+    const uffb_kind *integers = uffb_integer_kind(dtype, layout);
+    if (!integers && (!is_plain(dtype) || layout < UFFB_ROWS || layout > UFFB_PANELS)) return 0;
+    if (integers) {
+        bytes = integers->row_bytes(cols);
     } else if (__builtin_mul_overflow((uint64_t)cols, element_bytes[dtype], &bytes)) {
         return 0;
     }
@@ -221,22 +221,24 @@ int32_t uffb_tensor_convert(int64_t rows, int64_t cols, const void *source, uint
 }
 
 int32_t uffb_tensor_quantise(int64_t rows, int64_t cols, const void *source, uint64_t source_bytes, int32_t source_dtype,
-                             int32_t source_layout, int32_t dtype, void *panels, uint64_t panels_bytes, float *scale) {
-    if (!source || !panels || !scale) return uffb_fail(UFFB_INVALID, "uffb_tensor_quantise: no source or nowhere to put it");
-    const uffb_kind *kind = uffb_quantised_kind(dtype);
-    if (!kind) return uffb_fail(UFFB_INVALID, "uffb_tensor_quantise: dtype %d is not one of integers", dtype);
+                             int32_t source_layout, int32_t dtype, int32_t layout, void *target, uint64_t target_bytes,
+                             float *scale) {
+    if (!source || !target || !scale) return uffb_fail(UFFB_INVALID, "uffb_tensor_quantise: no source or nowhere to put it");
+    const uffb_kind *kind = uffb_integer_kind(dtype, layout);
+    if (!kind)
+        return uffb_fail(UFFB_INVALID, "uffb_tensor_quantise: dtype %d in layout %d is not one of integers", dtype, layout);
     if (!is_plain(source_dtype) || uffb_tensor_bytes(rows, cols, source_dtype, source_layout) != source_bytes ||
-        !source_bytes || uffb_tensor_bytes(rows, cols, dtype, kind->layout) != panels_bytes || !panels_bytes) {
+        !source_bytes || uffb_tensor_bytes(rows, cols, dtype, layout) != target_bytes || !target_bytes) {
         return uffb_fail(UFFB_INVALID, "uffb_tensor_quantise: sizes do not fit a [%lld, %lld] matrix", (long long)rows,
                          (long long)cols);
     }
     float *values = malloc((size_t)cols * sizeof *values);
     if (!values) return uffb_fail(UFFB_NO_MEMORY, "no memory for a row of %lld weights", (long long)cols);
-    memset(panels, 0, panels_bytes);
+    memset(target, 0, target_bytes);
     for (int64_t row = 0; row < rows; row++) {
         const uint64_t start = (uint64_t)row_start(row, cols, source_layout) * element_bytes[source_dtype];
         read_elements(source_dtype, (const uint8_t *)source + start, row_step(rows, source_layout), cols, values);
-        kind->pack_row(cols, row, values, panels, &scale[row]);
+        kind->pack_row(cols, row, values, target, &scale[row]);
     }
     free(values);
     return UFFB_OK;

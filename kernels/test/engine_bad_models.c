@@ -208,6 +208,49 @@ static void test_bad_tensors(void) {
     test_end();
 }
 
+/* Integers that a tensor cannot be, and integers without their scales. */
+static void test_bad_integers(void) {
+    test_begin("bad integers");
+    uffb_arch arch = small;
+    arch.positions = UFFB_LEARNED;
+    static const struct {
+        const char *name;
+        int32_t dtype, layout, taken;
+    } given[] = {{"embed.word", UFFB_I8, UFFB_ROWS, 1},
+                 {"embed.position", UFFB_I8, UFFB_ROWS, 1},
+                 {"embed.word", UFFB_I8, UFFB_PANELS_I8, 0},
+                 {"embed.word", UFFB_I16, UFFB_PANELS_I16, 0},
+                 {"embed.position", UFFB_I8, UFFB_PANELS_I8, 0},
+                 {"embed.type", UFFB_I8, UFFB_ROWS, 0},
+                 {"layer.0.fff.in.weight", UFFB_I8, UFFB_ROWS, 0},
+                 {"layer.0.attn.qkv.weight", UFFB_I8, UFFB_ROWS, 0},
+                 {"final_norm.bias", UFFB_I8, UFFB_ROWS, 0}};
+    random_model *good = random_model_new(&arch, 1, UFFB_F32, AS_ASKED);
+    for (int64_t i = 0; i < COUNT_OF(given); i++) {
+        uffb_model *model;
+        check(uffb_model_new(&arch, &model) == UFFB_OK, "%s", uffb_error());
+        for (int64_t t = 0; t < good->count; t++) {
+            const uffb_tensor_info *info = &good->infos[t];
+            const int chosen = strcmp(info->name, given[i].name) == 0;
+            const int32_t dtype = chosen ? given[i].dtype : UFFB_F32, layout = chosen ? given[i].layout : info->layout;
+            const uint64_t bytes = uffb_tensor_bytes(info->rows, info->cols, dtype, layout);
+            if (strstr(info->name, ".scale")) continue;
+            mark(info->name);
+            const int32_t status = uffb_model_tensor_set(model, info->name, good->given[t], bytes, dtype, layout);
+            check((status == UFFB_OK) == (!chosen || given[i].taken), "%s in layout %d: status %d", info->name, layout, status);
+            if (status) NAMES(given[i].name);
+        }
+        if (given[i].taken) {
+            REFUSED(UFFB_INVALID, uffb_model_ready(model));
+            NAMES("lacks");
+            NAMES(".scale");
+        }
+        uffb_model_free(model);
+    }
+    random_model_free(good);
+    test_end();
+}
+
 static void test_bad_conversions(void) {
     test_begin("bad conversions");
     float a[4] = {0}, b[4];
@@ -228,5 +271,6 @@ void test_bad_models(void) {
     test_library();
     test_bad_arch();
     test_bad_tensors();
+    test_bad_integers();
     test_bad_conversions();
 }

@@ -167,12 +167,14 @@ static void test_bytes(void) {
     check(uffb_tensor_bytes(17, 3, UFFB_F16, UFFB_COLUMNS) == 102, "columns");
     check(uffb_tensor_bytes(17, 3, UFFB_F64, UFFB_PANELS) == 768, "panels");
     check(uffb_tensor_bytes(16, 3, UFFB_BF16, UFFB_PANELS) == 96, "whole panels");
+    check(uffb_tensor_bytes(17, 3, UFFB_I8, UFFB_ROWS) == 51, "rows in 8 bits");
     static const int64_t bad[][4] = {{0, 1, 0, 0},
                                      {1, 0, 0, 0},
                                      {-1, 1, 0, 0},
                                      {1, -1, 0, 0},
                                      {1, 1, -1, 0},
-                                     {1, 1, 4, 0},
+                                     {1, 1, UFFB_I8, UFFB_COLUMNS},
+                                     {1, 1, UFFB_I16, UFFB_ROWS},
                                      {1, 1, 0, -1},
                                      {1, 1, 0, 3},
                                      {INT64_MAX, 1, 0, UFFB_ROWS},

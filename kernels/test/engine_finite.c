@@ -20,9 +20,10 @@ static float *weight_of_all(const random_model *m, int64_t i, int32_t dtype) {
     if (length > 12 && strcmp(name + length - 12, "weight.scale") == 0) return NULL; /* in integers it comes with its weight */
     if (strcmp(name, "embed.word.scale") == 0) return NULL;
     /* Decoders in integers have their best logits computed from other weights. */
-    if (dtype != UFFB_F32 && (strcmp(name, "embed.word") == 0 || strstr(name, "decoder"))) return NULL;
-    const int64_t first = strcmp(name, "embed.position") == 0 ? m->arch.position_offset * m->infos[i].cols : 0;
-    return (float *)m->given[i] + first;
+    if (dtype != UFFB_F32 && ((strcmp(name, "embed.word") == 0 && m->arch.tied) || strstr(name, "decoder"))) return NULL;
+    if (strcmp(name, "embed.position") != 0) return m->given[i];
+    /* Of integers the scales come first. */
+    return (float *)m->given[i] + m->arch.position_offset * (dtype == UFFB_I8 ? 1 : m->infos[i].cols);
 }
 
 static int row_is_finite(const output *o, int64_t row) {

@@ -6,31 +6,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int64_t panel_place(int64_t cols, int64_t group, int64_t r, int64_t c) {
+static int64_t place(int32_t layout, int64_t cols, int64_t group, int64_t r, int64_t c) {
+    if (layout == UFFB_ROWS) return r * cols + c;
     const int64_t stored = (cols + group - 1) / group * group;
     return r / 16 * 16 * stored + c / group * 16 * group + r % 16 * group + c % group;
 }
 
 static void quantised_case(int64_t rows, int64_t cols, int32_t dtype, int32_t layout, int32_t most) {
-    test_case("[%lld, %lld], dtype %d", (long long)rows, (long long)cols, dtype);
+    test_case("[%lld, %lld], dtype %d, layout %d", (long long)rows, (long long)cols, dtype, layout);
     const int64_t group = dtype == UFFB_I8 ? 4 : 2, size = dtype == UFFB_I8 ? 1 : 2;
     const uint64_t bytes = uffb_tensor_bytes(rows, cols, dtype, layout), values_bytes = (uint64_t)(rows * cols) * 4;
-    check(bytes == (uint64_t)((rows + 15) / 16 * 16 * ((cols + group - 1) / group * group) * size), "%llu bytes",
-          (unsigned long long)bytes);
+    const int64_t stored = layout == UFFB_ROWS ? rows * cols : (rows + 15) / 16 * 16 * ((cols + group - 1) / group * group);
+    check(bytes == (uint64_t)(stored * size), "%llu bytes", (unsigned long long)bytes);
     float *values = malloc(values_bytes), *scale = malloc((size_t)rows * 4);
     uint8_t *panels = malloc(bytes + 8), *seen = calloc(bytes, 1);
     memset(panels, 0xa5, bytes + 8);
     for (int64_t i = 0; i < rows * cols; i++) values[i] = random_between(-2, 2);
     if (rows > 1) memset(values + cols, 0, (size_t)cols * 4);
     if (rows > 2) values[2 * cols] = 1e30f;
-    int32_t status = uffb_tensor_quantise(rows, cols, values, values_bytes, UFFB_F32, UFFB_ROWS, dtype, panels, bytes, scale);
+    int32_t status =
+        uffb_tensor_quantise(rows, cols, values, values_bytes, UFFB_F32, UFFB_ROWS, dtype, layout, panels, bytes, scale);
     check(status == UFFB_OK, "status %d: %s", status, uffb_error());
     for (int64_t r = 0; r < rows; r++) {
         float largest = 0;
         for (int64_t c = 0; c < cols; c++) largest = fmaxf(largest, fabsf(values[r * cols + c]));
         check(scale[r] == largest / (float)most, "scale %lld is %g, not %g", (long long)r, scale[r], largest / (float)most);
         for (int64_t c = 0; c < cols; c++) {
-            const int64_t at = panel_place(cols, group, r, c);
+            const int64_t at = place(layout, cols, group, r, c);
             int16_t q = ((const int8_t *)panels)[at];
             if (size == 2) memcpy(&q, panels + 2 * at, 2);
             memset(seen + at * size, 1, (size_t)size);
@@ -53,14 +55,20 @@ void test_quantised(void) {
     test_begin("uffb_tensor_quantise");
     for (int64_t i = 0; i < COUNT_OF(shapes); i++) {
         quantised_case(shapes[i][0], shapes[i][1], UFFB_I8, UFFB_PANELS_I8, 127);
+        quantised_case(shapes[i][0], shapes[i][1], UFFB_I8, UFFB_ROWS, 127);
         quantised_case(shapes[i][0], shapes[i][1], UFFB_I16, UFFB_PANELS_I16, (int32_t)shapes[i][2]);
     }
     float value = 1, scale;
     uint8_t panels[64];
     test_case("other dtypes");
-    check(uffb_tensor_quantise(1, 1, &value, 4, UFFB_F32, UFFB_ROWS, UFFB_F16, panels, 64, &scale) == UFFB_INVALID, "f16");
-    check(uffb_tensor_quantise(1, 1, panels, 64, UFFB_I8, UFFB_PANELS_I8, UFFB_I16, panels, 64, &scale) == UFFB_INVALID,
+    check(uffb_tensor_quantise(1, 1, &value, 4, UFFB_F32, UFFB_ROWS, UFFB_F16, UFFB_ROWS, panels, 64, &scale) == UFFB_INVALID,
+          "f16");
+    check(uffb_tensor_quantise(1, 1, panels, 64, UFFB_I8, UFFB_PANELS_I8, UFFB_I16, UFFB_PANELS_I16, panels, 64, &scale) ==
+              UFFB_INVALID,
           "from integers");
+    check(uffb_tensor_quantise(1, 1, &value, 4, UFFB_F32, UFFB_ROWS, UFFB_I16, UFFB_PANELS_I8, panels, 64, &scale) ==
+              UFFB_INVALID,
+          "another layout");
     check(uffb_tensor_bytes(1, 1, UFFB_I16, UFFB_PANELS_I8) == 0 && uffb_tensor_bytes(1, 1, UFFB_I16, UFFB_ROWS) == 0 &&
               uffb_tensor_bytes(1, 1, UFFB_F16, UFFB_PANELS_I16) == 0,
           "other layouts");
@@ -104,4 +112,42 @@ void test_rescored(const config *c) {
     batch_free(b);
     random_model_free(m);
     test_end();
+}
+
+/* Puts in place of weights in f32 what rows in 8 bits stand for. */
+static void widen(const random_model *exact, const random_model *m, const char *name) {
+    for (int64_t i = 0; i < m->count; i++) {
+        const uffb_tensor_info *info = &m->infos[i];
+        if (strcmp(info->name, name) != 0) continue;
+        const float *scale = m->given[i];
+        const int8_t *q = (const int8_t *)(scale + info->rows);
+        float *values = exact->given[i];
+        for (int64_t j = 0; j < info->rows * info->cols; j++) values[j] = (float)q[j] * scale[j / info->cols];
+    }
+}
+
+void test_looked_up(const config *c) {
+    const int64_t lengths[] = {5, 1, 9};
+    random_model *m = random_model_new(&c->arch, 1, UFFB_I8, AS_ASKED);
+    random_model *exact = random_model_new(&c->arch, 1, UFFB_F32, AS_ASKED);
+    widen(exact, m, "embed.word");
+    widen(exact, m, "embed.position");
+    batch *b = batch_new(&c->arch, COUNT_OF(lengths), lengths);
+    for (int i = 0; isa_name(i); i++) {
+        test_begin("engine %s, rows in 8 bits: %s", isa_name(i), c->name);
+        test_case("the bits of f32");
+        uffb_context *contexts[] = {context_new(m, 1, isa_name(i)), context_new(exact, 1, isa_name(i))};
+        run *runs[] = {run_batch(m, contexts[0], b, 1), run_batch(exact, contexts[1], b, 1)};
+        const output *found = run_output(runs[0], EMBEDDING), *expected = run_output(runs[1], EMBEDDING);
+        check(found->rows == b->tokens, "%lld rows", (long long)found->rows);
+        check(!memcmp(found->data, expected->data, (size_t)(found->rows * found->cols) * sizeof(float)), "other embeddings");
+        for (int j = 0; j < 2; j++) {
+            run_free(runs[j]);
+            uffb_context_free(contexts[j]);
+        }
+        test_end();
+    }
+    batch_free(b);
+    random_model_free(m);
+    random_model_free(exact);
 }

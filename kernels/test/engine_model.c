@@ -80,12 +80,26 @@ static void give(random_model *m, int64_t i, int32_t dtype, int32_t layout) {
     require(uffb_model_tensor_set(m->model, info->name, given, bytes, dtype, how), info->name);
 }
 
-/* Gives tensor i as integers with their scales where it is wanted in panels, else as f32. */
+/* Whether tensor i is the scales of another one. */
+static int is_scale(const random_model *m, int64_t i) {
+    const char *name = m->infos[i].name;
+    return ends_in(name, "weight.scale") || ends_in(name, "word.scale") ||
+           (ends_in(name, "position.scale") && m->arch.positions == UFFB_LEARNED);
+}
+
+/* The layout in which a tensor can be given as integers, or -1. */
+static int32_t integer_layout(const uffb_tensor_info *info, int32_t dtype) {
+    const int looked_up = strcmp(info->name, "embed.word") == 0 || strcmp(info->name, "embed.position") == 0;
+    if (info->layout == UFFB_PANELS) return dtype == UFFB_I8 ? UFFB_PANELS_I8 : UFFB_PANELS_I16;
+    return looked_up && dtype == UFFB_I8 ? UFFB_ROWS : -1;
+}
+
+/* Gives tensor i as integers with their scales where it can be, else as f32. */
 static void give_integers(random_model *m, int64_t i, int32_t dtype) {
-    const int32_t layout = dtype == UFFB_I8 ? UFFB_PANELS_I8 : UFFB_PANELS_I16;
     const uffb_tensor_info *info = &m->infos[i];
-    if (ends_in(info->name, "weight.scale") || ends_in(info->name, "word.scale")) return; /* comes with its weight */
-    if (info->layout != UFFB_PANELS) {
+    const int32_t layout = integer_layout(info, dtype);
+    if (is_scale(m, i)) return; /* comes with its weight */
+    if (layout < 0) {
         give(m, i, UFFB_F32, AS_ASKED);
         return;
     }
@@ -94,12 +108,12 @@ static void give_integers(random_model *m, int64_t i, int32_t dtype) {
     float *values = m->values[i] = allocate((int64_t)count, sizeof(float));
     m->given[i] = allocate((int64_t)bytes + info->rows * (int64_t)sizeof(float), 1);
     float *scale = m->given[i];
-    void *panels = scale + info->rows;
+    void *integers = scale + info->rows;
     draw_values(&m->arch, info, values);
-    require(uffb_tensor_quantise(info->rows, info->cols, values, count * sizeof(float), UFFB_F32, UFFB_ROWS, dtype, panels,
-                                 bytes, scale),
+    require(uffb_tensor_quantise(info->rows, info->cols, values, count * sizeof(float), UFFB_F32, UFFB_ROWS, dtype, layout,
+                                 integers, bytes, scale),
             "uffb_tensor_quantise");
-    require(uffb_model_tensor_set(m->model, info->name, panels, bytes, dtype, layout), info->name);
+    require(uffb_model_tensor_set(m->model, info->name, integers, bytes, dtype, layout), info->name);
     snprintf(scale_name, sizeof scale_name, "%s.scale", info->name);
     require(uffb_model_tensor_set(m->model, scale_name, scale, (uint64_t)info->rows * sizeof(float), UFFB_F32, UFFB_ROWS),
             scale_name);

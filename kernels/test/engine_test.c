@@ -59,14 +59,15 @@ static void test_layouts(const config *c, const char *isa, const batch *b, const
     }
 }
 
-/* Rows of an FFF layer stay bf16 and are widened as they are read: the same numbers as in f32, to the bit. */
-static void test_bf16(const config *c) {
-    random_model *m = random_model_new(&c->arch, c->optional, UFFB_BF16, AS_ASKED);
-    random_model *moved = random_model_new(&c->arch, c->optional, UFFB_BF16, AS_ASKED_UNALIGNED);
-    random_model *widened = random_model_new(&c->arch, c->optional, UFFB_BF16, AS_WIDENED);
+/* Rows of an FFF layer stay bf16, those of embeddings f16, and are widened as they are read: the same numbers as in f32, to the
+ * bit. */
+static void test_narrow(const config *c, int32_t dtype) {
+    random_model *m = random_model_new(&c->arch, c->optional, dtype, AS_ASKED);
+    random_model *moved = random_model_new(&c->arch, c->optional, dtype, AS_ASKED_UNALIGNED);
+    random_model *widened = random_model_new(&c->arch, c->optional, dtype, AS_WIDENED);
     batch *b = batch_new(&c->arch, COUNT_OF(lengths), lengths);
     for (int i = 0; isa_name(i); i++) {
-        test_begin("engine %s, bf16: %s", isa_name(i), c->name);
+        test_begin("engine %s, %s: %s", isa_name(i), dtype == UFFB_F16 ? "f16" : "bf16", c->name);
         uffb_context *contexts[] = {context_new(m, 1, isa_name(i)), context_new(moved, 2, isa_name(i)),
                                     context_new(widened, 1, isa_name(i))};
         run *runs[] = {run_batch(m, contexts[0], b, 1), run_batch(moved, contexts[1], b, 1),
@@ -313,7 +314,9 @@ static void test_list(const config *list, int64_t count) {
         }
         if (list[i].optional && list[i].arch.heads_present == UFFB_HEAD_MLM && !list[i].arch.mlm_transform)
             test_rescored(&list[i]);
-        if (list[i].arch.feedforward == UFFB_FFN_FFF) test_bf16(&list[i]);
+        if (!list[i].arch.tied) test_narrow(&list[i], UFFB_F16);
+        if (!list[i].arch.tied && !list[i].arch.embed_width) test_looked_up(&list[i]);
+        if (list[i].arch.feedforward == UFFB_FFN_FFF) test_narrow(&list[i], UFFB_BF16);
     }
     test_finite(list, count);
 }

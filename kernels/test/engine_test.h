@@ -121,6 +121,8 @@ void test_convert(void);
 void test_quantised(void);
 /* Of a model with an MLM head and no transform before its decoder. */
 void test_rescored(const config *c);
+/* Of a model whose embeddings are no decoder, and are not projected: rows in 8 bits are what they stand for, to the bit. */
+void test_looked_up(const config *c);
 void test_bad_models(void);
 void test_misuse(void);
 

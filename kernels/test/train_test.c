@@ -25,7 +25,7 @@ uffb_trainer *trainer_new(const random_model *m, int32_t threads, const char *is
         /* what stands beside integers is no parameter */
         if (length > 5 && !strcmp(info->name + length - 5, ".rows")) continue;
         if (length > 6 && !strcmp(info->name + length - 6, ".scale") && !strstr(info->name, "attn.scale") &&
-            strcmp(info->name, "embed.position.scale"))
+            (strcmp(info->name, "embed.position.scale") || m->arch.positions == UFFB_LEARNED))
             continue;
         check(uffb_trainer_set(t, UFFB_WEIGHT, info->name, m->values[i], bytes, UFFB_F32, UFFB_ROWS) == UFFB_OK, "%s: %s",
               info->name, uffb_error());

@@ -61,11 +61,11 @@ static void embed_task(void *arg, int64_t sequence, int32_t thread) {
     const uffb_trainer *t = e->trainer;
     const uffb_train_call *c = e->call;
     const int64_t h = t->arch.hidden, start = c->offsets[sequence];
+    const float *positions = t->model->position.data; /* what is trained is in f32 */
     int64_t counted = 0;
     for (int64_t i = start; i < c->offsets[sequence + 1]; i++) {
         float *x = e->x + i * h;
-        memcpy(x, t->model->position + uffb_position_row(t->arch.position_offset, c->ids[i], &counted) * h,
-               (size_t)h * sizeof *x);
+        memcpy(x, positions + uffb_position_row(t->arch.position_offset, c->ids[i], &counted) * h, (size_t)h * sizeof *x);
         add_row(h, t->word->weight + c->ids[i] * h, x);
         if (t->type) add_row(h, t->type->weight + (c->types ? c->types[i] : 0) * h, x);
     }

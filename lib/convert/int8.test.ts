@@ -2,10 +2,11 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { UFFB_F16, UFFB_F32, UFFB_PANELS, UFFB_ROWS } from "../../ffi/bindings.ts";
 import { NativeContext } from "../../ffi/context.ts";
-import { convertMatrix, quantiseMatrix } from "../../ffi/matrix.ts";
+import { convertMatrix, INTEGERS, quantiseMatrix } from "../../ffi/matrix.ts";
 import {
   pack,
   REFERENCE,
+  REFERENCE_BERT,
   reference,
   sources,
   TemporaryFolder,
@@ -29,7 +30,7 @@ async function logits(model: Model): Promise<Float32Array> {
 }
 
 test.each(["fff-1x5", "cls-2", "dense-ff", "fff-3x2"])(
-  "%s: projections are in 8 bits, the first two layers' and heads in 16, trees in bf16, the rest in f32",
+  "%s: projections are in 8 bits, the first two layers' and heads in 16, trees in bf16, embeddings in f16, the rest in f32",
   async (name) => {
     using folder = new TemporaryFolder();
     const path = folder.file("packed");
@@ -42,7 +43,7 @@ test.each(["fff-1x5", "cls-2", "dense-ff", "fff-3x2"])(
       const isProjection = wanted.layout === UFFB_PANELS;
       const dtype = /^layer\.[01]\.attn|^head\.(pool|class)/.test(wanted.name) ? "I16" : "I8";
       const isTree = /fff\.(in|out)\.weight$/.test(wanted.name);
-      const other = wanted.name === "embed.word.rows" ? "F16" : isTree ? "BF16" : "F32";
+      const other = /^embed\.word(\.rows)?$/.test(wanted.name) ? "F16" : isTree ? "BF16" : "F32";
       expect([wanted.name, tensor.dtype]).toEqual([wanted.name, isProjection ? dtype : other]);
       if (isProjection) expect(tensors.get(`${wanted.name}.scale`)!.shape).toEqual([wanted.rows]);
       if (isProjection) expect(tensor.data.byteOffset % 64).toBe(0);
@@ -89,6 +90,64 @@ test("a decoder's rows stand beside it in f16, from whatever layout", async () =
   }
 });
 
+/** What rows in integers stand for, [rows, cols]. */
+function widened(
+  tensors: ReadonlyMap<string, { data: Uint8Array }>,
+  name: string,
+): Float32Array<ArrayBuffer> {
+  const integers = new Int8Array(tensors.get(name)!.data.slice().buffer);
+  const scale = floats(tensors.get(`${name}.scale`)!);
+  const cols = integers.length / scale.length;
+  return Float32Array.from(integers, (q, i) => q * scale[Math.floor(i / cols)]!);
+}
+
+test("embeddings of a post-norm model are rows in 8 bits; files with such rows in f32 still open, with the same answers", async () => {
+  using folder = new TemporaryFolder();
+  await pack(`${REFERENCE_BERT}bert-cls`, folder.file("packed"), "I8");
+  const { metadata, tensors } = openTensorFile(folder.file("packed"));
+  const exact = reference("bert-cls", REFERENCE_BERT).tensors;
+  const old: Tensors = new Map([...tensors].filter(([name]) => !name.startsWith("pad.")));
+  for (const part of ["word", "position"]) {
+    const name = `embed.${part}`;
+    const stored = exact.get(`bert.embeddings.${part}_embeddings.weight`)!;
+    const { dtype, shape, data } = tensors.get(name)!;
+    expect({ dtype, shape, bytes: data.length }).toEqual({
+      dtype: "I8",
+      shape: [...stored.shape],
+      bytes: stored.data.length / 4,
+    });
+    const scale = floats(tensors.get(`${name}.scale`)!);
+    const values = widened(tensors, name);
+    const cols = values.length / scale.length;
+    floats(stored).forEach((weight, i) => {
+      const most = scale[Math.floor(i / cols)]! * 0.501;
+      expect(Math.abs(values[i]! - weight)).toBeLessThanOrEqual(most);
+    });
+    old.set(name, { dtype: "F32", shape, data: new Uint8Array(values.buffer) });
+    old.delete(`${name}.scale`);
+  }
+  await writeSafetensors(folder.file("old"), metadata, sources(old), { aligned: true });
+  using model = await openModel(folder.file("packed"));
+  using before = await openModel(folder.file("old"));
+  expect(await logits(model)).toEqual(await logits(before));
+});
+
+test("a row of NaNs is what a scale that is none makes of it", async () => {
+  using folder = new TemporaryFolder();
+  await pack(`${REFERENCE_BERT}bert-cls`, folder.file("packed"), "I8");
+  const { metadata, tensors } = openTensorFile(folder.file("packed"));
+  const changed: Tensors = new Map([...tensors].filter(([name]) => !name.startsWith("pad.")));
+  const scale = floats(tensors.get("embed.word.scale")!);
+  scale[6] = Number.NaN;
+  changed.set("embed.word.scale", {
+    ...tensors.get("embed.word.scale")!,
+    data: new Uint8Array(scale.buffer as ArrayBuffer),
+  });
+  await writeSafetensors(folder.file("changed"), metadata, sources(changed), { aligned: true });
+  using model = await openModel(folder.file("changed"));
+  expect([...(await logits(model))].every(Number.isNaN)).toBe(true);
+});
+
 test("a file from before, all of it in 8 bits and without rows, still opens", async () => {
   using folder = new TemporaryFolder();
   await pack(`${REFERENCE}fff-1x5`, folder.file("packed"), "I8");
@@ -102,7 +161,7 @@ test("a file from before, all of it in 8 bits and without rows, still opens", as
     const scale = new Uint8Array(4 * rows);
     const values = new Float32Array(rows * 64).map((_, i) => Math.sin(i) / 8);
     const from = { dtype: UFFB_F32, layout: UFFB_ROWS };
-    quantiseMatrix(rows, 64, values, from, "I8", data, new Float32Array(scale.buffer));
+    quantiseMatrix(rows, 64, values, from, INTEGERS.I8, data, new Float32Array(scale.buffer));
     old.set(name, { dtype: "I8", shape: [shape[0]!, 16, 16, 4], data });
     old.set(`${name}.scale`, { dtype: "F32", shape: [rows], data: scale });
   }

@@ -13,9 +13,10 @@ test.each([
   ["layer.3.fff.in.weight", UFFB_ROWS, "BF16"],
   ["layer.3.fff.in.weight", UFFB_PANELS, "I8"],
   ["embed.word", UFFB_PANELS, "I8"],
-  ["embed.word", UFFB_ROWS, "F32"],
+  ["embed.word", UFFB_ROWS, "F16"],
   ["embed.word.rows", UFFB_ROWS, "F16"],
-  ["embed.position", UFFB_ROWS, "F32"],
+  ["embed.position", UFFB_ROWS, "F16"],
+  ["embed.type", UFFB_ROWS, "F32"],
   ["head.mlm.dense.weight", UFFB_PANELS, "I16"],
   ["head.mlm.decoder.weight", UFFB_PANELS, "I8"],
   ["head.class.weight", UFFB_PANELS, "I16"],
@@ -28,13 +29,21 @@ test("what 8 bits cannot hold stays f32", () => {
   expect(kindOf(matrix(name, UFFB_PANELS, 65_536), "I8", pre)).toBe("I8");
   expect(kindOf(matrix(name, UFFB_PANELS, 65_537), "I8", pre)).toBe("F32");
   expect(kindOf(matrix(name, UFFB_PANELS), "I8", pre, false)).toBe("F32");
+  expect(kindOf(matrix("embed.word", UFFB_ROWS), "I8", pre, false)).toBe("F32");
   expect(kindOf({ ...matrix(name, UFFB_PANELS), rows: 1 }, "I8", pre)).toBe("F32");
 });
 
-test("the first layers of a post-norm model are as good as others in 8 bits", () => {
-  const first = matrix("layer.0.attn.qkv.weight", UFFB_PANELS);
-  expect(kindOf(first, "I8", { normPosition: UFFB_POST_NORM })).toBe("I8");
-});
+test.each([
+  ["layer.0.attn.qkv.weight", UFFB_PANELS, "I8"],
+  ["embed.word", UFFB_ROWS, "I8"],
+  ["embed.position", UFFB_ROWS, "I8"],
+  ["embed.type", UFFB_ROWS, "F32"],
+] as const)(
+  "what comes first in a post-norm model is as good as the rest: %s in layout %d is %s",
+  (name, layout, kind) => {
+    expect(kindOf(matrix(name, layout), "I8", { normPosition: UFFB_POST_NORM })).toBe(kind);
+  },
+);
 
 test.each<WeightDtype>(["F32", "F16", "BF16"])(
   "a model in %s has all its matrices so, and vectors in F32",

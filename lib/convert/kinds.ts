@@ -2,8 +2,9 @@
 import { type Arch, UFFB_PANELS, UFFB_PRE_NORM, UFFB_ROWS } from "../../ffi/bindings.ts";
 import type { Integers } from "../../ffi/matrix.ts";
 import type { Tensor } from "../../ffi/model.ts";
+import { canBeIntegers } from "../files/packed.ts";
 
-/** How a model can be stored. I8, with I16 and BF16 where 8 bits would lose answers, is for packed files. */
+/** How a model can be stored. I8, with I16, F16 and BF16 where 8 bits would lose answers, is for packed files. */
 export type WeightDtype = "F32" | "F16" | "BF16" | "I8";
 
 /** What one matrix is stored as. */
@@ -23,7 +24,7 @@ const TREE = /^layer\.\d+\.fff\.(in|out)\.weight$/;
 
 /**
  * What a matrix is stored as in a model of `dtype`. Vectors, which weigh nothing, stay f32; so do, in a model in integers, matrices with
- * NaNs or infinities (`finite` false) and embeddings that are no decoder.
+ * NaNs or infinities (`finite` false) and what the engine takes no integers for.
  */
 export function kindOf(
   { name, rows, cols, layout }: Wanted,
@@ -35,10 +36,11 @@ export function kindOf(
   if (dtype !== "I8") return dtype;
   if (name.endsWith(".rows")) return "F16";
   if (layout === UFFB_ROWS && TREE.test(name)) return "BF16";
-  if (layout !== UFFB_PANELS || cols > MAX_COLS_I8 || !finite) return "F32";
-  // Where each block normalises its sum, the first ones are as good as others.
-  const first = normPosition === UFFB_PRE_NORM && FIRST_ATTENTION.test(name);
-  return first || SMALL.test(name) ? "I16" : "I8";
+  if (!canBeIntegers({ name, layout }, "I8") || cols > MAX_COLS_I8 || !finite) return "F32";
+  // Where each block normalises its sum, what comes first weighs no more than the rest.
+  const pre = normPosition === UFFB_PRE_NORM;
+  if (layout === UFFB_ROWS) return pre ? "F16" : "I8";
+  return (pre && FIRST_ATTENTION.test(name)) || SMALL.test(name) ? "I16" : "I8";
 }
 
 /** Whether a matrix in integers has its rows beside it, as NAME.rows, which embeddings and the best logits are computed from. */

@@ -1,12 +1,5 @@
 import { UFFB_COLUMNS, UFFB_ROWS } from "../../ffi/bindings.ts";
-import {
-  convertMatrix,
-  type Form,
-  INTEGERS,
-  type Integers,
-  matrixBytes,
-  quantiseMatrix,
-} from "../../ffi/matrix.ts";
+import { convertMatrix, type Form, matrixBytes, quantiseMatrix } from "../../ffi/matrix.ts";
 
 /** A matrix in memory or in a mapped file. */
 export interface Matrix {
@@ -52,18 +45,18 @@ export function* rewrite(matrix: Matrix, to: Form, scratch: Scratch): Generator<
   }
 }
 
-/** The same for panels of integers. Fills `scale` [rows] on the way. `matrix` is not in columns. */
+/** The same for integers. Fills `scale` [rows] on the way. `matrix` is not in columns. */
 export function* quantise(
   matrix: Matrix,
-  to: Integers,
+  to: Form,
   scale: Float32Array,
   scratch: Scratch,
 ): Generator<Uint8Array> {
   const { cols, form } = matrix;
   for (const { rows, first, data } of pieces(matrix)) {
-    const panels = scratch.take(matrixBytes(rows, cols, INTEGERS[to]));
-    quantiseMatrix(rows, cols, data, form, to, panels, scale.subarray(first, first + rows));
-    yield panels;
+    const target = scratch.take(matrixBytes(rows, cols, to));
+    quantiseMatrix(rows, cols, data, form, to, target, scale.subarray(first, first + rows));
+    yield target;
   }
 }
 

@@ -1,5 +1,5 @@
 import { type Arch, UFFB_F32, UFFB_ROWS } from "../../ffi/bindings.ts";
-import { type Form, INTEGERS, type Integers, isIntegers } from "../../ffi/matrix.ts";
+import { type Form, INTEGERS, type Integers, integerForm, isIntegers } from "../../ffi/matrix.ts";
 import { UffbError } from "../base/errors.ts";
 import { quoted } from "../base/printable.ts";
 import { allFinite } from "../files/finite.ts";
@@ -83,7 +83,7 @@ export function quantised(weight: Weight, shape: number[], scratch: Scratch): Te
       dtype,
       shape,
       *data() {
-        yield* quantise(matrixOf(binding), dtype, scale, scratch);
+        yield* quantise(matrixOf(binding), integerForm(dtype, wanted.layout), scale, scratch);
         collect(binding);
       },
     },

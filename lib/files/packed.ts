@@ -2,7 +2,7 @@
  * The packed format: one safetensors file with everything a model needs. Its tensors have the engine's names and layouts, so that f32
  * and integers are used in place: matrices in panels are [ceil(rows/16), cols, 16] or, in 8 bits, [ceil(rows/16), ceil(cols/4), 16, 4], in
  * 16 bits [ceil(rows/16), ceil(cols/2), 16, 2], with their scales in NAME.scale, and a decoder's rows once more in NAME.rows, f16
- * (kernels/uffb.h); others and vectors are as they are.
+ * (kernels/uffb.h); others and vectors are as they are, and so are embeddings in 8 bits, whose scales are in NAME.scale, too.
  * config.json, the tokenizer's files and those of modules of the sentence-transformers library are U8 tensors under their own names;
  * a module's tensors are as its own file has them, with its folder's name before theirs ("2_Dense/linear.weight").
  */
@@ -85,7 +85,15 @@ function knownNames(list: string, tensors: ReadonlyMap<string, unknown>): string
   return [...new Set(names)].filter((name) => tensors.has(name));
 }
 
-/** A tensor's shape and layout in a packed file, with elements of `dtype`. Only tensors in panels can be I8 or I16. */
+/** Embeddings: their rows are looked up one by one, and can be in 8 bits. */
+const LOOKED_UP = /^embed\.(word|position)$/;
+
+/** Whether the engine takes a tensor as integers of `dtype`. */
+export function canBeIntegers({ name, layout }: Pick<Tensor, "name" | "layout">, dtype: string): boolean {
+  return isIntegers(dtype) && (layout === UFFB_PANELS || (dtype === "I8" && LOOKED_UP.test(name)));
+}
+
+/** A tensor's shape and layout in a packed file, with elements of `dtype`. */
 export function packedForm(
   { rows, cols, layout }: Tensor,
   dtype: string,

@@ -5,7 +5,6 @@ import {
   UFFB_HEAD_CLASS,
   UFFB_HEAD_MLM,
   UFFB_HEAD_TOKENS,
-  UFFB_PANELS,
   UFFB_ROWS,
 } from "../../ffi/bindings.ts";
 import { FLOATS, INTEGERS, type Integers } from "../../ffi/matrix.ts";
@@ -13,7 +12,7 @@ import { NativeModel, type Tensor } from "../../ffi/model.ts";
 import { UffbError } from "../base/errors.ts";
 import { quoted } from "../base/printable.ts";
 import type { Checkpoint } from "../files/checkpoint.ts";
-import { packedForm } from "../files/packed.ts";
+import { canBeIntegers, packedForm } from "../files/packed.ts";
 import type { StoredTensor } from "../files/safetensors/safetensors.ts";
 import { type Config, classifierTask, nameLabels } from "./config.ts";
 import { type Family, MAX_LABELS, type Role } from "./families/family.ts";
@@ -99,7 +98,7 @@ export function bindTensors(
     const pairs: { wanted: Tensor; role: Role; entry: Entry }[] = [];
     const missing: string[] = [];
     for (const wanted of native.tensors()) {
-      const role = names.role(wanted.name) ?? (packed ? besideIntegers(wanted.name, found) : undefined);
+      const role = (packed ? besideIntegers(wanted.name, found) : undefined) ?? names.role(wanted.name);
       if (role === undefined || (role.when && !settled.switches.has(role.when))) continue;
       const stored = names.all(wanted.name);
       const parts = stored.flatMap((name) => found.get(name) ?? []);
@@ -318,8 +317,10 @@ function formOf({ name, rows, cols, layout }: Tensor, role: Role | undefined): O
 
 function bind(wanted: Tensor, role: Role, { name, tensor }: Entry, packed: boolean): Binding {
   const label = `${tensor.file}: tensor ${quoted(name)} is ${tensor.dtype} [${tensor.shape.join(", ")}]`;
-  const integers = packed && wanted.layout === UFFB_PANELS ? INTEGERS[tensor.dtype as Integers] : undefined;
-  const dtype = integers?.dtype ?? WEIGHT_DTYPES[tensor.dtype];
+  const dtype =
+    packed && canBeIntegers(wanted, tensor.dtype)
+      ? INTEGERS[tensor.dtype as Integers].dtype
+      : WEIGHT_DTYPES[tensor.dtype];
   if (dtype === undefined)
     throw new UffbError(`${label}; weights can be ${Object.keys(WEIGHT_DTYPES).join(", ")}`);
   const { shape, layout } = packed ? packedForm(wanted, tensor.dtype) : formOf(wanted, role);

@@ -58,7 +58,7 @@ static uffb_cuda_tables copy_tables(upload *u, const uffb_model *m) {
     const int64_t positions = a->max_length + a->position_offset;
     uffb_cuda_tables tables;
     tables.word = copy_weights(u, a->vocab, a->hidden, m->words, u->dtype);
-    tables.position = (const float *)copy_rows(u, positions, a->hidden, m->position, UFFB_F32);
+    tables.position = (const float *)copy_weights(u, positions, a->hidden, &m->position, UFFB_F32);
     tables.type = m->type ? (const float *)copy_rows(u, a->token_types, a->hidden, m->type, UFFB_F32) : NULL;
     return tables;
 }

@@ -3,10 +3,6 @@
 
 static void add_row(const uffb_weights *w, int64_t cols, int64_t row, float *x) { add_integers(2, w, cols, row, x); }
 
-static int32_t unpack(const uffb_weights *w, int64_t rows, int64_t cols, int32_t dtype, int32_t layout, void *out) {
-    return unpack_integers(2, w, rows, cols, dtype, layout, out);
-}
-
 static uint64_t row_bytes(int64_t cols) { return (uint64_t)round_up(cols, 2) * 2; }
 
 static void pack_row(int64_t cols, int64_t row, const float *values, void *data, float *scale) {
@@ -29,7 +25,7 @@ const uffb_kind uffb_i16_panels = {
     .layout = UFFB_PANELS_I16,
     .boundary = 2,
     .add_row = add_row,
-    .unpack = unpack,
+    .unpack = uffb_unpack_integers,
     .multiply = multiply,
     .input_bytes = 2,
     .together = 2,

@@ -6,10 +6,6 @@
 
 static void add_row(const uffb_weights *w, int64_t cols, int64_t row, float *x) { add_integers(1, w, cols, row, x); }
 
-static int32_t unpack(const uffb_weights *w, int64_t rows, int64_t cols, int32_t dtype, int32_t layout, void *out) {
-    return unpack_integers(1, w, rows, cols, dtype, layout, out);
-}
-
 static uint64_t row_bytes(int64_t cols) { return (uint64_t)round_up(cols, 4); }
 
 static void pack_row(int64_t cols, int64_t row, const float *values, void *data, float *scale) {
@@ -44,7 +40,7 @@ const uffb_kind uffb_i8_panels = {
     .layout = UFFB_PANELS_I8,
     .boundary = 1,
     .add_row = add_row,
-    .unpack = unpack,
+    .unpack = uffb_unpack_integers,
     .multiply = multiply,
     .input_bytes = 1,
     .together = 4,

@@ -1,12 +1,10 @@
-/* integers.h: weights as integers with a scale a row, of any width. Panels are [ceil(rows/16)][ceil(cols/group)][16][group],
+/* integers.h: panels of integers with a scale a row, of any width. Panels are [ceil(rows/16)][ceil(cols/group)][16][group],
  * where a group is what 4 bytes hold. Every function is inlined with a constant size of an integer, in bytes. */
 #ifndef UFFB_INTEGERS_H
 #define UFFB_INTEGERS_H
 
 #include "weights.h"
 #include "../../ops/gemm/quantise.h"
-
-#include <stdlib.h>
 
 #define UFFB_INLINE static inline __attribute__((always_inline))
 
@@ -25,22 +23,6 @@ UFFB_INLINE int32_t integer(int size, const void *data, int64_t at) {
 UFFB_INLINE void add_integers(int size, const uffb_weights *w, int64_t cols, int64_t row, float *x) {
     const int64_t start = row_start(size, cols, row);
     for (int64_t i = 0; i < cols; i++) x[i] += (float)integer(size, w->data, start + column(size, i)) * w->scale[row];
-}
-
-UFFB_INLINE int32_t unpack_integers(int size, const uffb_weights *w, int64_t rows, int64_t cols, int32_t dtype, int32_t layout,
-                                    void *out) {
-    const uint64_t bytes = uffb_tensor_bytes(rows, cols, UFFB_F32, UFFB_ROWS);
-    float *values = malloc(bytes);
-    if (!values) return UFFB_NO_MEMORY;
-    for (int64_t row = 0; row < rows; row++) {
-        const int64_t start = row_start(size, cols, row);
-        for (int64_t i = 0; i < cols; i++)
-            values[row * cols + i] = (float)integer(size, w->data, start + column(size, i)) * w->scale[row];
-    }
-    const int32_t status = uffb_tensor_convert(rows, cols, values, bytes, UFFB_F32, UFFB_ROWS, out,
-                                               uffb_tensor_bytes(rows, cols, dtype, layout), dtype, layout);
-    free(values);
-    return status;
 }
 
 /* Integers of up to `most`, to nearest, ties to even. */

@@ -1,6 +1,6 @@
 #include "weights.h"
 
-#include <stddef.h>
+#include <stdlib.h>
 
 static const uffb_kind *const kinds[] = {
 #define UFFB_KIND(name) &uffb_##name,
@@ -20,9 +20,9 @@ const uffb_kind *uffb_kind_for(int32_t purpose, int32_t dtype) {
     return first;
 }
 
-const uffb_kind *uffb_quantised_kind(int32_t dtype) {
+const uffb_kind *uffb_integer_kind(int32_t dtype, int32_t layout) {
     for (size_t i = 0; i < KINDS; i++) {
-        if (kinds[i]->quantise && kinds[i]->dtype == dtype) return kinds[i];
+        if (kinds[i]->pack_row && kinds[i]->dtype == dtype && kinds[i]->layout == layout) return kinds[i];
     }
     return NULL;
 }
@@ -31,4 +31,14 @@ int32_t uffb_unpack_plain(const uffb_weights *w, int64_t rows, int64_t cols, int
     const uffb_kind *kind = w->kind;
     return uffb_tensor_convert(rows, cols, w->data, uffb_tensor_bytes(rows, cols, kind->dtype, kind->layout), kind->dtype,
                                kind->layout, out, uffb_tensor_bytes(rows, cols, dtype, layout), dtype, layout);
+}
+
+int32_t uffb_unpack_integers(const uffb_weights *w, int64_t rows, int64_t cols, int32_t dtype, int32_t layout, void *out) {
+    float *values = calloc((size_t)(rows * cols), sizeof *values);
+    if (!values) return UFFB_NO_MEMORY;
+    for (int64_t row = 0; row < rows; row++) w->kind->add_row(w, cols, row, values + row * cols);
+    const int32_t status = uffb_tensor_convert(rows, cols, values, uffb_tensor_bytes(rows, cols, UFFB_F32, UFFB_ROWS), UFFB_F32,
+                                               UFFB_ROWS, out, uffb_tensor_bytes(rows, cols, dtype, layout), dtype, layout);
+    free(values);
+    return status;
 }

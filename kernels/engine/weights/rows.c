@@ -42,6 +42,6 @@ static float dot_row(const uffb_weights *w, int64_t cols, int64_t row, const flo
         .unpack = uffb_unpack_plain                                                                                            \
     }
 
-const uffb_kind uffb_f32_rows = ROWS(UFFB_F32, 4, UFFB_FOR_TREES | UFFB_FOR_WORDS);
+const uffb_kind uffb_f32_rows = ROWS(UFFB_F32, 4, UFFB_FOR_TREES | UFFB_FOR_ROWS);
 const uffb_kind uffb_bf16_rows = ROWS(UFFB_BF16, 2, UFFB_FOR_TREES);
-const uffb_kind uffb_f16_rows = ROWS(UFFB_F16, 2, UFFB_FOR_EXACT);
+const uffb_kind uffb_f16_rows = ROWS(UFFB_F16, 2, UFFB_FOR_ROWS | UFFB_FOR_EXACT);

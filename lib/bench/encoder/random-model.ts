@@ -11,7 +11,7 @@ import {
   UFFB_SINUSOIDAL,
   UFFB_TANH,
 } from "../../../ffi/bindings.ts";
-import { convertMatrix, INTEGERS, isIntegers, matrixBytes, quantiseMatrix } from "../../../ffi/matrix.ts";
+import { convertMatrix, integerForm, isIntegers, matrixBytes, quantiseMatrix } from "../../../ffi/matrix.ts";
 import { NativeModel, type Tensor } from "../../../ffi/model.ts";
 import { PLAIN } from "../../../ffi/plain.ts";
 import { hasRows, type Kind, kindOf } from "../../convert/kinds.ts";
@@ -115,11 +115,11 @@ function setAs(
 ): void {
   const form = { dtype: UFFB_F32, layout: from };
   if (isIntegers(kind)) {
-    const to = INTEGERS[kind];
-    const panels = new Uint8Array(matrixBytes(rows, cols, to));
+    const to = integerForm(kind, layout);
+    const integers = new Uint8Array(matrixBytes(rows, cols, to));
     const scale = new Float32Array(rows);
-    quantiseMatrix(rows, cols, values, form, kind, panels, scale);
-    model.set(name, panels, to.dtype, to.layout);
+    quantiseMatrix(rows, cols, values, form, to, integers, scale);
+    model.set(name, integers, to.dtype, to.layout);
     model.set(`${name}.scale`, scale, UFFB_F32, UFFB_ROWS);
   } else if (kind === "F32" && layout === from) {
     model.set(name, values, UFFB_F32, layout);

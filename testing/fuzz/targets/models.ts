@@ -38,6 +38,7 @@ const PACKED = [
   ["reference/cls-2", "F16"],
   ["reference/fff-1x5", "I8"],
   ["reference-bert/bert-cls", "F32"],
+  ["reference-bert/bert-cls", "I8"],
 ] as const;
 
 /** Small models as packed files, with a tokenizer and without. */
