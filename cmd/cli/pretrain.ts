@@ -148,10 +148,12 @@ export const pretrainArgs = grouped("TRAINING", {
     description:
       "In trees, add noise to the logits that decide a token's way, of this standard deviation at first and less and less until the budget's end; default: 0",
   },
-  fixedPositions: {
-    type: "boolean",
+  positionFactor: {
+    type: "number",
+    min: 0,
+    max: 1000,
     description:
-      "Keep the factor of the positions' sinusoids as it begins, which over small budgets makes attention learn sooner",
+      "Keep the factor of the positions' sinusoids at this, which over small budgets makes attention learn sooner; default: 0, it is trained from 1/sqrt(hidden) on, as published",
   },
   init: {
     type: "enum",

@@ -105,7 +105,6 @@ export async function pretrain(job: PretrainJob, options: PretrainOptions): Prom
   const mask = maskOf(job);
   const sequences = sequencesOf(job, recipe);
   using trainer = newTrainer(config, recipe);
-  if (recipe.fixedPositions) trainer.mark("embed.position.scale", { trainable: false, decays: false });
   const { keeper, start } = await begin(job, options, trainer, sequences);
   using _ = keeper;
   const { progress, log } = keeper;

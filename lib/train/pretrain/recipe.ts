@@ -48,10 +48,10 @@ export interface PretrainRecipe {
    */
   branchNoise: number;
   /**
-   * Whether the sinusoids of positions keep the factor they begin with. Published models train it. Over a small budget it first falls to where
-   * attention cannot tell positions apart, before attention has learnt to use them.
+   * The factor of the positions' sinusoids, for good; 0: from 1/sqrt(hidden) on it is trained, as published. Over a small budget it then first falls
+   * to where attention cannot tell positions apart, before attention has learnt to use them.
    */
-  fixedPositions: boolean;
+  positionFactor: number;
   /** How large the first weights are. */
   init: Init;
   order: Order;
@@ -87,7 +87,7 @@ export const CRAMMING: PretrainRecipe = {
   clip: 0.5,
   balance: 0,
   branchNoise: 0,
-  fixedPositions: false,
+  positionFactor: 0,
   init: "published",
   order: "prevalence",
   heldOut: 0.005,
@@ -107,11 +107,11 @@ export function checkPretrainRecipe(recipe: PretrainRecipe): void {
 }
 
 /** What a run is told by: settings that came later are left out where they are off, so that older runs go on. */
-export function settingsOf({ branchNoise, fixedPositions, init, compute, ...recipe }: PretrainRecipe) {
+export function settingsOf({ branchNoise, positionFactor, init, compute, ...recipe }: PretrainRecipe) {
   return {
     ...recipe,
     ...(branchNoise > 0 && { branchNoise }),
-    ...(fixedPositions && { fixedPositions }),
+    ...(positionFactor > 0 && { positionFactor }),
     ...(init !== "published" && { init }),
     ...(compute !== "f32" && { compute }),
   };
