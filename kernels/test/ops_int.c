@@ -123,8 +123,10 @@ static int32_t extreme_or(int64_t kind, int64_t col, int32_t most) {
                        : any;
 }
 
-/* A variant of which all rows of activations are the largest and the smallest in turn. */
+/* Variants of which all rows of activations are the largest and the smallest in turn; or every other row, between rows of the
+ * largest alone. */
 #define ALL_EXTREME (1 << 20)
+#define MIXED_EXTREMES (1 << 21)
 
 static product new_product(width t, int64_t m, int64_t n, int64_t k, int variant) {
     const int64_t panels = (n + UFFB_PANEL - 1) / UFFB_PANEL, shift = variant & 1, step = 4 / t.bytes, depth = filled(t, k);
@@ -144,7 +146,8 @@ static product new_product(width t, int64_t m, int64_t n, int64_t k, int variant
     for (int64_t i = 0; i < m * p.lda; i++) put(t, p.q, i, t.zero);
     for (int64_t row = 0; row < m; row++) {
         for (int64_t col = 0; col < k; col++) {
-            const int32_t value = extreme_or(variant & ALL_EXTREME ? 3 : row, col, most);
+            const int64_t kind = variant & ALL_EXTREME ? 3 : variant & MIXED_EXTREMES ? 1 + row % 2 * 2 : row;
+            const int32_t value = extreme_or(kind, col, most);
             p.a[row * k + col] = value;
             put(t, p.q, row * p.lda + col, t.zero + value);
         }
@@ -227,6 +230,8 @@ static void gemm_cases(width t, const uffb_ops *ops) {
     gemm_case(t, ops, 3, 48, 3072, 0);
     gemm_case(t, ops, 2, 17, 65536, 3);
     gemm_case(t, ops, 35, 17, 768, ALL_EXTREME);
+    gemm_case(t, ops, 35, 17, 770, MIXED_EXTREMES);
+    gemm_case(t, ops, 12, 17, 4096, MIXED_EXTREMES);
 }
 
 void test_gemm_i8(const uffb_ops *ops, const char *isa) {

@@ -1,7 +1,9 @@
 /* 8-bit integers on AVX2. One instruction multiplies bytes without a sign by bytes with one and adds up neighbours, but its
- * sums stop at 16 bits. So weights get an offset that makes them 0 to 255, and activations are cut: two neighbours add up to
- * 128 at most, and at least to -128, which fits with any such weights. What is cut off is multiplied on its own. Of activations
- * with a normal distribution 4 steps in 100 have something to cut off; of uniform ones, 43. */
+ * sums stop at 16 bits. So weights get an offset that makes them 0 to 255, and then two neighbours among activations may add up
+ * to 128 at most, and at least to -128. Where they are more, both the second weight and the second activation are turned into
+ * their opposites: then neighbours subtract. The rows of a tile share its weights, so that is decided for a pair of columns and
+ * all rows of a tile; where they want both, what is too much of some rows is cut off, and multiplied in a step of its own. Of
+ * activations with a normal distribution 4 steps in 100 have such another one behind them, of uniform ones 9 in 10. */
 #include "integers.h"
 
 #include <immintrin.h>
@@ -12,86 +14,140 @@ uffb_gemm_i8_fn uffb_gemm_i8_generic;
 /* Registers hold 6 rows of a panel: 12 of 16. */
 #define TILE_ROWS 6
 
-/* Rows are cut in blocks, once for all panels. A block takes 56 KB of the stack, and callers from JavaScript have 128 there. */
-#define BLOCK_ROWS 48
-#define BLOCK_BYTES 24576
-#define BLOCK_EXCESSES 4096
+/* Rows are prepared in blocks, once for all panels. A block takes 60 KB of the stack, and callers from JavaScript have 128
+ * there. */
+#define BLOCK_TILES 8
+#define BLOCK_WORDS 15360
 
-/* What was cut off the activations of a step. */
+/* What a tile of so many rows takes in a step, in words of 4 bytes: what turns bytes of the panel into weights with an offset;
+ * four activations of each row; and where the line of the panel begins. */
+#define STEP_WORDS(rows) ((rows) + 2)
+
+/* Steps that are prepared at once: 8 words are a register. */
+#define GROUP 8
+
+/* Rows as tiles take them. */
 typedef struct {
-    uint32_t place; /* step * UFFB_INT_LINE + row of the block */
-    int32_t bytes;  /* four of them */
-} excess;
-
-_Static_assert(BLOCK_ROWS <= UFFB_INT_LINE, "a row must fit into a place");
-
-/* Activations that were cut. Weights at odd places are taken as 127 - w, at even ones as 128 + w, and activations have their
- * signs turned where weights have: neighbours that are both large, as after GELU or ReLU, then subtract. */
-typedef struct {
-    int64_t steps, lda;
-    int32_t offset[BLOCK_ROWS];     /* what the offsets of the weights add to the sums of a row */
-    int32_t excess[BLOCK_ROWS + 1]; /* where a row's begin */
-    int8_t a[BLOCK_BYTES];          /* [rows, lda] */
-    excess excesses[BLOCK_EXCESSES];
+    int64_t tiles;
+    int64_t row[BLOCK_TILES + 1];           /* the first of a tile */
+    int64_t start[BLOCK_TILES + 1];         /* of a tile's words */
+    int32_t offset[BLOCK_TILES][TILE_ROWS]; /* minus what the offsets of the weights add to the sums of a row */
+    int32_t words[BLOCK_WORDS];
 } block;
 
-static const uint16_t weight_offsets[16] __attribute__((aligned(32))) = {
-    0x7f80, 0x7f80, 0x7f80, 0x7f80, 0x7f80, 0x7f80, 0x7f80, 0x7f80,
-    0x7f80, 0x7f80, 0x7f80, 0x7f80, 0x7f80, 0x7f80, 0x7f80, 0x7f80,
-};
-static const int16_t ones[16] __attribute__((aligned(32))) = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+/* --- preparing rows ----------------------------------------------------------------------------------- */
 
-/* --- cutting ------------------------------------------------------------------------------------------ */
+/* 32 activations; zeros for those that are not there. */
+UFFB_ALWAYS_INLINE __m256i load_activations(const uint8_t *q, int64_t count) {
+    uint8_t rest[32];
+    if (count < 32) {
+        memset(rest, 128, sizeof rest);
+        q = memcpy(rest, q, (size_t)count);
+    }
+    return _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)q), _mm256_set1_epi8(-128));
+}
 
-/* Adds a row, `q` as `quantise_i8` gives it, to the block. */
-static void cut_row(block *b, int64_t row, const uint8_t *q) {
-    const __m256i signs = _mm256_set1_epi16((int16_t)0xff01), most = _mm256_set1_epi16(128), least = _mm256_set1_epi16(-128);
-    const int64_t bytes = b->steps * 4;
-    int32_t count = b->excess[row];
-    __m256i offset = _mm256_setzero_si256();
-    for (int64_t i = 0; i < bytes; i += 32) {
-        uint8_t rest[32]; /* a part of a vector at the end */
-        const uint8_t *from = q + i;
-        if (bytes - i < 32) {
-            memset(rest, 128, sizeof rest);
-            from = memcpy(rest, q + i, (size_t)(bytes - i));
+UFFB_ALWAYS_INLINE __m256i add_neighbours(__m256i a) { return _mm256_maddubs_epi16(_mm256_set1_epi8(1), a); }
+
+UFFB_ALWAYS_INLINE __m256i larger(__m256i most, __m256i a) { return _mm256_max_epi16(most, _mm256_abs_epi16(a)); }
+
+/* 8 x 8 words. */
+UFFB_ALWAYS_INLINE void transpose(__m256i v[8]) {
+    __m256i two[8], four[8];
+    for (int i = 0; i < 8; i += 2) {
+        two[i] = _mm256_unpacklo_epi32(v[i], v[i + 1]);
+        two[i + 1] = _mm256_unpackhi_epi32(v[i], v[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        four[i] = _mm256_unpacklo_epi64(two[i], two[i + 2]);
+        four[i + 1] = _mm256_unpackhi_epi64(two[i], two[i + 2]);
+        four[i + 2] = _mm256_unpacklo_epi64(two[i + 1], two[i + 3]);
+        four[i + 3] = _mm256_unpackhi_epi64(two[i + 1], two[i + 3]);
+    }
+    for (int i = 0; i < 4; i++) {
+        v[i] = _mm256_permute2x128_si256(four[i], four[i + 4], 0x20);
+        v[i + 4] = _mm256_permute2x128_si256(four[i], four[i + 4], 0x31);
+    }
+}
+
+/* Moves what does not fit into neighbours from the steps v to steps of their own, of which it gives those of a bit set in
+ * `which`, one behind the other. */
+UFFB_ALWAYS_INLINE void cut(int rows, __m256i v[8], int which, int32_t *words) {
+    __m256i over[8];
+    memcpy(over, v, sizeof over);
+    for (int r = 1; r <= rows; r++) {
+        const __m256i sum = add_neighbours(v[r]);
+        const __m256i fits = _mm256_max_epi16(_mm256_set1_epi16(-128), _mm256_min_epi16(_mm256_set1_epi16(128), sum));
+        over[r] = _mm256_slli_epi16(_mm256_sub_epi16(sum, fits), 8); /* off the second one */
+        v[r] = _mm256_sub_epi8(v[r], over[r]);
+    }
+    transpose(over);
+    int32_t steps[GROUP][8];
+    for (int i = 0; i < GROUP; i++) _mm256_storeu_si256((__m256i *)steps[i], over[i]);
+    for (; which; which &= which - 1, words += STEP_WORDS(rows)) {
+        memcpy(words, steps[__builtin_ctz((unsigned)which)], STEP_WORDS(rows) * sizeof *words);
+    }
+}
+
+/* Words that a tile needs if nothing is cut. The last steps are written as a group, and as whole registers. */
+static int64_t least_words(int64_t rows, int64_t steps) { return (steps + GROUP - 1) / GROUP * GROUP * STEP_WORDS(rows) + 8; }
+
+/* Rows of `q`, as `quantise_i8` gives them, for a tile: the number of its words, or 0 where more than `room` would be needed.
+ * `room` is at least least_words. One row alone needs no more. */
+UFFB_ALWAYS_INLINE int64_t prepare(int rows, int64_t steps, const uint8_t *q, int64_t lda, int64_t room, int32_t *words,
+                                   int32_t *offset) {
+    const __m256i turn = _mm256_set1_epi16((int16_t)0xff01);
+    __m256i offsets[TILE_ROWS], line = _mm256_slli_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), 6);
+    for (int r = 0; r < rows; r++) offsets[r] = _mm256_setzero_si256();
+    int64_t cuts = 0;
+    int32_t *const cut_off = words + least_words(rows, steps);
+    for (int64_t step = 0; step < steps; step += GROUP) {
+        __m256i v[8], together = _mm256_setzero_si256(), apart = _mm256_setzero_si256();
+        for (int r = 0; r < rows; r++) {
+            v[1 + r] = load_activations(q + r * lda + step * 4, (steps - step) * 4);
+            together = larger(together, add_neighbours(v[1 + r]));
+            apart = larger(apart, add_neighbours(_mm256_sign_epi8(v[1 + r], turn)));
         }
-        const __m256i plain = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)from), _mm256_set1_epi8(-128));
-        const __m256i a = _mm256_sign_epi8(plain, signs);
-        const __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(a, 8), 8), odd = _mm256_srai_epi16(a, 8);
-        offset = _mm256_add_epi32(offset, _mm256_madd_epi16(even, most));
-        offset = _mm256_add_epi32(offset, _mm256_madd_epi16(odd, _mm256_set1_epi16(127)));
+        const __m256i as_is = _mm256_cmpgt_epi16(apart, together);
+        const __m256i signs = _mm256_or_si256(_mm256_andnot_si256(as_is, turn), _mm256_set1_epi8(1));
+        v[0] = _mm256_xor_si256(_mm256_slli_epi16(as_is, 8), _mm256_set1_epi16(0x7f80)); /* 128 + w; turned, 127 - w */
+        for (int r = 0; r < rows; r++) {
+            v[1 + r] = _mm256_sign_epi8(v[1 + r], signs);
+            const __m256i added = _mm256_madd_epi16(_mm256_maddubs_epi16(v[0], v[1 + r]), _mm256_set1_epi16(1));
+            offsets[r] = _mm256_sub_epi32(offsets[r], added);
+        }
+        for (int r = rows; r < 7; r++) v[1 + r] = line;
+        line = _mm256_add_epi32(line, _mm256_set1_epi32(GROUP * UFFB_INT_LINE));
 
-        const __m256i sum = _mm256_add_epi16(even, odd);
-        const __m256i fits = _mm256_max_epi16(least, _mm256_min_epi16(most, sum));
-        const __m256i over = _mm256_slli_epi16(_mm256_sub_epi16(sum, fits), 8); /* off the odd one */
-        _mm256_storeu_si256((__m256i *)(b->a + row * b->lda + i), _mm256_sub_epi8(a, over));
-
+        const __m256i over = _mm256_cmpgt_epi16(_mm256_min_epi16(apart, together), _mm256_set1_epi16(128));
         const __m256i none = _mm256_cmpeq_epi32(over, _mm256_setzero_si256());
-        int32_t fours[8];
-        int left = ~_mm256_movemask_ps(_mm256_castsi256_ps(none)) & 0xff;
-        if (left) _mm256_storeu_si256((__m256i *)fours, over);
-        for (; left; left &= left - 1) {
-            const int four = __builtin_ctz((unsigned)left);
-            b->excesses[count++] = (excess){(uint32_t)((i / 4 + four) * UFFB_INT_LINE + row), fours[four]};
+        const int which = ~_mm256_movemask_ps(_mm256_castsi256_ps(none)) & 0xff;
+        if (which) {
+            const int64_t now = __builtin_popcount((unsigned)which) * STEP_WORDS(rows);
+            if (least_words(rows, steps) + cuts + now > room) return 0;
+            cut(rows, v, which, cut_off + cuts);
+            cuts += now;
+        }
+        transpose(v);
+        for (int i = 0; i < GROUP; i++) {
+            _mm256_storeu_si256((__m256i *)(words + (step + i) * STEP_WORDS(rows)), v[i]);
         }
     }
-    int32_t parts[8];
-    _mm256_storeu_si256((__m256i *)parts, offset);
-    b->offset[row] = 0;
-    for (int i = 0; i < 8; i++) b->offset[row] += parts[i];
-    b->excess[row + 1] = count;
+    for (int r = 0; r < rows; r++) {
+        int32_t parts[8];
+        _mm256_storeu_si256((__m256i *)parts, offsets[r]);
+        offset[r] = 0;
+        for (int i = 0; i < 8; i++) offset[r] += parts[i];
+    }
+    memmove(words + steps * STEP_WORDS(rows), cut_off, (size_t)cuts * sizeof *words);
+    return steps * STEP_WORDS(rows) + cuts;
 }
 
 /* --- multiplying -------------------------------------------------------------------------------------- */
 
-/* Here and below in assembly, because GCC keeps the constants in registers and sums on the stack. */
-UFFB_ALWAYS_INLINE __m256i weights_at(const uint8_t *panel) {
-    __m256i w = _mm256_loadu_si256((const __m256i *)panel);
-    __asm__("vpxor %1, %0, %0" : "+x"(w) : "m"(*(const __m256i *)weight_offsets));
-    return w;
-}
+static const int16_t ones[16] __attribute__((aligned(32))) = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
+/* In assembly, because GCC keeps the constant in a register and sums on the stack. */
 UFFB_ALWAYS_INLINE __m256i add_products(__m256i sum, __m256i w, __m256i a) {
     __m256i products;
     __asm__("vpmaddubsw %2, %3, %1\n\tvpmaddwd %4, %1, %1\n\tvpaddd %1, %0, %0"
@@ -100,47 +156,21 @@ UFFB_ALWAYS_INLINE __m256i add_products(__m256i sum, __m256i w, __m256i a) {
     return sum;
 }
 
-/* What was cut off the rows of a tile, and the offset. One loop over all rows: each that ends is a branch guessed wrong. */
-static void start_sums(const block *b, int64_t row, int64_t rows, const uint8_t *panel, int32_t (*sums)[UFFB_PANEL]) {
-    for (int64_t r = 0; r < rows; r++) {
-        const __m256i offset = _mm256_set1_epi32(-b->offset[row + r]);
-        _mm256_storeu_si256((__m256i *)sums[r], offset);
-        _mm256_storeu_si256((__m256i *)sums[r] + 1, offset);
-    }
-    const excess *e = b->excesses + b->excess[row], *end = b->excesses + b->excess[row + rows];
-    for (; e < end; e++) {
-        const int64_t place_row = e->place % UFFB_INT_LINE;
-        const uint8_t *line = panel + (e->place - place_row);
-        __m256i *sum = (__m256i *)sums[place_row - row];
-        const __m256i x = _mm256_set1_epi32(e->bytes);
-        _mm256_storeu_si256(sum, add_products(_mm256_loadu_si256(sum), weights_at(line), x));
-        _mm256_storeu_si256(sum + 1, add_products(_mm256_loadu_si256(sum + 1), weights_at(line + 32), x));
-    }
-}
-
-/* Adds the products of some rows with a panel to their sums. */
-UFFB_ALWAYS_INLINE void tile(int rows, const block *b, int64_t row, const uint8_t *panel, int64_t col, int64_t cols,
-                             const float *a_scale, const uffb_weights_int *w, const float *bias, float *c, int64_t ldc,
-                             int32_t accumulate) {
-    const int8_t *a = b->a + row * b->lda;
-    const int64_t lda = b->lda, steps = b->steps;
-    int32_t sums[TILE_ROWS][UFFB_PANEL];
-    start_sums(b, row, rows, panel, sums);
+/* The sums of some rows with a panel, and in L2 the next panel, so many bytes behind. */
+UFFB_ALWAYS_INLINE void tile(int rows, const int32_t *words, const int32_t *end, const int32_t *offset, const uint8_t *panel,
+                             int64_t panel_bytes, int32_t (*sums)[UFFB_PANEL]) {
     __m256i sum[TILE_ROWS][2];
 #pragma GCC unroll 6
-    for (int r = 0; r < rows; r++) {
-        sum[r][0] = _mm256_loadu_si256((const __m256i *)sums[r]);
-        sum[r][1] = _mm256_loadu_si256((const __m256i *)sums[r] + 1);
-    }
-    for (int64_t l = 0; l < steps; l++) {
-        const uint8_t *line = panel + l * UFFB_INT_LINE;
-        const __m256i low = weights_at(line), high = weights_at(line + 32);
-        _mm_prefetch((const char *)line + steps * UFFB_INT_LINE, _MM_HINT_T1); /* for the tile to the right */
+    for (int r = 0; r < rows; r++) sum[r][0] = sum[r][1] = _mm256_set1_epi32(offset[r]);
+    for (; words < end; words += STEP_WORDS(rows)) {
+        const uint8_t *line = panel + words[1 + rows];
+        const __m256i turn = _mm256_set1_epi32(words[0]);
+        const __m256i low = _mm256_xor_si256(turn, _mm256_loadu_si256((const __m256i *)line));
+        const __m256i high = _mm256_xor_si256(turn, _mm256_loadu_si256((const __m256i *)line + 1));
+        _mm_prefetch((const char *)line + panel_bytes, _MM_HINT_T1);
 #pragma GCC unroll 6
         for (int r = 0; r < rows; r++) {
-            int32_t four;
-            memcpy(&four, a + r * lda + l * 4, 4);
-            const __m256i x = _mm256_set1_epi32(four);
+            const __m256i x = _mm256_set1_epi32(words[1 + r]);
             sum[r][0] = add_products(sum[r][0], low, x);
             sum[r][1] = add_products(sum[r][1], high, x);
         }
@@ -150,59 +180,73 @@ UFFB_ALWAYS_INLINE void tile(int rows, const block *b, int64_t row, const uint8_
         _mm256_storeu_si256((__m256i *)sums[r], sum[r][0]);
         _mm256_storeu_si256((__m256i *)sums[r] + 1, sum[r][1]);
     }
-    uffb_store_sums(rows, col, cols, sums, a_scale, *w, bias, c, ldc, accumulate);
 }
 
-typedef void tile_fn(const block *b, int64_t row, const uint8_t *panel, int64_t col, int64_t cols, const float *a_scale,
-                     const uffb_weights_int *w, const float *bias, float *c, int64_t ldc, int32_t accumulate);
+typedef int64_t prepare_fn(int64_t steps, const uint8_t *q, int64_t lda, int64_t room, int32_t *words, int32_t *offset);
+typedef void tile_fn(const int32_t *words, const int32_t *end, const int32_t *offset, const uint8_t *panel, int64_t panel_bytes,
+                     int32_t (*sums)[UFFB_PANEL]);
 
 #define TILE(rows)                                                                                                             \
-    static void tile_##rows(const block *b, int64_t row, const uint8_t *panel, int64_t col, int64_t cols,                      \
-                            const float *a_scale, const uffb_weights_int *w, const float *bias, float *c, int64_t ldc,         \
-                            int32_t accumulate) {                                                                              \
-        tile(rows, b, row, panel, col, cols, a_scale, w, bias, c, ldc, accumulate);                                            \
+    static int64_t prepare_##rows(int64_t steps, const uint8_t *q, int64_t lda, int64_t room, int32_t *words,                  \
+                                  int32_t *offset) {                                                                           \
+        return prepare(rows, steps, q, lda, room, words, offset);                                                              \
+    }                                                                                                                          \
+    static void tile_##rows(const int32_t *words, const int32_t *end, const int32_t *offset, const uint8_t *panel,             \
+                            int64_t panel_bytes, int32_t(*sums)[UFFB_PANEL]) {                                                 \
+        tile(rows, words, end, offset, panel, panel_bytes, sums);                                                              \
     }
 /* clang-format off */
 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
     /* clang-format on */
 
-    static tile_fn *const tiles[TILE_ROWS] = {tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
+    static prepare_fn *const prepares[TILE_ROWS] = {prepare_1, prepare_2, prepare_3, prepare_4, prepare_5, prepare_6};
+static tile_fn *const tiles[TILE_ROWS] = {tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
 
-/* The rows of a tile, spread evenly over `tiles`. */
-static int64_t tile_start(int64_t m, int64_t tiles, int64_t tile) { return m * tile / tiles; }
+/* Adds the next `rows` rows to the block, if there is room. */
+static int add_tile(block *b, int64_t rows, int64_t steps, const uint8_t *q, int64_t lda) {
+    const int64_t t = b->tiles, start = b->start[t], room = BLOCK_WORDS - start;
+    if (t == BLOCK_TILES || least_words(rows, steps) > room) return 0;
+    const int64_t used = prepares[rows - 1](steps, q, lda, room, b->words + start, b->offset[t]);
+    if (!used) return 0;
+    b->row[t + 1] = b->row[t] + rows;
+    b->start[t + 1] = start + used;
+    b->tiles++;
+    return 1;
+}
 
-static void gemm_block(const block *b, int64_t rows, int64_t n, const float *a_scale, const uffb_weights_int *w,
+static void gemm_block(const block *b, int64_t n, int64_t steps, const float *a_scale, const uffb_weights_int *w,
                        const float *bias, float *c, int64_t ldc, int32_t accumulate) {
-    const int64_t row_tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
     for (int64_t col = 0; col < n; col += UFFB_PANEL) {
-        const uint8_t *panel = (const uint8_t *)w->panels + col * b->steps * 4;
-        for (int64_t t = 0; t < row_tiles; t++) {
-            const int64_t row = tile_start(rows, row_tiles, t), high = tile_start(rows, row_tiles, t + 1) - row;
-            tiles[high - 1](b, row, panel, col, n - col, a_scale + row, w, bias, c + row * ldc, ldc, accumulate);
+        const uint8_t *panel = (const uint8_t *)w->panels + col * steps * 4;
+        for (int64_t t = 0; t < b->tiles; t++) {
+            const int64_t row = b->row[t], rows = b->row[t + 1] - row;
+            int32_t sums[TILE_ROWS][UFFB_PANEL];
+            tiles[rows - 1](b->words + b->start[t], b->words + b->start[t + 1], b->offset[t], panel, steps * UFFB_INT_LINE,
+                            sums);
+            uffb_store_sums(rows, col, n - col, sums, a_scale + row, *w, bias, c + row * ldc, ldc, accumulate);
         }
     }
 }
 
 void uffb_gemm_i8_avx2(int64_t m, int64_t n, int64_t k, const uint8_t *a, int64_t lda, const float *a_scale,
                        const uffb_weights_i8 *w, const float *bias, float *c, int64_t ldc, int32_t accumulate) {
-    block b;
-    b.steps = (k + 3) / 4;
-    b.lda = (b.steps * 4 + 31) / 32 * 32;
-    if (b.lda % 1024 == 0) b.lda += 32; /* rows that lie a power of 2 apart share a set of L1 */
-    if (b.lda > BLOCK_BYTES ||
-        b.steps > BLOCK_EXCESSES) { /* longer rows than models have, but for some of many shallow trees */
+    const uffb_weights_int weights = {w->panels, w->scale, NULL};
+    const int64_t steps = (k + 3) / 4;
+    int64_t most_rows = TILE_ROWS;
+    while (most_rows && least_words(most_rows, steps) > BLOCK_WORDS) most_rows--;
+    if (!most_rows) { /* longer rows than models have, but for some of many shallow trees */
         uffb_gemm_i8_generic(m, n, k, a, lda, a_scale, w, bias, c, ldc, accumulate);
         return;
     }
-    int64_t fit = BLOCK_BYTES / b.lda;
-    if (fit > BLOCK_ROWS) fit = BLOCK_ROWS;
-    if (fit > TILE_ROWS) fit -= fit % TILE_ROWS;
-    const uffb_weights_int weights = {w->panels, w->scale, NULL};
-    for (int64_t first = 0, rows; first < m; first += rows) {
-        b.excess[0] = 0;
-        for (rows = 0; rows < fit && first + rows < m && b.excess[rows] + b.steps <= BLOCK_EXCESSES; rows++) {
-            cut_row(&b, rows, a + (first + rows) * lda);
+    block b;
+    b.start[0] = b.row[0] = 0;
+    for (int64_t row = 0; row < m; row = b.row[0] = b.row[b.tiles]) {
+        b.tiles = 0;
+        for (; row < m; row = b.row[b.tiles]) { /* rows spread evenly over tiles */
+            const int64_t left = (m - row + most_rows - 1) / most_rows, rows = (m - row + left - 1) / left;
+            if (!add_tile(&b, rows, steps, a + row * lda, lda)) break;
         }
-        gemm_block(&b, rows, n, a_scale + first, &weights, bias, c + first * ldc, ldc, accumulate);
+        if (!b.tiles) add_tile(&b, 1, steps, a + row * lda, lda); /* a tile of which too much is cut off */
+        gemm_block(&b, n, steps, a_scale, &weights, bias, c, ldc, accumulate);
     }
 }
