@@ -125,7 +125,7 @@ export const UFFB_TAP_FFN_INPUT = 5;
 export const UFFB_TAP_FFN_UNITS = 6;
 
 // Raised whenever a signature, a struct or a value below changes; the loader refuses another version.
-export const UFFB_TRAIN_ABI_VERSION = 6;
+export const UFFB_TRAIN_ABI_VERSION = 7;
 
 // What uffb_trainer_get and uffb_trainer_set move. All have the shape of the parameter.
 export const UFFB_WEIGHT = 0;
@@ -636,7 +636,8 @@ export const PROTOTYPES = {
   uffb_taps_add:
     "int32_t uffb_taps_add(uffb_taps *taps, int32_t kind, int64_t layer, void *buffer, uint64_t bytes)",
   uffb_train_abi_version: "int32_t uffb_train_abi_version(void)",
-  uffb_trainer_new: "int32_t uffb_trainer_new(const uffb_arch *arch, _Out_ uffb_trainer **trainer)",
+  uffb_trainer_new:
+    "int32_t uffb_trainer_new(const uffb_arch *arch, int32_t padding, _Out_ uffb_trainer **trainer)",
   uffb_trainer_free: "void uffb_trainer_free(uffb_trainer *trainer)",
   uffb_trainer_error: "const char *uffb_trainer_error(const uffb_trainer *trainer)",
   uffb_trainer_isa: "const char *uffb_trainer_isa(const uffb_trainer *trainer)",
@@ -887,8 +888,13 @@ export interface Functions {
     bytes: number,
   ): number;
   uffb_train_abi_version(): number;
-  /** UFFB_INVALID names the impossible field. */
-  uffb_trainer_new(arch: Arch, trainer: [Handle | null]): number;
+  /**
+   * padding: the id of the padding token, or -1. Where a text holds it, its row of `embed.word` gets no
+   * gradient from there, nor does the row of `embed.position` that it alone has, as of PyTorch's
+   * Embedding(padding_idx); from a tied decoder its row of `embed.word` does. UFFB_INVALID names the
+   * impossible field.
+   */
+  uffb_trainer_new(arch: Arch, padding: number, trainer: [Handle | null]): number;
   uffb_trainer_free(trainer: Handle | null): void;
   /** One line about the last failure of a step, an update or a copy of this trainer. */
   uffb_trainer_error(trainer: Handle | null): string;

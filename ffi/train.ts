@@ -87,10 +87,13 @@ export class NativeTrainer extends Resource {
   #compute: Compute = "f32";
   #model: NativeModel | undefined;
 
-  /** @throws InvalidError naming the impossible field */
-  constructor(arch: Readonly<Arch>) {
+  /**
+   * @param padding the id of the padding token, whose row gets no gradient where a text holds it; see uffb_trainer_new
+   * @throws InvalidError naming the impossible field
+   */
+  constructor(arch: Readonly<Arch>, padding = -1) {
     const out: [Handle | null] = [null];
-    checked((library) => library.uffb_trainer_new(arch, out));
+    checked((library) => library.uffb_trainer_new(arch, padding, out));
     super(out[0], (handle) => native().uffb_trainer_free(handle));
     this.arch = { ...arch };
   }

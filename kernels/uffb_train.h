@@ -3,7 +3,7 @@
  * Everything that the encoder runs can be trained: what uffb_arch describes, with the losses below. All is f32, but for
  * products that uffb_trainer_compute asks for in bf16.
  *
- *     uffb_trainer_new(&arch, &trainer);
+ *     uffb_trainer_new(&arch, padding, &trainer);
  *     uffb_trainer_set(trainer, UFFB_WEIGHT, name, data, ...);      each parameter, named as the tensors of a model
  *     uffb_trainer_ready(trainer, threads, NULL);
  *     uffb_trainer_step(trainer, &step, offsets, ids, ...);         forward and backward: adds to the gradients
@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a signature, a struct or a value below changes; the loader refuses another version. */
-#define UFFB_TRAIN_ABI_VERSION 6
+#define UFFB_TRAIN_ABI_VERSION 7
 
 /* What uffb_trainer_get and uffb_trainer_set move. All have the shape of the parameter. */
 #define UFFB_WEIGHT 0
@@ -140,8 +140,10 @@ UFFB_API int32_t uffb_train_abi_version(void);
 
 /* --- what a trainer is made of -------------------------------------------------------------------------------------------- */
 
-/* UFFB_INVALID names the impossible field. */
-UFFB_API int32_t uffb_trainer_new(const uffb_arch *arch, uffb_trainer **trainer);
+/* padding: the id of the padding token, or -1. Where a text holds it, its row of `embed.word` gets no gradient from there, nor
+ * does the row of `embed.position` that it alone has, as of PyTorch's Embedding(padding_idx); from a tied decoder its row of
+ * `embed.word` does. UFFB_INVALID names the impossible field. */
+UFFB_API int32_t uffb_trainer_new(const uffb_arch *arch, int32_t padding, uffb_trainer **trainer);
 UFFB_API void uffb_trainer_free(uffb_trainer *trainer);
 /* One line about the last failure of a step, an update or a copy of this trainer. */
 UFFB_API const char *uffb_trainer_error(const uffb_trainer *trainer);

@@ -22,7 +22,7 @@ export function openTraining(
   const checkpoint = openCheckpoint(path);
   const { config, native, bindings } = bindTensors(loadConfig(checkpoint), checkpoint);
   native[Symbol.dispose]();
-  const trainer = new NativeTrainer(config.arch);
+  const trainer = new NativeTrainer(config.arch, config.padding);
   for (const { wanted, tensor, dtype, layout } of bindings)
     trainer.set(wanted.name, tensor.data, dtype, layout);
   for (const { name, decays } of trainer.parameters())

@@ -167,7 +167,7 @@ static void test_choice(const config *c) {
     test_begin("choice of bf16");
     uffb_trainer *t;
     uffb_train_memory wide, narrow;
-    check(uffb_trainer_new(&c->arch, &t) == UFFB_OK, "%s", uffb_error());
+    check(uffb_trainer_new(&c->arch, -1, &t) == UFFB_OK, "%s", uffb_error());
     check(uffb_trainer_memory(t, 4, 64, 16, 4, 2, &wide) == UFFB_OK, "%s", uffb_error());
     check(uffb_trainer_compute(t, UFFB_I8) == UFFB_INVALID && uffb_trainer_compute(NULL, UFFB_BF16) == UFFB_INVALID, "taken");
     check(uffb_trainer_compute(t, UFFB_BF16) == UFFB_OK, "%s", uffb_error());

@@ -120,8 +120,10 @@ void test_train_misuse(void) {
     uffb_trainer *t = NULL;
     uffb_arch bad = bert->arch;
     bad.heads = 5;
-    refused(uffb_trainer_new(&bad, &t), UFFB_INVALID, "heads");
-    check(uffb_trainer_new(&bert->arch, &t) == UFFB_OK, "%s", uffb_error());
+    refused(uffb_trainer_new(&bad, -1, &t), UFFB_INVALID, "heads");
+    refused(uffb_trainer_new(&bert->arch, -2, &t), UFFB_INVALID, "padding is token -2");
+    refused(uffb_trainer_new(&bert->arch, (int32_t)bert->arch.vocab, &t), UFFB_INVALID, "and -1 for none");
+    check(uffb_trainer_new(&bert->arch, -1, &t) == UFFB_OK, "%s", uffb_error());
     refused(uffb_trainer_ready(t, 1, NULL), UFFB_INVALID, "lacks");
     uffb_model *model;
     refused(uffb_trainer_model(t, &model), UFFB_INVALID, "not ready");
@@ -132,7 +134,7 @@ void test_train_misuse(void) {
     const config *further = test_further_configs(&count);
     for (int64_t i = 0; i < count; i++) {
         test_case("%s", further[i].name);
-        refused(uffb_trainer_new(&further[i].arch, &t), UFFB_UNSUPPORTED, "cannot be trained");
+        refused(uffb_trainer_new(&further[i].arch, -1, &t), UFFB_UNSUPPORTED, "cannot be trained");
     }
 
     random_model *m = random_model_new(&bert->arch, 1, UFFB_F32, UFFB_ROWS);

@@ -12,11 +12,11 @@
 
 /* --- trainers ------------------------------------------------------------------------------------------------------------- */
 
-int32_t trainer_compute = UFFB_F32;
+int32_t trainer_compute = UFFB_F32, trainer_padding = -1;
 
 uffb_trainer *trainer_new(const random_model *m, int32_t threads, const char *isa) {
     uffb_trainer *t;
-    if (uffb_trainer_new(&m->arch, &t)) exit(2);
+    if (uffb_trainer_new(&m->arch, trainer_padding, &t)) exit(2);
     for (int64_t i = 0; i < m->count; i++) {
         const uffb_tensor_info *info = &m->infos[i];
         const uint64_t bytes = uffb_tensor_bytes(info->rows, info->cols, UFFB_F32, UFFB_ROWS);
@@ -303,6 +303,7 @@ int main(void) {
     test_distil();
     test_balance();
     test_noise();
+    test_padding();
     test_update();
     test_bf16();
     test_train_misuse();

@@ -7,6 +7,8 @@
 
 /* What trainers to come multiply: UFFB_F32, unless a test changes it. */
 extern int32_t trainer_compute;
+/* Which token is their padding; -1 unless a test changes it. */
+extern int32_t trainer_padding;
 uffb_trainer *trainer_new(const random_model *m, int32_t threads, const char *isa);
 /* A copy of a parameter's weight, gradient or moment; the caller frees it. */
 float *values_of(uffb_trainer *t, const uffb_parameter_info *p, int32_t kind);
@@ -35,6 +37,7 @@ void test_threads_agree(const random_model *m, const example *e, const char *isa
 void test_distil(void);
 void test_balance(void);
 void test_noise(void);
+void test_padding(void);
 void test_update(void);
 void test_bf16(void);
 void test_train_misuse(void);

@@ -105,22 +105,24 @@ int32_t uffb_embed_back(uffb_trainer *t, const uffb_train_call *call) {
     }
     if (!status && uffb_trains(t->word)) {
         const uffb_addend words = {t->word, &one, t->stream, h};
-        status = uffb_scatter(t, tokens, call->ids, t->arch.vocab, 0, &words);
+        status = uffb_scatter(t, tokens, call->ids, t->arch.vocab, t->padding, &words);
     }
     int32_t *keys = t->sort + 2 * tokens;
     if (!status && uffb_trains(t->position)) {
         const uffb_addend positions = {t->position, &one, t->stream, h};
+        /* The row of positions that the padding token alone has is left out, too, as RoBERTa does. */
+        const int32_t skipped = t->padding >= 0 && t->arch.position_offset == t->padding + 1 ? t->padding : -1;
         for (int64_t s = 0; s < call->step->sequences; s++) {
             int64_t counted = 0;
             for (int64_t i = call->offsets[s]; i < call->offsets[s + 1]; i++)
                 keys[i] = (int32_t)uffb_position_row(t->arch.position_offset, call->ids[i], &counted);
         }
-        status = uffb_scatter(t, tokens, keys, t->position->info.rows, 0, &positions);
+        status = uffb_scatter(t, tokens, keys, t->position->info.rows, skipped, &positions);
     }
     if (!status && uffb_trains(t->type)) {
         const uffb_addend types = {t->type, &one, t->stream, h};
         for (int64_t i = 0; i < tokens; i++) keys[i] = call->types ? call->types[i] : 0;
-        status = uffb_scatter(t, tokens, keys, t->arch.token_types, 0, &types);
+        status = uffb_scatter(t, tokens, keys, t->arch.token_types, -1, &types);
     }
     if (!status && uffb_trains(t->position_scale)) scale_gradient(t, call);
     return status;

@@ -116,16 +116,17 @@ uffb_segment *uffb_segment_room(uffb_trainer *t, int64_t count) {
     return t->segment;
 }
 
-int32_t uffb_scatter(uffb_trainer *t, int64_t tokens, const int32_t *keys, int64_t limit, int64_t lds,
+int32_t uffb_scatter(uffb_trainer *t, int64_t tokens, const int32_t *keys, int64_t limit, int32_t skipped,
                      const uffb_addend *addend) {
     const int32_t *order = uffb_sort_tokens(t, tokens, keys, 1, limit);
     uffb_segment *segments = uffb_segment_room(t, tokens);
     if (!segments) return uffb_fail(UFFB_NO_MEMORY, "no memory to add rows up");
     int64_t count = 0;
     for (int64_t i = 0; i < tokens; i++) {
-        if (i == 0 || keys[order[i]] != keys[order[i - 1]])
-            segments[count++] = (uffb_segment){keys[order[i]], (int32_t)i, (int32_t)i, 0};
+        const int32_t key = keys[order[i]];
+        if (key == skipped) continue;
+        if (count == 0 || segments[count - 1].row != key) segments[count++] = (uffb_segment){key, (int32_t)i, (int32_t)i, 0};
         segments[count - 1].end++;
     }
-    return uffb_add_segments(t, count, segments, order, lds, 1, addend);
+    return uffb_add_segments(t, count, segments, order, 0, 1, addend);
 }

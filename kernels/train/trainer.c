@@ -73,14 +73,18 @@ static int32_t list_parameters(uffb_trainer *t) {
     return UFFB_OK;
 }
 
-int32_t uffb_trainer_new(const uffb_arch *arch, uffb_trainer **trainer) {
+int32_t uffb_trainer_new(const uffb_arch *arch, int32_t padding, uffb_trainer **trainer) {
     if (!arch || !trainer) return uffb_fail(UFFB_INVALID, "uffb_trainer_new: no arch or nowhere to put the trainer");
     *trainer = NULL;
+    if (padding < -1 || padding >= arch->vocab)
+        return uffb_fail(UFFB_INVALID, "padding is token %d, but there are 0 to %lld, and -1 for none", padding,
+                         (long long)arch->vocab - 1);
     const char *beyond = uffb_beyond_plain(arch);
     if (beyond) return uffb_fail(UFFB_UNSUPPORTED, "models with %s cannot be trained", beyond);
     uffb_trainer *t = calloc(1, sizeof *t);
     if (!t) return uffb_fail(UFFB_NO_MEMORY, "no memory for a trainer");
     t->arch = *arch;
+    t->padding = padding;
     int32_t status = uffb_model_new(arch, &t->model);
     if (!status) status = list_parameters(t);
     if (status) {

@@ -75,6 +75,7 @@ typedef struct uffb_guide {
 
 struct uffb_trainer {
     uffb_arch arch;
+    int32_t padding;       /* id of the padding token, -1 for none */
     uffb_model *model;     /* whose tensors are the parameters' weights and panels */
     uffb_context *context; /* threads and scratch of the forward stages */
     const uffb_ops *ops;
@@ -334,7 +335,8 @@ int32_t uffb_add_segments(uffb_trainer *trainer, int64_t count, const uffb_segme
                           int64_t addends, const uffb_addend *addend);
 /* Room for `count` segments, or NULL. */
 uffb_segment *uffb_segment_room(uffb_trainer *trainer, int64_t count);
-int32_t uffb_scatter(uffb_trainer *trainer, int64_t tokens, const int32_t *keys, int64_t limit, int64_t lds,
+/* One parameter's rows by key, all scaled alike; tokens whose key is `skipped` add nothing. */
+int32_t uffb_scatter(uffb_trainer *trainer, int64_t tokens, const int32_t *keys, int64_t limit, int32_t skipped,
                      const uffb_addend *addend);
 
 #endif

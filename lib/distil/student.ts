@@ -128,7 +128,7 @@ export async function makeStudent(
   const { config, text } = studentConfig(original, checkpoint, shape);
   const has = new Set(weights.parameters().flatMap(({ name, present }) => (present ? [name] : [])));
   const halves = await otherHalves({ teacher, weights, has, config, shape, making });
-  const trainer = new NativeTrainer(config.arch);
+  const trainer = new NativeTrainer(config.arch, config.padding);
   try {
     for (const { name } of trainer.parameters()) {
       const own = teachersName(name, shape.layers);

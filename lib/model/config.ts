@@ -47,6 +47,8 @@ export type ModelTask =
 export interface Config {
   family: Family;
   arch: Arch;
+  /** The id of the padding token, whose embedding is not trained where a text holds it. */
+  padding?: number | undefined;
   /** Regression is a classification head with one output. */
   task: ModelTask;
   /** The class that its code has for it, where config.json names one. */

@@ -54,7 +54,7 @@ export function openTrainable(checkpoint: Checkpoint, head?: Head): Trainable {
     given.delete("head.class.weight");
     given.delete("head.class.bias");
   }
-  const trainer = new NativeTrainer(own.arch);
+  const trainer = new NativeTrainer(own.arch, own.padding);
   try {
     const fresh: Parameter[] = [];
     const stored = checkpoint.packed ? undefined : byPlainName(checkpoint, config);

@@ -141,10 +141,10 @@ function drawn(all: Examples, { examples, seed }: PruneOptions): Examples {
  */
 function withNeurons(
   whole: NativeTrainer,
-  { arch }: Pick<Config, "arch">,
+  { arch, padding }: Pick<Config, "arch" | "padding">,
   kept: readonly (readonly number[])[],
 ): NativeTrainer {
-  const trainer = new NativeTrainer(arch);
+  const trainer = new NativeTrainer(arch, padding);
   try {
     for (const { name, present, cols } of whole.parameters()) {
       if (!present) continue;

@@ -16,7 +16,7 @@ import {
 import { PLAIN } from "../../../ffi/plain.ts";
 import { canCount, MAX_DEPTH, NO_TREES } from "../feedforward.ts";
 import { activationsOf } from "./activations.ts";
-import { type Family, MAX_LABELS, type Settings, type Switch } from "./family.ts";
+import { type Family, MAX_LABELS, readPadding, type Settings, type Switch } from "./family.ts";
 import type { Section } from "./section.ts";
 
 /** Names of torch.nn classes. With "glu" appended, the first half of the layer is multiplied by the activated second half. */
@@ -81,6 +81,7 @@ function read(config: Section): Settings {
   const attention = arch.section("attention");
   const head = arch.section("classification_head");
 
+  const vocab = embedding.size("vocab_size", 1, MAX_SIZE);
   const hidden = arch.size("hidden_size", 1, 65_536);
   const heads = attention.size("num_attention_heads", 1, hidden);
   if (hidden % heads !== 0)
@@ -113,7 +114,7 @@ function read(config: Section): Settings {
       layers: arch.size("num_transformer_layers", 1, 4096),
       hidden,
       heads,
-      vocab: embedding.size("vocab_size", 1, MAX_SIZE),
+      vocab,
       maxLength,
       positionOffset: 0,
       tokenTypes: 0,
@@ -132,13 +133,14 @@ function read(config: Section): Settings {
       mlmTransform: Number(!arch.flag("skip_head_transform", true)),
       tied: 0,
     },
+    padding: readPadding(embedding, vocab),
     switches: new Set(switches.filter(([, on]) => on).map(([name]) => name)),
     mayTie: arch.flag("tie_weights", true),
   };
 
   arch.ignore("architectures", "num_labels", "init", "loss", "objective_layout", "sparse_prediction");
   arch.ignore("hidden_dropout_prob");
-  embedding.ignore("dropout_prob", "pad_token_id", "stable_low_precision");
+  embedding.ignore("dropout_prob", "stable_low_precision");
   attention.ignore("dropout_prob", "seq_op_in_fp32");
   head.ignore("classifier_dropout", "head_dim");
   for (const section of [arch, embedding, attention, head]) section.finish();

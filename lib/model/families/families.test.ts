@@ -2,7 +2,14 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { UFFB_GELU_TANH, UFFB_RELU, UFFB_TAP_FINAL, UFFB_TAP_LAYER } from "../../../ffi/bindings.ts";
+import {
+  UFFB_GELU_TANH,
+  UFFB_HEAD_CLASS,
+  UFFB_HEAD_MLM,
+  UFFB_RELU,
+  UFFB_TAP_FINAL,
+  UFFB_TAP_LAYER,
+} from "../../../ffi/bindings.ts";
 import { NativeContext } from "../../../ffi/context.ts";
 import { isas } from "../../../ffi/engine.ts";
 import { NativeTaps } from "../../../ffi/taps.ts";
@@ -516,6 +523,85 @@ test("what training has no backward for is refused by name", () => {
   expect(message("modernbert-cls")).toContain("models with rotary positions cannot be trained");
   expect(message("electra-cls")).toBe("");
   expect(message("camembert-cls")).toBe("");
+});
+
+/**
+ * The norms of the gradient's rows, as PyTorch 2.13 and transformers 5.24 have them: of the padding's word and of word 5, and of the positions
+ * of the first eight tokens. Id i of twelve is (7 i i + 3 i + 5) mod the vocabulary, or 9 where that is padding; ids 4 and 7 are padding.
+ */
+const PADDED: readonly [name: string, padding: number, word: number, other: number, positions: number[]][] = [
+  [
+    "bert-mlm",
+    0,
+    2.694053888,
+    0.7200186849,
+    [0.720017, 0.461953, 2.369296, 0.490038, 1.202065, 0.396176, 0.620857, 0.520866],
+  ],
+  [
+    "distilbert-mlm",
+    0,
+    2.69140482,
+    1.067047954,
+    [1.067052, 1.166195, 2.684966, 0.740721, 2.26133, 0.730857, 0.874148, 1.111443],
+  ],
+  [
+    "xlm-roberta-mlm",
+    1,
+    2.681639671,
+    0.194928959,
+    [0, 0, 0.090772, 0.104652, 0.357286, 0.112435, 0.11918, 0.192356],
+  ],
+  [
+    "bert-cls",
+    0,
+    0,
+    0.7030186057,
+    [0.703019, 0.156454, 0.126688, 0.123737, 0.196985, 0.296501, 0.119378, 0.133864],
+  ],
+  ["roberta-cls", 1, 0, 0.2821031511, [0, 0, 0.282103, 0.05038, 0.052164, 0.091267, 0.052069, 0.085073]],
+];
+
+test.each(PADDED)("%s trains its padding as transformers does", async (name, padding, word, other, first) => {
+  const { trainer, config } = openTrainable(openCheckpoint(join(REFERENCE_BERT, name)));
+  using _ = trainer;
+  trainer.ready({ threads: 1 });
+  const ids = Int32Array.from({ length: 12 }, (_, i) => (7 * i * i + 3 * i + 5) % config.arch.vocab);
+  for (const [i, id] of ids.entries()) if (id === padding) ids[i] = 9;
+  ids[4] = ids[7] = padding;
+  const batch = { offsets: BigInt64Array.of(0n, 12n), ids };
+  if (name.endsWith("mlm")) {
+    const targets = Int32Array.of(11, padding, 30);
+    await trainer.step(batch, { positions: BigInt64Array.of(2n, 4n, 9n), targets }, { head: UFFB_HEAD_MLM });
+  } else {
+    await trainer.step(batch, { targets: Int32Array.of(0) }, { head: UFFB_HEAD_CLASS });
+  }
+  const words = trainer.gradient("embed.word");
+  const positions = trainer.gradient("embed.position");
+  const norm = (rows: Float32Array, row: number) =>
+    Math.hypot(...rows.subarray(row * config.arch.hidden, (row + 1) * config.arch.hidden));
+  const found = [norm(words, padding), norm(words, 5), ...first.map((_, row) => norm(positions, row))];
+  for (const [i, expected] of [word, other, ...first].entries())
+    expect(Math.abs(found[i]! - expected)).toBeLessThan(expected === 0 ? 1e-30 : 2e-5 * expected + 1e-6);
+});
+
+test("the padding's id is that of the model's own library", () => {
+  const read = (name: string, change: Json = {}) => {
+    const { config } = reference(name, REFERENCE_BERT);
+    for (const key of Object.keys(change)) if (change[key] === undefined) delete config[key];
+    return parseConfig(JSON.stringify({ ...config, ...change }), name).padding;
+  };
+  expect(read("bert-cls", { pad_token_id: 7 })).toBe(7);
+  expect(read("bert-cls", { pad_token_id: null })).toBeUndefined();
+  expect(read("bert-cls", { pad_token_id: undefined })).toBe(0);
+  expect(read("bert-mlm", { pad_token_id: -1 })).toBe(511);
+  expect(read("roberta-cls", { pad_token_id: undefined })).toBe(1);
+  expect(() => read("bert-mlm", { pad_token_id: 512 })).toThrow(
+    "bert-mlm: pad_token_id is 512; it must be a whole number from -512 to 511",
+  );
+  const { config } = reference("fff-1x5");
+  const { embedding } = config.arch as Json;
+  expect((embedding as Json).pad_token_id).toBe(0);
+  expect(parseConfig(JSON.stringify(config), "fff-1x5").padding).toBe(0);
 });
 
 test("RoBERTa's positions do not count padding within a text", async () => {

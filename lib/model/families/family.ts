@@ -53,6 +53,8 @@ export type Switch =
 
 export interface Settings {
   arch: Arch;
+  /** What PyTorch's word embedding has as its padding_idx. */
+  padding?: number | undefined;
   switches: ReadonlySet<Switch>;
   /** The checkpoint may hold the decoder once, as the word embedding. */
   mayTie: boolean;
@@ -89,4 +91,12 @@ export function trees(layer: string): Role[] {
     ...linear("layer.L.fff.in", `${layer}.fff.linear_in`),
     { engine: "layer.L.fff.out.weight", stored: `${layer}.fff.linear_out.weight`, nodesInColumns: true },
   ];
+}
+
+/** `pad_token_id`, or `absent` where the section does not have the key; null stands for none, and -1 for the last token, as in PyTorch. */
+export function readPadding(section: Section, vocab: number, absent?: number): number | undefined {
+  if (!section.keys().includes("pad_token_id")) return absent;
+  if (!section.has("pad_token_id")) return undefined;
+  const id = section.size("pad_token_id", -vocab, vocab - 1);
+  return id < 0 ? id + vocab : id;
 }

@@ -10,7 +10,7 @@ import {
 import { PLAIN } from "../../../ffi/plain.ts";
 import { canCount, type FeedforwardArch, feedforwardArch, readFeedforward } from "../feedforward.ts";
 import { activationsOf } from "./activations.ts";
-import { MAX_LABELS, type Settings } from "./family.ts";
+import { MAX_LABELS, readPadding, type Settings } from "./family.ts";
 import type { Section } from "./section.ts";
 
 /** Several names stand for GELU's tanh approximation, each computed in another way. */
@@ -44,6 +44,7 @@ export function readTransformer(config: Section, keys: Keys, own: Own): Settings
   const { hidden, heads } = readEncoder(config, keys, own.architectures);
   const positions = config.size("max_position_embeddings", 1, MAX_POSITIONS);
   const { architectures, positionOffset, ...rest } = own;
+  const vocab = config.size("vocab_size", 1, MAX_SIZE);
   if (positions <= positionOffset)
     throw config.bad("max_position_embeddings", `the first ${positionOffset} are not for tokens`);
   return {
@@ -51,7 +52,7 @@ export function readTransformer(config: Section, keys: Keys, own: Own): Settings
       layers: config.size(keys.layers, 1, 4096),
       hidden,
       heads,
-      vocab: config.size("vocab_size", 1, MAX_SIZE),
+      vocab,
       maxLength: positions - positionOffset,
       positionOffset,
       poolWidth: hidden,
@@ -70,6 +71,8 @@ export function readTransformer(config: Section, keys: Keys, own: Own): Settings
       tied: 0,
       ...rest,
     },
+    // Without the key the library takes 1 where positions begin behind the padding token's, and 0 elsewhere.
+    padding: readPadding(config, vocab, positionOffset > 0 ? 1 : 0),
     switches: new Set(),
     mayTie: config.flag("tie_word_embeddings", true),
   };

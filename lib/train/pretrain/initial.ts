@@ -24,8 +24,8 @@ export interface Beginning {
  * A trainer of a new model. Matrices and the embedding, its padding row included, are as `init` says, biases 0, factors of norms 1, the factor of
  * the sinusoids 1/sqrt(hidden) unless another is given.
  */
-export function newTrainer({ arch }: Config, beginning: Beginning): NativeTrainer {
-  const trainer = new NativeTrainer(arch);
+export function newTrainer({ arch, padding }: Config, beginning: Beginning): NativeTrainer {
+  const trainer = new NativeTrainer(arch, padding);
   for (const parameter of trainer.parameters()) {
     const first = firstWeights(parameter, arch, beginning);
     if (first === undefined) continue; // a bias that such models lack
