@@ -87,6 +87,8 @@ test.skipIf(!canMount)(
       /error: \d+ MB are to be written to small\/out.run, but its disk has only [\d.]+ MB free/,
     );
     expect(err).not.toContain("epoch");
+    // Nothing is left on the disk.
+    expect(err).not.toMatch(/^out/m);
   },
   60_000,
 );

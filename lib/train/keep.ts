@@ -59,14 +59,6 @@ export class Keeper implements Disposable {
     return this.#folder !== undefined;
   }
 
-  /** Checks that there is room for all that the run will write. @throws UffbError */
-  async checkSpace(result: number): Promise<void> {
-    if (this.#folder === undefined) return;
-    const state = stateBytes(this.#trainer);
-    // Two checkpoints, while one takes the other's place, and the best weights.
-    await checkSpace(this.#folder, 2 * state + 2 * result);
-  }
-
   /** Writes a checkpoint. A disk that is full costs the checkpoint, not the run. */
   async checkpoint(): Promise<void> {
     try {
@@ -165,11 +157,13 @@ export async function beginRun<Start>(
   options: { resume: boolean; warn(text: string): void },
   onBegin: (begun: Begun) => Start,
 ): Promise<{ keeper: Keeper; start: Start }> {
+  // Two checkpoints, while one takes the other's place, the best weights, and the result.
+  const bytes = 2 * stateBytes(trainer) + 2 * savedBytes(trainer);
+  if (output !== undefined) await checkSpace(runFolder(output), bytes);
   const keeper = new Keeper(trainer, output, settings, options);
   if (trainer.compute === "bf16" && !trainer.multipliesBf16)
     options.warn(`this CPU has no instructions that multiply bf16 (it runs ${trainer.isa}): f32 is faster`);
   try {
-    await keeper.checkSpace(savedBytes(trainer));
     const { step } = keeper.progress;
     const engine = { isa: trainer.isa, threads: trainer.threads };
     keeper.log.add({ event: options.resume ? "resume" : "start", step, ...settings, ...engine });
