@@ -6,13 +6,13 @@
 
 #define HUGE_PAGE (2u << 20)
 
+/* Huge pages are asked for as far as they are full, so that a block takes no more memory than it says. */
 void *uffb_allocate(uint64_t bytes) {
     const uint64_t boundary = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : 64;
-    if (bytes > INT64_MAX - boundary) return NULL;
-    bytes = (bytes + boundary) / boundary * boundary; /* at least one more byte than asked for, so never 0 */
-    void *block = aligned_alloc(boundary, bytes);
+    void *block;
+    if (bytes > INT64_MAX || posix_memalign(&block, boundary, bytes ? bytes : 1)) return NULL;
 #ifdef MADV_HUGEPAGE
-    if (block && boundary == HUGE_PAGE) madvise(block, bytes, MADV_HUGEPAGE);
+    if (boundary == HUGE_PAGE) madvise(block, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
 #endif
     return block;
 }
