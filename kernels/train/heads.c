@@ -4,14 +4,15 @@
 #include <math.h>
 #include <string.h>
 
-/* Positions whose logits the MLM head holds at once: a multiple of every tile, and enough of them that reading and writing the
- * decoder's gradient once for each such block is a small part of computing it. */
+/* Positions whose logits the MLM head holds at once, at most: a multiple of every tile, and enough of them that reading and
+ * writing the decoder's gradient once for each such block is a small part of computing it. */
 #define MLM_ROWS 504
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t mlm_blocks(int64_t targets) { return (targets + MLM_ROWS - 1) / MLM_ROWS; }
 
 int64_t uffb_head_size(const uffb_arch *a, int64_t sequences, int64_t targets) {
-    const int64_t pooled = a->pool_width ? a->pool_width : a->hidden, rows = smaller(targets, MLM_ROWS);
+    const int64_t pooled = a->pool_width ? a->pool_width : a->hidden, blocks = mlm_blocks(targets);
+    const int64_t rows = targets > 0 ? (targets + blocks - 1) / blocks : 0;
     int64_t size = 4 * sequences * a->hidden; /* of the vector head */
     if (a->heads_present & UFFB_HEAD_MLM) size += rows * (4 * a->hidden + a->vocab);
     if (a->heads_present & UFFB_HEAD_CLASS) size += sequences * (2 * a->hidden + 3 * pooled + a->labels);
@@ -86,7 +87,7 @@ static int32_t mlm_rows(uffb_trainer *t, const uffb_train_call *call, const uffb
 }
 
 int32_t uffb_train_mlm(uffb_trainer *t, const uffb_train_call *call, const uffb_train_targets *targets) {
-    const int64_t count = call->step->targets, blocks = (count + MLM_ROWS - 1) / MLM_ROWS;
+    const int64_t count = call->step->targets, blocks = mlm_blocks(count);
     int32_t status = reserve(t, call);
     if (status) return status;
     memset(t->stream, 0, (size_t)(call->tokens * t->arch.hidden) * sizeof *t->stream);
