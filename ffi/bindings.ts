@@ -306,7 +306,7 @@ export interface ParameterInfo {
 
 /** What a trainer takes, in bytes, for steps of a given size. */
 export interface TrainMemory {
-  /** with the panels that GEMMs read */
+  /** with what they are rounded to in bf16 */
   weights: number;
   /** of trainable parameters */
   gradients: number;
@@ -314,7 +314,7 @@ export interface TrainMemory {
   moments: number;
   /** for the backward pass, of all tokens of a step */
   kept: number;
-  /** all else */
+  /** all else, and what uffb_trainer_model takes beyond what it frees */
   scratch: number;
   /** the sum of these */
   total: number;
@@ -1045,9 +1045,10 @@ export interface Functions {
   uffb_trainer_set_updates(trainer: Handle | null, updates: number): number;
   /**
    * The weights as they are now, as a model that contexts can be made of, to evaluate between updates. It
-   * belongs to the trainer and lives as long, and it is the same one every time. After an update or a set,
-   * ask for it again before a context of it is used: that brings it up to date. No context of it may run
-   * during a call on the trainer.
+   * belongs to the trainer and lives as long, and it is the same one every time. After a step, an update or a
+   * set, ask for it again before a context of it is used: that brings it up to date, and in the form that the
+   * encoder reads, whose room the next step takes back. No context of it may run during a call on the
+   * trainer.
    */
   uffb_trainer_model(trainer: Handle | null, model: [Handle | null]): number;
   /** Makes the running step, or else the next one, return UFFB_CANCELLED. From any thread. */

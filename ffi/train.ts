@@ -355,7 +355,7 @@ export class NativeTrainer extends Resource {
 
   /**
    * The weights as they are now, for contexts that evaluate between updates. It is the same model every time, and lives as long as the
-   * trainer: ask again after an update, before a context of it is used.
+   * trainer: ask again after a step or an update, before a context of it is used.
    */
   model(): NativeModel {
     const { handle } = this;

@@ -19,10 +19,10 @@
  * given these again goes on with the same bits (accumulated gradients can be given back, too).
  *
  * What the backward pass needs: per token and layer are kept, in f32, the block's input and the sum after attention (post-norm:
- * also the sum after the feedforward half), each [hidden]; q, k and v [3 hidden]; the attention's output [hidden]; and of the
- * feedforward layer the values before its activation, [width], or nodes and logits of each path, 2 [trees, depth+1]. All else
- * is computed again: normalised rows, attention probabilities, activations, and dropout masks, which a counter-based generator
- * gives. uffb_trainer_memory says beforehand what that comes to.
+ * also the sum after the feedforward half), each [hidden]; q, k and v [3 hidden]; and of the feedforward layer the values
+ * before its activation, [width], or nodes and logits of each path, 2 [trees, depth+1]. All else is computed again: normalised
+ * rows, attention's probabilities and output, activations, and dropout masks, which a counter-based generator gives.
+ * uffb_trainer_memory says beforehand what that comes to.
  */
 #ifndef UFFB_TRAIN_H
 #define UFFB_TRAIN_H
@@ -70,11 +70,11 @@ typedef struct uffb_parameter_info {
 
 /* What a trainer takes, in bytes, for steps of a given size. */
 typedef struct uffb_train_memory {
-    uint64_t weights;        /* with the panels that GEMMs read */
+    uint64_t weights;        /* with what they are rounded to in bf16 */
     uint64_t gradients;      /* of trainable parameters */
     uint64_t moments;        /* two a trainable parameter */
     uint64_t kept;           /* for the backward pass, of all tokens of a step */
-    uint64_t scratch;        /* all else */
+    uint64_t scratch;        /* all else, and what uffb_trainer_model takes beyond what it frees */
     uint64_t total;          /* the sum of these */
     uint64_t kept_per_token; /* part of `kept` that a token takes */
 } uffb_train_memory;
@@ -234,8 +234,9 @@ UFFB_API int64_t uffb_trainer_updates(const uffb_trainer *trainer);
 UFFB_API int32_t uffb_trainer_set_updates(uffb_trainer *trainer, int64_t updates);
 
 /* The weights as they are now, as a model that contexts can be made of, to evaluate between updates. It belongs to the trainer
- * and lives as long, and it is the same one every time. After an update or a set, ask for it again before a context of it is
- * used: that brings it up to date. No context of it may run during a call on the trainer. */
+ * and lives as long, and it is the same one every time. After a step, an update or a set, ask for it again before a context of
+ * it is used: that brings it up to date, and in the form that the encoder reads, whose room the next step takes back. No
+ * context of it may run during a call on the trainer. */
 UFFB_API int32_t uffb_trainer_model(uffb_trainer *trainer, uffb_model **model);
 
 /* Makes the running step, or else the next one, return UFFB_CANCELLED. From any thread. */

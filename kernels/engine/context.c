@@ -116,6 +116,11 @@ int32_t uffb_check_cancel(uffb_context *c) {
     return atomic_exchange(&c->cancel, 0) ? uffb_context_fail(c, uffb_fail(UFFB_CANCELLED, "cancelled")) : UFFB_OK;
 }
 
+int32_t uffb_check_ready(const uffb_context *c, const char *function) {
+    if (c->model->ready) return UFFB_OK;
+    return uffb_fail(UFFB_INVALID, "%s: the trainer has stepped since; ask it for its model again", function);
+}
+
 /* A larger buffer in place of *buffer, its contents not kept. */
 static int regrow(float **buffer, int64_t rows, int64_t cols) {
     uint64_t bytes;

@@ -71,6 +71,9 @@ float *uffb_head_scratch(uffb_context *context, int64_t size);
 /* Keeps the thread's message for uffb_context_error and returns `status`. */
 int32_t uffb_context_fail(uffb_context *context, int32_t status);
 
+/* Refuses a trainer's model whose panels a step has freed. */
+int32_t uffb_check_ready(const uffb_context *context, const char *function);
+
 /* UFFB_CANCELLED, once, after uffb_context_cancel. */
 int32_t uffb_check_cancel(uffb_context *context);
 

@@ -89,6 +89,7 @@ int32_t uffb_encode(uffb_context *c, int64_t sequences, const int64_t *offsets, 
     if (!c) return uffb_fail(UFFB_INVALID, "uffb_encode: no context");
     c->final = NULL;
     int32_t status = uffb_check_batch(&c->model->arch, sequences, offsets, ids, types, "uffb_encode");
+    if (!status) status = uffb_check_ready(c, "uffb_encode");
     if (status) return uffb_context_fail(c, status);
     int64_t longest = 0;
     for (int64_t s = 0; s < sequences; s++) {

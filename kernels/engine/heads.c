@@ -6,6 +6,7 @@
 
 static int32_t check_head(const uffb_context *c, int32_t head, const char *name) {
     if (!c->final) return uffb_fail(UFFB_INVALID, "%s: nothing was encoded yet", name);
+    if (head && !c->model->ready) return uffb_check_ready(c, name);
     if (head && !(c->model->arch.heads_present & head)) return uffb_fail(UFFB_INVALID, "%s: the model has no such head", name);
     return UFFB_OK;
 }

@@ -382,6 +382,8 @@ int32_t uffb_model_tensor_set(uffb_model *m, const char *name, const void *data,
     return kind && kind->derive ? derive(s) : UFFB_OK;
 }
 
+void uffb_model_tensor_move(uffb_model *m, const char *name, const void *data) { find(m, name)->weights->data = data; }
+
 /* The table of "Attention is all you need", section 3.5. */
 void uffb_sinusoids(int64_t positions, int64_t hidden, float *table) {
     for (int64_t i = 0; i < hidden; i += 2) {

@@ -76,6 +76,10 @@ static inline int uffb_activates_sum(const uffb_arch *arch) {
     return arch->feedforward == UFFB_FFN_FFF && arch->tree_output == UFFB_TREES_ACTIVATE_SUM;
 }
 
+/* Of a model that is ready: a tensor that it uses in place lies at `data` from now on, in the same form. NULL: nowhere, so that
+ * the model cannot run. */
+void uffb_model_tensor_move(uffb_model *model, const char *name, const void *data);
+
 /* Fixed positions, before their scale: table [positions, hidden]. */
 void uffb_sinusoids(int64_t positions, int64_t hidden, float *table);
 

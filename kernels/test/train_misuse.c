@@ -58,6 +58,21 @@ static void test_steps(uffb_trainer *t, example *e) {
     refused(uffb_trainer_step(t, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL), UFFB_INVALID,
             "no step");
     check(!strcmp(uffb_trainer_error(t), uffb_error()), "the trainer says \"%s\"", uffb_trainer_error(t));
+    test_case("a context of its model, after a step");
+    uffb_model *model;
+    uffb_context *c;
+    float classes[3 * 3];
+    check(uffb_trainer_model(t, &model) == UFFB_OK && uffb_context_new(model, 1, NULL, &c) == UFFB_OK, "%s", uffb_error());
+    const batch *b = e->batch;
+    for (int round = 0; round < 2; round++) {
+        check(uffb_encode(c, b->sequences, b->offsets, b->ids, b->types, NULL) == UFFB_OK, "%s", uffb_error());
+        check(step_with(t, e, &e->step) == UFFB_OK, "%s", uffb_error());
+        refused(uffb_classify(c, classes), UFFB_INVALID, "ask it for its model again");
+        refused(uffb_encode(c, b->sequences, b->offsets, b->ids, b->types, NULL), UFFB_INVALID, "ask it for its model again");
+        uffb_model *again;
+        check(uffb_trainer_model(t, &again) == UFFB_OK && again == model, "%s", uffb_error());
+    }
+    uffb_context_free(c);
     test_case("cancelled");
     check(uffb_trainer_cancel(t) == UFFB_OK, "%s", uffb_error());
     refused(step_with(t, e, &e->step), UFFB_CANCELLED, "cancelled");

@@ -216,9 +216,9 @@ static void test_logits(const random_model *m, const example *e, const char *isa
     float *logits = malloc((size_t)size * sizeof *logits), *expected = malloc((size_t)size * sizeof *expected);
     uffb_trainer *t = trainer_new(m, 2, isa);
     uffb_model *model;
-    check(uffb_trainer_model(t, &model) == UFFB_OK, "%s", uffb_error());
-    run_step(t, e, 0, NULL, NULL, logits);
     uffb_context *c;
+    run_step(t, e, 0, NULL, NULL, logits);
+    check(uffb_trainer_model(t, &model) == UFFB_OK, "%s", uffb_error());
     check(uffb_context_new(model, 1, isa, &c) == UFFB_OK, "%s", uffb_error());
     check(uffb_encode(c, e->batch->sequences, e->batch->offsets, e->batch->ids, e->batch->types, NULL) == UFFB_OK, "%s",
           uffb_error());
@@ -267,6 +267,27 @@ static void test_config(const config *c) {
     random_model_free(m);
 }
 
+/* More rows than are packed at once, and no whole number of tiles. */
+static void test_many_rows(const config *c) {
+    test_begin("many rows, %s", c->name);
+    uffb_arch arch = c->arch;
+    arch.vocab = 4500;
+    random_model *m = random_model_new(&arch, c->optional, UFFB_F32, UFFB_ROWS);
+    batch *b = batch_new(&arch, 2, lengths);
+    example *e = example_new(&arch, b, UFFB_HEAD_MLM, UFFB_CROSS_ENTROPY);
+    for (int i = 0; isa_name(i); i++) {
+        test_case("logits, %s", isa_name(i));
+        test_logits(m, e, isa_name(i));
+    }
+    test_case("slopes");
+    test_slopes(m, e);
+    test_threads_agree(m, e, NULL);
+    test_end();
+    example_free(e);
+    batch_free(b);
+    random_model_free(m);
+}
+
 static void test_losses(const config *c) {
     static const struct {
         int32_t head, loss;
@@ -296,6 +317,9 @@ static void test_losses(const config *c) {
 int main(void) {
     int64_t count;
     const config *configs = test_configs(&count);
+    for (int64_t i = 0; i < count; i++) {
+        if (!strcmp(configs[i].name, "bert") || !strcmp(configs[i].name, "fff 1x5")) test_many_rows(&configs[i]);
+    }
     for (int64_t i = 0; i < count; i++) test_config(&configs[i]);
     for (int64_t i = 0; i < count; i++) {
         if (!strcmp(configs[i].name, "bert")) test_losses(&configs[i]);

@@ -1,5 +1,6 @@
 /* Attention within each sequence, forward with dropout or a causal mask, and backward. A task is one head of one sequence, as
- * in the engine. Backward, probabilities are computed again from q and k; all else is GEMMs over blocks of queries:
+ * in the engine. Backward, probabilities are computed again from q and k, and from them what attention put out, O, where that
+ * is wanted; all else is GEMMs over blocks of queries:
  *
  *     dV = P^T dO    dP = dO V^T    dS = scale P (dP - rowsum(P dP))    dQ = dS K    dK = dS^T Q */
 #include "trainer.h"
@@ -22,7 +23,7 @@ static int64_t block_rows(int64_t length) {
 
 int64_t uffb_attend_back_scratch(const uffb_arch *a, int64_t longest) {
     const int64_t size = a->hidden / a->heads, long_panels = padded(longest);
-    const int64_t keys = 2 * long_panels * size + padded(size) * longest; /* of k and v, and of k transposed */
+    const int64_t keys = 2 * long_panels * size + 2 * padded(size) * longest; /* of k and v, and of both transposed */
     const int64_t most = BLOCK_SCORES > long_panels ? BLOCK_SCORES : long_panels;
     return keys + 3 * (most + UFFB_PANEL) + 2 * padded(size) * longest;
 }
@@ -106,16 +107,16 @@ static attention attention_of(uffb_trainer *t, const uffb_train_call *call, int6
                        .call = call,
                        .stream = uffb_drop_place(l, UFFB_DROP_ATTENTION),
                        .scale = scale ? *scale : 1.0f / sqrtf(size),
-                       .qkv = t->layers[l].qkv_rows,
-                       .attended = t->layers[l].attended};
+                       .qkv = t->layers[l].qkv_rows};
 }
 
-void uffb_train_attend(uffb_trainer *t, const uffb_train_call *call, int64_t l) {
+void uffb_train_attend(uffb_trainer *t, const uffb_train_call *call, int64_t l, float *attended) {
     if (!call->step->causal && call->step->attention_dropout == 0) {
-        uffb_attend(t->context, &t->model->layers[l], t->layers[l].qkv_rows, t->layers[l].attended);
+        uffb_attend(t->context, &t->model->layers[l], t->layers[l].qkv_rows, attended);
         return;
     }
     attention a = attention_of(t, call, l);
+    a.attended = attended;
     uffb_parallel(t->context->team, call->step->sequences * t->arch.heads, attend_task, &a);
 }
 
@@ -131,12 +132,14 @@ static void back_task(void *arg, int64_t task, int32_t thread) {
     float *keys = trainer->scratch + thread * trainer->thread_scratch; /* [length/16][size][16] */
     float *values = keys + lds * size;                                 /* the same of v */
     float *turned = values + lds * size;                               /* k transposed: [size/16][length][16] */
-    float *p = turned + padded(size) * v.length, *dp = p + step * lds, *dropped = dp + step * lds;
+    float *summed = turned + padded(size) * v.length;                  /* the same of v */
+    float *p = summed + padded(size) * v.length, *dp = p + step * lds, *dropped = dp + step * lds;
     float *queries = dropped + step * lds, *outs = queries + padded(size) * step; /* [size/16][rows][16] */
     const int drops = t->call->step->attention_dropout > 0;
     ops->pack(v.length, size, v.k, v.ld, 0, keys);
     ops->pack(v.length, size, v.v, v.ld, 0, values);
     ops->pack(size, v.length, v.k, v.ld, 1, turned);
+    if (t->attended) ops->pack(size, v.length, v.v, v.ld, 1, summed);
     for (int64_t row = 0; row < v.length; row += step) {
         const int64_t rows = smaller(step, v.length - row);
         probabilities(t, &v, keys, row, rows, p, lds);
@@ -145,6 +148,10 @@ static void back_task(void *arg, int64_t task, int32_t thread) {
             memcpy(dropped, p, (size_t)(rows * lds) * sizeof *p);
             drop(t, &v, row, rows, dropped, lds);
             used = dropped;
+        }
+        if (t->attended) {
+            float *attended = t->attended + (v.start + row) * h + v.head * size;
+            ops->gemm(rows, size, v.length, used, lds, summed, NULL, attended, h, 0, NULL);
         }
         ops->pack(size, rows, out + row * h, h, 1, outs);
         ops->outer(v.length, size, rows, used, lds, outs, dv, v.ld, row > 0);
@@ -157,8 +164,10 @@ static void back_task(void *arg, int64_t task, int32_t thread) {
     }
 }
 
-void uffb_attend_back(uffb_trainer *t, const uffb_train_call *call, int64_t l, const float *dattended, float *dqkv) {
+void uffb_attend_back(uffb_trainer *t, const uffb_train_call *call, int64_t l, const float *dattended, float *dqkv,
+                      float *attended) {
     attention a = attention_of(t, call, l);
+    a.attended = attended;
     a.dattended = dattended;
     a.dqkv = dqkv;
     uffb_parallel(t->context->team, call->step->sequences * t->arch.heads, back_task, &a);

@@ -99,14 +99,15 @@ static void fill_path_taps(const uffb_trainer *t, const uffb_train_call *call, i
 
 /* --- blocks --------------------------------------------------------------------------------------------------------------- */
 
-/* out = base + dropout(attended x weight). Without dropout the projection adds to the stream itself, as in the engine. */
+/* out = base + dropout(attention x weight), which trainer->normed has. Without dropout the projection adds to the stream
+ * itself, as in the engine. */
 static void add_attention(uffb_trainer *t, const uffb_train_call *call, int64_t l, const float *base, float *out) {
     const uffb_train_layer *layer = &t->layers[l];
     const int64_t h = t->arch.hidden;
     const double rate = call->step->block_dropout;
     uffb_copy_rows(t, call->tokens, base, out);
     float *to = rate > 0 ? t->branch : out;
-    uffb_train_project(t, call->tokens, &layer->out, layer->attended, h, to, h, rate == 0);
+    uffb_train_project(t, call->tokens, &layer->out, t->normed, h, to, h, rate == 0);
     if (rate == 0) return;
     uffb_drop_rows(t, call->step, uffb_drop_place(l, UFFB_DROP_ATTENDED), rate, call->tokens, h, to);
     uffb_add_rows(t, call->tokens, to, out);
@@ -137,7 +138,7 @@ static void run_block(uffb_trainer *t, const uffb_train_call *call, int64_t l, f
     if (pre) uffb_normalise(t->context, tokens, t->arch.hidden, layer->norm1.affine, layer->input, t->normed);
     const float *input = pre ? t->normed : layer->input;
     uffb_train_project(t, tokens, &layer->qkv, input, h, layer->qkv_rows, 3 * h, 0);
-    uffb_train_attend(t, call, l);
+    uffb_train_attend(t, call, l, t->normed);
     add_attention(t, call, l, layer->input, layer->middle);
     if (!uffb_has_feedforward(&t->arch)) {
         if (pre) uffb_copy_rows(t, tokens, layer->middle, out);

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-/* Rows of a weight matrix whose transpose is packed at once. */
-#define BACK_ROWS 2048
+/* Rows of a weight matrix that are packed at once, or whose transpose is. */
+#define WEIGHT_ROWS 2048
 /* Columns of one task that adds up columns. */
 #define SUM_COLS 64
 
@@ -15,28 +15,20 @@ static int64_t panels_of(int64_t n) { return (n + UFFB_PANEL - 1) / UFFB_PANEL; 
 
 static int64_t part(int64_t whole, int64_t parts, int64_t index) { return whole * index / parts; }
 
-int64_t uffb_packed_size(int64_t tokens, int64_t widest, int64_t hidden) {
-    const int64_t wide = panels_of(widest) * UFFB_PANEL, narrow = panels_of(hidden) * UFFB_PANEL;
-    const int64_t gradient = smaller(tokens, UFFB_OUTER_TOKENS) * wide, back = wide * smaller(hidden, BACK_ROWS);
-    const int64_t larger = gradient > back ? gradient : back;
-    return larger > narrow * BACK_ROWS ? larger : narrow * BACK_ROWS;
-}
+/* --- panels --------------------------------------------------------------------------------------------------------------- */
 
-void uffb_train_project(uffb_trainer *t, int64_t rows, const uffb_train_linear *linear, const float *a, int64_t lda, float *c,
-                        int64_t ldc, int32_t accumulate) {
-    if (linear->weight->blocks) {
-        uffb_project_bf16(t, rows, linear, a, lda, c, ldc, accumulate);
-    } else {
-        uffb_project(t->context, rows, linear->linear, a, lda, c, ldc, accumulate);
-    }
+int64_t uffb_packed_size(int64_t tokens, int64_t rows, int64_t cols) {
+    const int64_t some = smaller(rows, WEIGHT_ROWS), wide = panels_of(cols) * UFFB_PANEL;
+    const int64_t forward = panels_of(some) * UFFB_PANEL * cols, back = wide * some;
+    const int64_t gradient = wide * smaller(tokens, UFFB_OUTER_TOKENS), most = forward > back ? forward : back;
+    return most > gradient ? most : gradient;
 }
-
-/* --- panels of a transposed matrix ---------------------------------------------------------------------------------------- */
 
 typedef struct {
     const uffb_ops *ops;
     int64_t rows, cols, ld;
-    const float *x; /* [cols, rows], so that its transpose is packed */
+    int32_t transposed;
+    const float *x; /* [rows, cols], or [cols, rows] if its transpose is packed */
     float *panels;
 } packing;
 
@@ -47,18 +39,49 @@ static void pack_task(void *arg, int64_t task, int32_t thread) {
     (void)thread;
     const packing *p = arg;
     const int64_t first = task * PACK_PANELS * UFFB_PANEL, rows = smaller(p->rows - first, PACK_PANELS * UFFB_PANEL);
-    p->ops->pack(rows, p->cols, p->x + first, p->ld, 1, p->panels + first * p->cols);
+    p->ops->pack(rows, p->cols, p->transposed ? p->x + first : p->x + first * p->ld, p->ld, p->transposed,
+                 p->panels + first * p->cols);
 }
 
-/* The transpose of x [cols, rows] in panels [ceil(rows/16)][cols][16]. */
-static float *pack_transposed(uffb_trainer *t, int64_t rows, int64_t cols, const float *x, int64_t ld) {
-    if (!uffb_trainer_grow(&t->packed, &t->packed_size, panels_of(rows) * UFFB_PANEL * cols)) return NULL;
-    packing p = {t->ops, rows, cols, ld, x, t->packed};
-    uffb_parallel(t->context->team, (panels_of(rows) + PACK_PANELS - 1) / PACK_PANELS, pack_task, &p);
+/* Panels [ceil(rows/16)][cols][16], in room that the step has reserved. */
+static const float *pack(const uffb_trainer *t, packing p) {
+    p.ops = t->ops;
+    p.panels = t->packed;
+    uffb_parallel(t->context->team, (panels_of(p.rows) + PACK_PANELS - 1) / PACK_PANELS, pack_task, &p);
     return t->packed;
 }
 
+/* The transpose of x [cols, rows]. */
+static const float *pack_transposed(const uffb_trainer *t, int64_t rows, int64_t cols, const float *x, int64_t ld) {
+    return pack(t, (packing){.rows = rows, .cols = cols, .ld = ld, .transposed = 1, .x = x});
+}
+
 static int32_t no_memory(void) { return uffb_fail(UFFB_NO_MEMORY, "no memory for the gradient of a layer"); }
+
+/* --- forward -------------------------------------------------------------------------------------------------------------- */
+
+static void project_f32(uffb_trainer *t, int64_t rows, const uffb_train_linear *linear, const float *a, int64_t lda, float *c,
+                        int64_t ldc, int32_t accumulate) {
+    const int64_t m = linear->linear->rows, n = linear->linear->cols, chunks = (m + WEIGHT_ROWS - 1) / WEIGHT_ROWS;
+    const int64_t pair = 2 * UFFB_PANEL, pairs = (m + pair - 1) / pair; /* as wide as a tile may be */
+    for (int64_t i = 0; i < chunks; i++) {
+        const int64_t first = part(pairs, chunks, i) * pair, some = smaller(part(pairs, chunks, i + 1) * pair, m) - first;
+        const float *bias = linear->linear->bias, *weight = linear->weight->weight + first * n;
+        uffb_linear of = {.rows = some, .cols = n, .bias = bias ? bias + first : NULL};
+        of.weights.kind = &uffb_f32_panels;
+        of.weights.data = pack(t, (packing){.rows = some, .cols = n, .ld = n, .x = weight});
+        uffb_project(t->context, rows, &of, a, lda, c + first, ldc, accumulate);
+    }
+}
+
+void uffb_train_project(uffb_trainer *t, int64_t rows, const uffb_train_linear *linear, const float *a, int64_t lda, float *c,
+                        int64_t ldc, int32_t accumulate) {
+    if (linear->weight->blocks) {
+        uffb_project_bf16(t, rows, linear, a, lda, c, ldc, accumulate);
+    } else {
+        project_f32(t, rows, linear, a, lda, c, ldc, accumulate);
+    }
+}
 
 /* --- of the weights ------------------------------------------------------------------------------------------------------- */
 
@@ -126,7 +149,6 @@ int32_t uffb_linear_gradient(uffb_trainer *t, const uffb_train_linear *linear, i
         o.tokens = part(rows, chunks, i + 1) - first;
         o.dy = dy + first * lddy;
         o.x = pack_transposed(t, n, o.tokens, x + first * ldx, ldx);
-        if (!o.x) return no_memory();
         uffb_parallel(t->context->team, o.row_blocks * o.col_blocks, outer_task, &o);
         o.accumulate = 1;
     }
@@ -138,13 +160,12 @@ int32_t uffb_linear_gradient(uffb_trainer *t, const uffb_train_linear *linear, i
 int32_t uffb_linear_back(uffb_trainer *t, const uffb_train_linear *linear, int64_t rows, const float *dy, int64_t lddy,
                          float *dx, int64_t lddx, int32_t accumulate) {
     if (linear->weight->blocks) return uffb_back_bf16(t, linear, rows, dy, lddy, dx, lddx, accumulate);
-    const int64_t m = linear->linear->rows, n = linear->linear->cols, chunks = (m + BACK_ROWS - 1) / BACK_ROWS;
+    const int64_t m = linear->linear->rows, n = linear->linear->cols, chunks = (m + WEIGHT_ROWS - 1) / WEIGHT_ROWS;
     for (int64_t i = 0; i < chunks; i++) {
         const int64_t first = part(m, chunks, i);
         uffb_linear transposed = {.rows = n, .cols = part(m, chunks, i + 1) - first};
         transposed.weights.kind = &uffb_f32_panels;
         transposed.weights.data = pack_transposed(t, n, transposed.cols, linear->weight->weight + first * n, n);
-        if (!transposed.weights.data) return no_memory();
         uffb_project(t->context, rows, &transposed, dy + first, lddy, dx, lddx, accumulate || i > 0);
     }
     return UFFB_OK;

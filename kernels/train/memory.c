@@ -14,7 +14,7 @@ static int64_t sum_size(const uffb_arch *a) { return uffb_activates_sum(a) ? a->
 
 /* Floats that a token takes in each layer for the backward pass. */
 static int64_t kept_per_layer(const uffb_arch *a) {
-    const int64_t states = a->norm_position == UFFB_PRE_NORM ? 6 : 7; /* input, middle, (sum,) q, k, v, attended */
+    const int64_t states = a->norm_position == UFFB_PRE_NORM ? 5 : 6; /* input, middle, (sum,) q, k, v */
     return states * a->hidden + uffb_hidden_stride(a->width) + uffb_node_stride(a) + path_size(a) + logit_size(a) + sum_size(a);
 }
 
@@ -39,7 +39,6 @@ static void place(uffb_trainer *t, int64_t tokens) {
         layer->middle = take(&at, tokens, a->hidden);
         layer->sum = a->norm_position == UFFB_PRE_NORM ? NULL : take(&at, tokens, a->hidden);
         layer->qkv_rows = take(&at, tokens, 3 * a->hidden);
-        layer->attended = take(&at, tokens, a->hidden);
         layer->units = take(&at, tokens, uffb_hidden_stride(a->width));
         layer->shallow = take(&at, tokens, uffb_node_stride(a));
         layer->nodes = (int32_t *)take(&at, tokens, path_size(a));
@@ -62,13 +61,32 @@ static int64_t thread_scratch(const uffb_arch *a, int64_t longest) {
     return larger(uffb_attend_back_scratch(a, longest), UFFB_OUTER_SCRATCH);
 }
 
+/* Panels for any product of a step; those of heads have no more rows than there are tokens. */
+static int64_t packed_size(const uffb_trainer *t, int64_t tokens) {
+    int64_t size = 0;
+    for (int64_t i = 0; i < t->parameters; i++) {
+        const uffb_parameter_info *p = &t->parameter[i].info;
+        if ((!p->present && !p->required) || p->layout != UFFB_PANELS || uffb_blocks_size(t, p)) continue;
+        size = larger(size, uffb_packed_size(tokens, p->rows, p->cols));
+    }
+    return size;
+}
+
+void uffb_trainer_release(uffb_trainer *t) {
+    free(t->kept);
+    t->kept = NULL;
+    t->capacity = 0;
+}
+
 int32_t uffb_trainer_reserve(uffb_trainer *t, int64_t sequences, int64_t tokens, int64_t longest) {
     const uffb_arch *a = &t->arch;
+    uffb_free_panels(t);
     int32_t status = uffb_context_reserve(t->context, sequences, tokens, longest);
     if (status) return status;
     int64_t per_token = kept_per_token(a) + scratch_per_token(a), floats;
     if (__builtin_mul_overflow(per_token, tokens, &floats) || floats > INT64_MAX / 8 ||
         !uffb_trainer_grow(&t->kept, &t->capacity, floats) ||
+        !uffb_trainer_grow(&t->packed, &t->packed_size, packed_size(t, tokens)) ||
         !uffb_trainer_grow(&t->scratch, &t->scratch_size, t->context->threads * thread_scratch(a, longest))) {
         return uffb_fail(UFFB_NO_MEMORY, "no memory to train on %lld tokens at once; take smaller micro-batches",
                          (long long)tokens);
@@ -84,8 +102,6 @@ int32_t uffb_trainer_memory(const uffb_trainer *t, int64_t sequences, int64_t to
     if (sequences < 1 || tokens < sequences || longest < 1 || longest > tokens || targets < 0 || threads < 1)
         return uffb_fail(UFFB_INVALID, "uffb_trainer_memory: no such step");
     const uffb_arch *a = &t->arch;
-    const int64_t units = larger(uffb_hidden_stride(a->width), uffb_node_stride(a));
-    const int64_t widest = larger(larger(3 * a->hidden, units), a->pool_width);
     int64_t most = 0; /* rows or columns of a weight */
     *memory = (uffb_train_memory){0};
     for (int64_t i = 0; i < t->parameters; i++) {
@@ -95,7 +111,6 @@ int32_t uffb_trainer_memory(const uffb_trainer *t, int64_t sequences, int64_t to
         memory->weights += bytes;
         if (p->layout == UFFB_PANELS) most = larger(most, larger(p->rows, p->cols));
         memory->weights += (uint64_t)uffb_blocks_size(t, p) * sizeof(uint16_t);
-        if (p->layout == UFFB_PANELS) memory->weights += uffb_tensor_bytes(p->rows, p->cols, UFFB_F32, UFFB_PANELS);
         if (!p->trainable) continue;
         memory->gradients += bytes;
         memory->moments += 2 * bytes;
@@ -106,10 +121,12 @@ int32_t uffb_trainer_memory(const uffb_trainer *t, int64_t sequences, int64_t to
     memory->scratch = (uint64_t)scratch_per_token(a) * f * n;
     memory->scratch += (uint64_t)(2 * a->hidden + uffb_wide(a)) * f * n; /* the forward stages' own */
     memory->scratch += (uint64_t)(thread_scratch(a, longest) + uffb_thread_scratch(a, longest)) * f * (uint64_t)threads;
-    memory->scratch += (uint64_t)uffb_packed_size(tokens, widest, a->hidden) * f;
+    memory->scratch += (uint64_t)packed_size(t, tokens) * f;
     if (t->compute == UFFB_BF16)
         memory->scratch += (uint64_t)(uffb_left_size(most) + uffb_right_size(tokens, most)) * sizeof(uint16_t);
     memory->scratch += (uint64_t)uffb_head_size(a, sequences, targets) * f;
+    const uint64_t released = memory->kept + (uint64_t)scratch_per_token(a) * f * n, panels = uffb_panels_size(t);
+    if (panels > released) memory->scratch += panels - released;
     memory->total = memory->weights + memory->gradients + memory->moments + memory->kept + memory->scratch;
     return UFFB_OK;
 }

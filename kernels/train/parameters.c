@@ -25,21 +25,20 @@ static int64_t elements(const uffb_parameter *p) { return p->info.rows * p->info
 
 static uint64_t bytes_of(const uffb_parameter *p) { return uffb_tensor_bytes(p->info.rows, p->info.cols, UFFB_F32, UFFB_ROWS); }
 
-/* Weights are used by the model in place: rows as they are, matrices that GEMMs read from panels. */
+static uint64_t panel_bytes_of(const uffb_parameter *p) {
+    return uffb_tensor_bytes(p->info.rows, p->info.cols, UFFB_F32, UFFB_PANELS);
+}
+
+/* Rows are used by the model in place. Panels, which it wants of matrices that GEMMs read, it only gets when it is asked for:
+ * until then it is told that they lie where the rows do, and nothing looks there. */
 static int32_t make_weight(uffb_trainer *t, uffb_parameter *p) {
-    const uint64_t bytes = bytes_of(p), panel_bytes = uffb_tensor_bytes(p->info.rows, p->info.cols, UFFB_F32, UFFB_PANELS);
-    const int panels = p->info.layout == UFFB_PANELS;
+    const uint64_t bytes = bytes_of(p);
     p->weight = uffb_allocate(bytes);
-    if (panels) p->panels = uffb_allocate(panel_bytes);
-    if (!p->weight || (panels && !p->panels)) {
-        free(p->weight);
-        free(p->panels);
-        p->weight = p->panels = NULL;
-        return uffb_fail(UFFB_NO_MEMORY, "no memory for %s: %llu bytes", p->info.name, (unsigned long long)bytes);
-    }
+    if (!p->weight) return uffb_fail(UFFB_NO_MEMORY, "no memory for %s: %llu bytes", p->info.name, (unsigned long long)bytes);
     memset(p->weight, 0, bytes);
-    if (panels) return uffb_model_tensor_set(t->model, p->info.name, p->panels, panel_bytes, UFFB_F32, UFFB_PANELS);
-    return uffb_model_tensor_set(t->model, p->info.name, p->weight, bytes, UFFB_F32, UFFB_ROWS);
+    const int panels = p->info.layout == UFFB_PANELS;
+    return uffb_model_tensor_set(t->model, p->info.name, p->weight, panels ? panel_bytes_of(p) : bytes, UFFB_F32,
+                                 p->info.layout);
 }
 
 static int32_t find(uffb_trainer *t, const char *function, const char *name, const void *data, uffb_parameter **p) {
@@ -171,14 +170,6 @@ static void repack_panels(const uffb_trainer *t, const uffb_parameter *p, int64_
     t->ops->pack(rows, p->info.cols, p->weight + row * p->info.cols, p->info.cols, 0, p->panels + row * p->info.cols);
 }
 
-void uffb_repack_rows(const uffb_trainer *t, const uffb_parameter *p, int64_t row, int64_t rows) {
-    if (p->blocks) {
-        uffb_repack_blocks(t, p, row, rows);
-    } else {
-        repack_panels(t, p, row, rows);
-    }
-}
-
 /* Rows of one task. */
 #define REPACK_ROWS 64
 
@@ -210,18 +201,53 @@ void uffb_trainer_refresh(uffb_trainer *t) {
     if (!t->stale) return;
     for (int64_t i = 0; i < t->parameters; i++) {
         const uffb_parameter *p = &t->parameter[i];
-        if (p->panels) repack((repacking){t, p, uffb_repack_rows});
+        if (p->blocks) repack((repacking){t, p, uffb_repack_blocks});
     }
     uffb_trainer_rescale(t);
     t->stale = 0;
 }
 
-void uffb_trainer_catch_up(uffb_trainer *t) {
-    for (int64_t i = 0; t->behind && i < t->parameters; i++) {
+/* --- panels of the model -------------------------------------------------------------------------------------------------- */
+
+static int has_panels(const uffb_parameter *p) { return p->weight && p->info.layout == UFFB_PANELS; }
+
+uint64_t uffb_panels_size(const uffb_trainer *t) {
+    uint64_t bytes = 0;
+    for (int64_t i = 0; i < t->parameters; i++) {
         const uffb_parameter *p = &t->parameter[i];
-        if (p->blocks) repack((repacking){t, p, repack_panels});
+        if ((p->info.present || p->info.required) && p->info.layout == UFFB_PANELS) bytes += panel_bytes_of(p);
+    }
+    return bytes;
+}
+
+int32_t uffb_make_panels(uffb_trainer *t) {
+    for (int64_t i = 0; i < t->parameters; i++) {
+        uffb_parameter *p = &t->parameter[i];
+        if (!has_panels(p)) continue;
+        if (!p->panels) {
+            p->panels = uffb_allocate(panel_bytes_of(p));
+            if (!p->panels) return uffb_fail(UFFB_NO_MEMORY, "no memory for %s as a model has it", p->info.name);
+            uffb_model_tensor_move(t->model, p->info.name, p->panels);
+            t->behind = 1;
+        }
+    }
+    for (int64_t i = 0; t->behind && i < t->parameters; i++) {
+        if (has_panels(&t->parameter[i])) repack((repacking){t, &t->parameter[i], repack_panels});
     }
     t->behind = 0;
+    t->model->ready = 1;
+    return UFFB_OK;
+}
+
+void uffb_free_panels(uffb_trainer *t) {
+    t->model->ready = 0;
+    for (int64_t i = 0; i < t->parameters; i++) {
+        uffb_parameter *p = &t->parameter[i];
+        if (!p->panels) continue;
+        uffb_model_tensor_move(t->model, p->info.name, NULL);
+        free(p->panels);
+        p->panels = NULL;
+    }
 }
 
 int64_t uffb_blocks_size(const uffb_trainer *t, const uffb_parameter_info *p) {
@@ -233,7 +259,7 @@ int32_t uffb_make_blocks(uffb_trainer *t) {
     int64_t widest = 0;
     for (int64_t i = 0; i < t->parameters; i++) {
         uffb_parameter *p = &t->parameter[i];
-        const int64_t size = p->panels ? uffb_blocks_size(t, &p->info) : 0;
+        const int64_t size = p->weight ? uffb_blocks_size(t, &p->info) : 0;
         if (!size) continue;
         p->blocks = uffb_allocate((uint64_t)size * sizeof *p->blocks);
         if (!p->blocks) return uffb_fail(UFFB_NO_MEMORY, "no memory for %s in bf16", p->info.name);

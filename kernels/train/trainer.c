@@ -262,6 +262,7 @@ int32_t uffb_trainer_ready(uffb_trainer *t, int32_t threads, const char *isa) {
     if (!status) status = uffb_context_new(t->model, threads, isa, &t->context);
     if (status) return uffb_trainer_fail(t, status);
     t->ops = t->context->ops;
+    uffb_free_panels(t);
     find_lowest(t);
     t->stale = t->behind = 1;
     uffb_trainer_refresh(t);
@@ -273,7 +274,10 @@ int32_t uffb_trainer_model(uffb_trainer *t, uffb_model **model) {
     if (!t->context) return uffb_trainer_fail(t, uffb_fail(UFFB_INVALID, "uffb_trainer_model: the trainer is not ready"));
     uffb_make_up_all(t);
     uffb_trainer_refresh(t);
-    uffb_trainer_catch_up(t);
+    /* What steps need is free meanwhile, so that the two are never there at once. */
+    uffb_trainer_release(t);
+    const int32_t status = uffb_make_panels(t);
+    if (status) return uffb_trainer_fail(t, status);
     *model = t->model;
     return UFFB_OK;
 }

@@ -11,7 +11,7 @@
 typedef struct uffb_parameter {
     uffb_parameter_info info;
     float *weight;                    /* NULL until set */
-    float *panels;                    /* the same as GEMMs read it, for what the encoder wants so */
+    float *panels;                    /* the same as the encoder's GEMMs read it, between uffb_make_panels and _free_panels */
     uint16_t *blocks;                 /* the same rounded, where the trainer multiplies it in bf16; else NULL */
     float *gradient, *first, *second; /* from ready on, if trainable */
     /* What of the gradient holds something: all of it, or the rows marked here. The rest is zero, whatever lies there: so no
@@ -55,7 +55,6 @@ typedef struct uffb_train_layer {
     float *middle;   /* [T, hidden] after attention; post-norm: before norm1 */
     float *sum;      /* [T, hidden] post-norm: before norm2 */
     float *qkv_rows; /* [T, 3 hidden] */
-    float *attended; /* [T, hidden] */
     float *units;    /* [T, uffb_hidden_stride(width)] before the activation */
     float *shallow;  /* [T, uffb_node_stride] of shallow trees, likewise; zero off the path */
     int32_t *nodes;  /* [T, trees, depth+1] that tokens came to */
@@ -76,7 +75,7 @@ typedef struct uffb_guide {
 struct uffb_trainer {
     uffb_arch arch;
     int32_t padding;       /* id of the padding token, -1 for none */
-    uffb_model *model;     /* whose tensors are the parameters' weights and panels */
+    uffb_model *model;     /* whose tensors are the parameters' weights, and panels where there are some */
     uffb_context *context; /* threads and scratch of the forward stages */
     const uffb_ops *ops;
     atomic_int cancel;
@@ -93,8 +92,8 @@ struct uffb_trainer {
     int64_t updates;
     int32_t learning; /* whether the step has a backward pass */
     int32_t compute;  /* UFFB_F32 or UFFB_BF16 */
-    int32_t stale;    /* what a step reads in place of weights is older than these: blocks, other panels, positions */
-    int32_t behind;   /* so are panels of what has blocks, which only the encoder reads */
+    int32_t stale;    /* what a step reads in place of weights is older than these: blocks, positions */
+    int32_t behind;   /* so are panels, which only the encoder reads */
 
     /* Buffers for `capacity` tokens, and what a step of T tokens finds there. */
     int64_t capacity;
@@ -103,7 +102,7 @@ struct uffb_trainer {
     float *final;   /* [T, hidden] */
     float *stream;  /* [T, hidden] the gradient that goes down */
     float *branch;  /* [T, hidden] of a block's half, after its dropout; this and the two below are the context's own */
-    float *normed;  /* [T, hidden] what a half reads, computed again */
+    float *normed;  /* [T, hidden] what a half reads, or attention puts out; computed again */
     float *wide;    /* [T, uffb_wide] of q, k and v, or of units */
     float *inner;   /* [T, hidden] of what a half reads */
     float *dlogits; /* [T, trees, depth+1] of paths */
@@ -116,7 +115,7 @@ struct uffb_trainer {
     /* Buffers that grow as they are needed. */
     int64_t packed_size, partial_size, head_size, segment_size, right_size;
     uint16_t *left, *right; /* of products in bf16; the left has one size for all */
-    float *packed;          /* panels of activations, and of transposed weights */
+    float *packed;          /* panels of what is multiplied: activations, or some rows of a weight or of its transpose */
     float *partial;         /* sums of each chunk of tokens, before they are added up in order */
     float *head;
     struct uffb_segment *segment;
@@ -158,12 +157,12 @@ int32_t uffb_make_gradients(uffb_trainer *trainer);
 void uffb_free_parameters(uffb_trainer *trainer);
 /* Brings what steps read up to date with the weights. */
 void uffb_trainer_refresh(uffb_trainer *trainer);
-/* The same for what the encoder reads beside. */
-void uffb_trainer_catch_up(uffb_trainer *trainer);
+/* Panels for the encoder, up to date: their bytes, making them, and freeing them, whereafter the model cannot run. */
+uint64_t uffb_panels_size(const uffb_trainer *trainer);
+int32_t uffb_make_panels(uffb_trainer *trainer);
+void uffb_free_panels(uffb_trainer *trainer);
 /* The part of uffb_trainer_refresh which a changed scale of fixed positions asks for. */
 void uffb_trainer_rescale(uffb_trainer *trainer);
-/* Blocks, or else panels, of `rows` rows from `row` on, both multiples of UFFB_PANEL where the matrix does not end. */
-void uffb_repack_rows(const uffb_trainer *trainer, const uffb_parameter *p, int64_t row, int64_t rows);
 
 int32_t uffb_trainer_fail(uffb_trainer *trainer, int32_t status);
 /* At least `size` floats in place of *buffer, whose contents are not kept; 0 when out of memory. */
@@ -178,6 +177,8 @@ int64_t uffb_blocks_size(const uffb_trainer *trainer, const uffb_parameter_info 
 
 /* Room for a step; every buffer that depends on the number of tokens is set to its place for `tokens`. */
 int32_t uffb_trainer_reserve(uffb_trainer *trainer, int64_t sequences, int64_t tokens, int64_t longest);
+/* Frees the largest of it. */
+void uffb_trainer_release(uffb_trainer *trainer);
 
 /* --- the stages of a step ------------------------------------------------------------------------------------------------- */
 
@@ -212,7 +213,8 @@ void uffb_add_rows(uffb_trainer *trainer, int64_t tokens, const float *x, float 
 int32_t uffb_trainer_cancelled(uffb_trainer *trainer);
 /* x [T, hidden] = word + position + type */
 void uffb_train_embed(uffb_trainer *trainer, const uffb_train_call *call, float *x);
-void uffb_train_attend(uffb_trainer *trainer, const uffb_train_call *call, int64_t layer);
+/* attended [T, hidden] of what the layer kept of q, k and v */
+void uffb_train_attend(uffb_trainer *trainer, const uffb_train_call *call, int64_t layer, float *attended);
 /* out [T, hidden] += feedforward(input); keeps what its gradient needs. units: a tap, or NULL. */
 void uffb_train_feed_forward(uffb_trainer *trainer, int64_t tokens, int64_t layer, const float *input, float *out,
                              float *units);
@@ -223,8 +225,9 @@ void uffb_walk_trees(uffb_trainer *trainer, int64_t tokens, int64_t layer, const
 /* trainer->stream holds the gradient of the final states. */
 int32_t uffb_train_backward(uffb_trainer *trainer, const uffb_train_call *call);
 int32_t uffb_embed_back(uffb_trainer *trainer, const uffb_train_call *call);
-/* dqkv [T, 3 hidden] from that of the attention's output [T, hidden] */
-void uffb_attend_back(uffb_trainer *trainer, const uffb_train_call *call, int64_t layer, const float *dattended, float *dqkv);
+/* dqkv [T, 3 hidden] from that of the attention's output, and that output again, both [T, hidden]; `attended` may be NULL */
+void uffb_attend_back(uffb_trainer *trainer, const uffb_train_call *call, int64_t layer, const float *dattended, float *dqkv,
+                      float *attended);
 int64_t uffb_attend_back_scratch(const uffb_arch *arch, int64_t longest);
 /* Adds to dinput [T, hidden], if that is not NULL, the gradient of `input` from that of the output, dy. What the layer kept is
  * used up. */
@@ -278,12 +281,12 @@ void uffb_pull(uffb_trainer *trainer, int64_t tokens, const float *states, const
 
 /* --- gradients shared by all stages (linear.c, rows.c) -------------------------------------------------------------------- */
 
-/* Floats of scratch a thread needs for uffb_linear_gradient, and of panels that it and uffb_linear_back need for rows up to
- * `widest`. */
+/* Floats of scratch a thread needs for uffb_linear_gradient, and of panels for the three products of a weight [rows, cols] and
+ * as many tokens. */
 #define UFFB_OUTER_TOKENS 1024
 #define UFFB_OUTER_ROWS 56
 #define UFFB_OUTER_SCRATCH (UFFB_OUTER_TOKENS * UFFB_OUTER_ROWS)
-int64_t uffb_packed_size(int64_t tokens, int64_t widest, int64_t hidden);
+int64_t uffb_packed_size(int64_t tokens, int64_t rows, int64_t cols);
 
 /* c [rows, linear.rows] = a weight^T + bias, plus the old c if `accumulate`: uffb_project, or the same in bf16. */
 void uffb_train_project(uffb_trainer *trainer, int64_t rows, const uffb_train_linear *linear, const float *a, int64_t lda,
@@ -304,6 +307,7 @@ int32_t uffb_norm_gradient(uffb_trainer *trainer, const uffb_train_norm *norm, i
  * `widest` at most. */
 int64_t uffb_left_size(int64_t widest);
 int64_t uffb_right_size(int64_t tokens, int64_t widest);
+/* Blocks of `rows` rows from `row` on, both multiples of UFFB_PANEL where the matrix does not end. */
 void uffb_repack_blocks(const uffb_trainer *trainer, const uffb_parameter *p, int64_t row, int64_t rows);
 /* uffb_train_project, and of uffb_linear_gradient and uffb_linear_back the products, of a weight that has blocks. */
 void uffb_project_bf16(uffb_trainer *trainer, int64_t rows, const uffb_train_linear *linear, const float *a, int64_t lda,

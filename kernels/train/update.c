@@ -1,12 +1,12 @@
 /* AdamW: first the norm of the whole gradient, block by block in a fixed order, then one pass over weights, gradients and
- * moments, after which each block goes to the panels that the next step reads. */
+ * moments, after which each block is rounded where the next step multiplies bf16. */
 #include "trainer.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Elements of a block: few enough that a block's weights are still in L2 when they are packed. */
+/* Elements of a block: few enough that a block's weights are still in L2 when they are rounded. */
 #define BLOCK_ELEMENTS (64 << 10)
 
 static int64_t rows_of_block(const uffb_parameter *p) {
@@ -93,7 +93,7 @@ static void update_task(void *arg, int64_t task, int32_t thread) {
             }
         }
     }
-    if (p->panels) uffb_repack_rows(t, p, b->row, b->rows);
+    if (p->blocks) uffb_repack_blocks(t, p, b->row, b->rows);
 }
 
 static uffb_factors factors_of(const uffb_trainer *t, const uffb_adamw *o, double factor) {
