@@ -83,7 +83,8 @@ export const UFFB_TREES_LINEAR = 1;
 /** the same; and the layer the activation of the sum of all nodes of all trees */
 export const UFFB_TREES_ACTIVATE_SUM = 2;
 
-// Rows of `attn.qkv`.
+// Rows of `attn.qkv`, and what the columns of `attn.out` stand for: [heads][head size], the heads of their
+// layer.
 /** each head's q, k and v lie together: [heads][3][head size] */
 export const UFFB_QKV_BY_HEAD = 0;
 /** q of all heads, then k, then v: [3][heads][head size] */
@@ -199,13 +200,18 @@ export const ACTIVATIONS = [
  * What a model is. Everything about a block is data here. Sizes are counts of elements. * Distances of
  * `attn.relative` are those of T5 (arXiv 1910.10683, section 2.1), as MPNet has them: the first half of the
  * rows is for keys before the query or at it, the second half for those behind; of each, the first half for
- * distances 0, 1, 2 and so on, the rest for distances that grow by the same factor, up to 128.
+ * distances 0, 1, 2 and so on, the rest for distances that grow by the same factor, up to 128. * Layers of
+ * different numbers of heads share no tensors, and have no biases by distance.
  */
 export interface Arch {
   layers: number;
   hidden: number;
-  /** divides hidden */
+  /** of each layer, or the most of any where layer_heads tells */
   heads: number;
+  /** heads * head_size is at most hidden. 0: hidden / heads */
+  headSize: number;
+  /** [layers], 1 to heads, read by the call alone. NULL: all layers have `heads` */
+  layerHeads: Int32Array | null;
   vocab: number;
   /** most tokens in a sequence */
   maxLength: number;
@@ -453,6 +459,8 @@ export const STRUCTS = {
     layers: "int64_t",
     hidden: "int64_t",
     heads: "int64_t",
+    headSize: "int64_t",
+    layerHeads: "int32_t *",
     vocab: "int64_t",
     maxLength: "int64_t",
     positionOffset: "int64_t",

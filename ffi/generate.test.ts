@@ -28,6 +28,8 @@ test.each(Object.entries(FILES))("%s has every function, constant and struct of 
 test("a line that is not understood is an error", () => {
   expect(() => readHeader("UFFB_API int32_t uffb_x(void)\n")).toThrow("uffb_x");
   expect(() => readHeader("typedef struct a {\n    float x;\n} a;\n")).toThrow("float x");
+  expect(() => readHeader("typedef struct a {\n    const char *x;\n} a;\n")).toThrow("char *x");
+  expect(() => readHeader("typedef struct a {\n    const int32_t *x[3];\n} a;\n")).toThrow("x[3]");
   expect(() => readHeader("UFFB_API void f(int a[3]);\n")).toThrow("a[3]");
   const list = (line: string) =>
     readHeader(

@@ -8,6 +8,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 
 interface Field {
   type: string;
+  /** Whether it is an array of the caller's, which the library reads. */
+  pointer: boolean;
   name: string;
   length: number;
   doc: string;
@@ -130,12 +132,20 @@ function list([, macro, columns, body, count]: string[], doc: string): Declarati
 
 function struct([, name, body]: string[], doc: string): Declaration {
   const fields = body!.split("\n").map((line): Field => {
-    const match = /^ +(\w+) (\w+)(?:\[(\d+)\])?;(?: *(\/\*.*\*\/))?$/.exec(line);
-    const [, type, field, length, comment] = match ?? [];
-    if (type === undefined || (length === undefined ? !(type in SCALARS) : type !== "char")) {
+    const match = /^ +(?:const (\w+) \*|(\w+) )(\w+)(?:\[(\d+)\])?;(?: *(\/\*.*\*\/))?$/.exec(line);
+    const [, array, scalar, field, length, comment] = match ?? [];
+    const type = array ?? scalar ?? "";
+    const single = array === undefined ? type in SCALARS : type in ARRAYS;
+    if (length === undefined ? !single : scalar !== "char") {
       throw new Error(`uffb.h: field of ${name} not understood: ${line}`);
     }
-    return { type, name: field!, length: Number(length ?? 0), doc: text(comment) };
+    return {
+      type,
+      pointer: array !== undefined,
+      name: field!,
+      length: Number(length ?? 0),
+      doc: text(comment),
+    };
   });
   return { kind: "struct", name: name!, fields, doc };
 }
@@ -219,15 +229,18 @@ export function generate(header: string, { origin, opaque: others }: Setting = E
     out.push("", ...(doc === "" ? [] : docstring(doc, "")), `export interface ${pascal(name)} {`);
     for (const field of fields) {
       if (field.doc !== "") out.push(...docstring(field.doc, "  "));
-      out.push(`  ${camel(field.name)}: ${field.length > 0 ? "string" : SCALARS[field.type]};`);
+      const plain = field.length > 0 ? "string" : SCALARS[field.type];
+      out.push(`  ${camel(field.name)}: ${field.pointer ? `${ARRAYS[field.type]} | null` : plain};`);
     }
     out.push("}");
   }
   out.push("", "/** Members of each struct, in order, with their C types. */", "export const STRUCTS = {");
   for (const { name, fields } of structs) {
     out.push(`  ${name}: {`);
-    for (const { name: field, type, length } of fields) {
-      out.push(`    ${camel(field)}: ${quote(length > 0 ? `${type}[${length}]` : type)},`);
+    for (const { name: field, type, pointer, length } of fields) {
+      out.push(
+        `    ${camel(field)}: ${quote(pointer ? `${type} *` : length > 0 ? `${type}[${length}]` : type)},`,
+      );
     }
     out.push("  },");
   }

@@ -81,6 +81,10 @@ describe("NativeModel", () => {
   test("names the impossible field", () => {
     expect(() => new NativeModel({ ...ARCH, heads: 3 })).toThrow(InvalidError);
     expect(() => new NativeModel({ ...ARCH, heads: 3 })).toThrow("heads");
+    expect(() => new NativeModel({ ...ARCH, headSize: 5 })).toThrow("head_size 5 are more than hidden, 8");
+    for (const layerHeads of [Int32Array.of(1), Int32Array.of(1, 2, 1)])
+      expect(() => new NativeModel({ ...ARCH, layerHeads })).toThrow("numbers for 2 layers");
+    expect(() => new NativeModel({ ...ARCH, layerHeads: Int32Array.of(1, 3) })).toThrow("of layer 1 is 3");
   });
 
   test("lists its tensors with names, shapes and layouts", () => {
@@ -95,6 +99,14 @@ describe("NativeModel", () => {
       present: false,
     });
     expect(tensors.get("layer.1.fff.in.weight")).toMatchObject({ rows: 2 * 31, cols: 8 });
+    using fewer = new NativeModel({ ...ARCH, headSize: 3, layerHeads: Int32Array.of(2, 1) });
+    const attention = fewer.tensors().filter(({ name }) => /attn\.(qkv|out)\.weight$/.test(name));
+    expect(attention.map(({ rows, cols }) => [rows, cols])).toEqual([
+      [18, 8],
+      [8, 6],
+      [9, 8],
+      [8, 3],
+    ]);
     model.set("embed.word", new Float32Array(160), UFFB_F32, UFFB_ROWS);
     expect(model.tensors().find(({ name }) => name === "embed.word")?.present).toBe(true);
   });

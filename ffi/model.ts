@@ -1,12 +1,19 @@
 import { type Arch, type Handle, type TensorInfo, UFFB_I8, UFFB_I16 } from "./bindings.ts";
 import { checked, native } from "./library.ts";
 import { Resource } from "./resource.ts";
+import { InvalidError } from "./status.ts";
 
 /** A tensor a model can hold; see uffb_tensor_info. */
 export type Tensor = Omit<TensorInfo, "required" | "present" | "reserved"> & {
   required: boolean;
   present: boolean;
 };
+
+/** @throws InvalidError where the library would read behind an array's end */
+export function checkArch({ layers, layerHeads }: Readonly<Arch>): void {
+  if (layerHeads !== null && layerHeads.length !== layers)
+    throw new InvalidError(`layerHeads has ${layerHeads.length} numbers for ${layers} layers`);
+}
 
 /** The read-only tensors of a model, shared by any number of contexts. */
 export class NativeModel extends Resource {
@@ -24,6 +31,7 @@ export class NativeModel extends Resource {
    * @throws InvalidError naming the impossible field
    */
   constructor(arch: Readonly<Arch>, borrowed?: { handle: Handle | null; release: () => void }) {
+    checkArch(arch);
     const out: [Handle | null] = [borrowed?.handle ?? null];
     if (borrowed === undefined) checked((library) => library.uffb_model_new(arch, out));
     super(out[0], borrowed?.release ?? ((handle) => native().uffb_model_free(handle)));

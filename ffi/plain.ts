@@ -2,6 +2,8 @@ import { type Arch, UFFB_QKV_BY_HEAD } from "./bindings.ts";
 
 /** What most encoders do without: the fields of an architecture that say so. */
 export const PLAIN = {
+  headSize: 0,
+  layerHeads: null,
   embedWidth: 0,
   distinctLayers: 0,
   relativeBuckets: 0,

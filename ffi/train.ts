@@ -20,7 +20,7 @@ import {
 import { callAsync } from "./call.ts";
 import { type Batch, type ContextOptions, checkBatch } from "./context.ts";
 import { checked, type Library, native } from "./library.ts";
-import { NativeModel } from "./model.ts";
+import { checkArch, NativeModel } from "./model.ts";
 import { Resource } from "./resource.ts";
 import { check, EngineError, InvalidError } from "./status.ts";
 import type { NativeTaps } from "./taps.ts";
@@ -92,6 +92,7 @@ export class NativeTrainer extends Resource {
    * @throws InvalidError naming the impossible field
    */
   constructor(arch: Readonly<Arch>, padding = -1) {
+    checkArch(arch);
     const out: [Handle | null] = [null];
     checked((library) => library.uffb_trainer_new(arch, padding, out));
     super(out[0], (handle) => native().uffb_trainer_free(handle));

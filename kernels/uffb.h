@@ -87,7 +87,7 @@ enum {
 #define UFFB_TREES_LINEAR 1       /* its logit, sign and all, times its row */
 #define UFFB_TREES_ACTIVATE_SUM 2 /* the same; and the layer the activation of the sum of all nodes of all trees */
 
-/* Rows of `attn.qkv`. */
+/* Rows of `attn.qkv`, and what the columns of `attn.out` stand for: [heads][head size], the heads of their layer. */
 #define UFFB_QKV_BY_HEAD 0 /* each head's q, k and v lie together: [heads][3][head size] */
 #define UFFB_QKV_BY_PART 1 /* q of all heads, then k, then v: [3][heads][head size] */
 
@@ -111,11 +111,15 @@ enum {
  *
  * Distances of `attn.relative` are those of T5 (arXiv 1910.10683, section 2.1), as MPNet has them: the first half of the rows
  * is for keys before the query or at it, the second half for those behind; of each, the first half for distances 0, 1, 2 and so
- * on, the rest for distances that grow by the same factor, up to 128. */
+ * on, the rest for distances that grow by the same factor, up to 128.
+ *
+ * Layers of different numbers of heads share no tensors, and have no biases by distance. */
 typedef struct uffb_arch {
     int64_t layers;
     int64_t hidden;
-    int64_t heads; /* divides hidden */
+    int64_t heads;              /* of each layer, or the most of any where layer_heads tells */
+    int64_t head_size;          /* heads * head_size is at most hidden. 0: hidden / heads */
+    const int32_t *layer_heads; /* [layers], 1 to heads, read by the call alone. NULL: all layers have `heads` */
     int64_t vocab;
     int64_t max_length;      /* most tokens in a sequence */
     int64_t position_offset; /* first row of learned positions in use (RoBERTa: 2) */

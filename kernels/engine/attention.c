@@ -10,7 +10,7 @@
 static int64_t panels_of(int64_t n) { return (n + UFFB_PANEL - 1) / UFFB_PANEL * UFFB_PANEL; }
 
 int64_t uffb_attention_scratch(const uffb_arch *a, int64_t longest) {
-    const int64_t head = a->hidden / a->heads;
+    const int64_t head = a->head_size;
     return panels_of(longest) * head + panels_of(head) * longest + QUERY_ROWS * panels_of(longest);
 }
 
@@ -20,6 +20,7 @@ typedef struct {
     float *qkv; /* rotary positions turn its queries and keys in place */
     float *attended;
     float scale;
+    int64_t width;                /* of a row of `attended` */
     int64_t head_step, part_step; /* in a row of qkv: from a head to the next, and from its q to its k and from that to its v */
 } attention;
 
@@ -83,52 +84,53 @@ static void attend_task(void *arg, int64_t task, int32_t thread) {
     uffb_context *c = t->context;
     const uffb_ops *ops = c->ops;
     const uffb_model *m = c->model;
-    const int64_t heads = m->arch.heads, hidden = m->arch.hidden, size = hidden / heads;
+    const int64_t heads = t->layer->heads, width = t->width, size = m->arch.head_size;
     const int64_t start = c->offsets[task / heads], length = c->offsets[task / heads + 1] - start, head = task % heads;
-    float *q = t->qkv + start * 3 * hidden + head * t->head_step, *k = q + t->part_step, *v = k + t->part_step;
-    float *out = t->attended + start * hidden + head * size;
+    float *q = t->qkv + start * 3 * width + head * t->head_step, *k = q + t->part_step, *v = k + t->part_step;
+    float *out = t->attended + start * width + head * size;
 
     float *keys = c->scratch + thread * c->scratch_size; /* [length/16][size][16] */
     float *values = keys + panels_of(length) * size;     /* [size/16][length][16] */
     float *scores = values + panels_of(size) * length;   /* [QUERY_ROWS, lds] */
     const int64_t lds = panels_of(length);
     if (t->layer->rotary) {
-        rotate(length, size, t->layer->rotary, q, 3 * hidden);
-        rotate(length, size, t->layer->rotary, k, 3 * hidden);
+        rotate(length, size, t->layer->rotary, q, 3 * width);
+        rotate(length, size, t->layer->rotary, k, 3 * width);
     }
-    ops->pack(length, size, k, 3 * hidden, 0, keys);
-    ops->pack(size, length, v, 3 * hidden, 1, values);
+    ops->pack(length, size, k, 3 * width, 0, keys);
+    ops->pack(size, length, v, 3 * width, 1, values);
 
     const int windowed = t->layer->window && t->layer->window < length - 1;
     const int64_t blocks = (length + QUERY_ROWS - 1) / QUERY_ROWS;
     for (int64_t b = 0; b < blocks; b++) {
         const int64_t row = length * b / blocks, rows = length * (b + 1) / blocks - row;
-        const float *queries = q + row * 3 * hidden;
-        float *result = out + row * hidden;
+        const float *queries = q + row * 3 * width;
+        float *result = out + row * width;
         if (windowed) {
             const span s = keys_of(row, rows, length, t->layer->window);
-            ops->gemm(rows, s.last - s.first, size, queries, 3 * hidden, keys + s.first * size, NULL, scores, lds, 0, NULL);
+            ops->gemm(rows, s.last - s.first, size, queries, 3 * width, keys + s.first * size, NULL, scores, lds, 0, NULL);
             softmax_within(t, row, rows, s, scores, lds);
-            weigh_within(t, rows, s, length, size, scores, lds, values, result, hidden);
+            weigh_within(t, rows, s, length, size, scores, lds, values, result, width);
             continue;
         }
-        ops->gemm(rows, length, size, queries, 3 * hidden, keys, NULL, scores, lds, 0, NULL);
+        ops->gemm(rows, length, size, queries, 3 * width, keys, NULL, scores, lds, 0, NULL);
         if (m->distances) add_distances(m, head, row, rows, length, scores, lds);
         ops->softmax(rows, length, t->scale, scores, lds);
-        ops->gemm(rows, size, length, scores, lds, values, NULL, result, hidden, 0, NULL);
+        ops->gemm(rows, size, length, scores, lds, values, NULL, result, width, 0, NULL);
     }
 }
 
 void uffb_attend(uffb_context *context, const uffb_layer *layer, float *qkv, float *attended) {
     const uffb_arch *a = &context->model->arch;
-    const int64_t size = a->hidden / a->heads;
+    const int64_t size = a->head_size, width = layer->heads * size;
     const int by_head = a->qkv_order == UFFB_QKV_BY_HEAD;
     attention t = {context,
                    layer,
                    qkv,
                    attended,
                    layer->scale ? *layer->scale : 1.0f / sqrtf((float)size),
+                   width,
                    by_head ? 3 * size : size,
-                   by_head ? size : a->hidden};
-    uffb_parallel(context->team, context->sequences * a->heads, attend_task, &t);
+                   by_head ? size : width};
+    uffb_parallel(context->team, context->sequences * layer->heads, attend_task, &t);
 }

@@ -27,7 +27,7 @@ struct uffb_context {
     /* Buffers, each for as many tokens, sequences or rows as its capacity says. */
     int64_t capacity, state_capacity, sequence_capacity, quantised_capacity;
     float *x;      /* [T, hidden] residual stream */
-    float *normed; /* [T, hidden] input of a sublayer, and its attention output; of `state_capacity` */
+    float *normed; /* [T, hidden] input of a sublayer, and room for its attention output; of `state_capacity` */
     float *wide;   /* [T, uffb_wide(arch)] q, k, v; then feedforward hidden units, or paths */
 
     /* Quantised inputs, at least UFFB_HEAD_ROWS; only where the model's weights take such. */
@@ -85,7 +85,7 @@ void uffb_project(uffb_context *context, int64_t tokens, const uffb_linear *line
 /* y = norm(x), both [tokens, cols] */
 void uffb_normalise(uffb_context *context, int64_t tokens, int64_t cols, const uffb_affine *norm, const float *x, float *y);
 void uffb_activate_all(uffb_context *context, int32_t activation, int64_t tokens, int64_t cols, float *x, int64_t ldx);
-/* attended [T, hidden] from qkv [T, 3 hidden], which it may change */
+/* attended [T, w] from qkv [T, 3 w], which it may change; w is the layer's heads times their size */
 void uffb_attend(uffb_context *context, const uffb_layer *layer, float *qkv, float *attended);
 /* Floats of scratch attention needs a thread for sequences of up to `longest` tokens. */
 int64_t uffb_attention_scratch(const uffb_arch *arch, int64_t longest);

@@ -37,14 +37,14 @@ static void fill_tap(const uffb_context *c, const uffb_taps *taps, int32_t kind,
 /* Pre-norm: x += f(norm(x)) for attention, then for the feedforward layer. Post-norm: x = norm(x + f(x)). */
 static void run_block(uffb_context *c, int64_t l, const uffb_taps *taps) {
     const uffb_layer *layer = &c->model->layers[l];
-    const int64_t h = c->model->arch.hidden, tokens = c->tokens;
+    const int64_t h = c->model->arch.hidden, attended = layer->out.cols, tokens = c->tokens;
     const int pre = c->model->arch.norm_position == UFFB_PRE_NORM;
 
     const int norm_first = pre && layer->norm1.weight;
     if (norm_first) uffb_normalise(c, tokens, h, &layer->norm1, c->x, c->normed);
-    uffb_project(c, tokens, &layer->qkv, norm_first ? c->normed : c->x, h, c->wide, 3 * h, 0);
+    uffb_project(c, tokens, &layer->qkv, norm_first ? c->normed : c->x, h, c->wide, 3 * attended, 0);
     uffb_attend(c, layer, c->wide, c->normed);
-    uffb_project(c, tokens, &layer->out, c->normed, h, c->x, h, 1);
+    uffb_project(c, tokens, &layer->out, c->normed, attended, c->x, h, 1);
     if (!pre) uffb_normalise(c, tokens, h, &layer->norm1, c->x, c->x);
     if (!uffb_has_feedforward(&c->model->arch)) return;
 

@@ -31,6 +31,26 @@ typedef struct {
 
 static int is_gated(const uffb_arch *a) { return a->feedforward == UFFB_FFN_GLU || a->feedforward == UFFB_FFN_GLU_FIRST; }
 
+static int64_t head_size_of(const uffb_arch *a) { return a->head_size ? a->head_size : a->hidden / a->heads; }
+
+static int32_t check_heads(const uffb_arch *a) {
+    if (!a->head_size && a->hidden % a->heads)
+        return uffb_fail(UFFB_INVALID, "hidden (%lld) is not a multiple of heads (%lld)", (long long)a->hidden,
+                         (long long)a->heads);
+    if (a->head_size > a->hidden / a->heads)
+        return uffb_fail(UFFB_INVALID, "heads (%lld) of head_size %lld are more than hidden, %lld", (long long)a->heads,
+                         (long long)a->head_size, (long long)a->hidden);
+    if (!a->layer_heads) return UFFB_OK;
+    if (a->distinct_layers || a->relative_buckets)
+        return uffb_fail(UFFB_INVALID, "layer_heads must be NULL with distinct_layers or relative_buckets");
+    for (int64_t l = 0; l < a->layers; l++) {
+        if (a->layer_heads[l] < 1 || a->layer_heads[l] > a->heads)
+            return uffb_fail(UFFB_INVALID, "layer_heads of layer %lld is %d, but must be 1 to %lld", (long long)l,
+                             a->layer_heads[l], (long long)a->heads);
+    }
+    return UFFB_OK;
+}
+
 static int32_t check_arch(const uffb_arch *a) {
     const int fff = a->feedforward == UFFB_FFN_FFF, classifies = (a->heads_present & (UFFB_HEAD_CLASS | UFFB_HEAD_TOKENS)) != 0;
     const int64_t most = 1 << 24;
@@ -39,6 +59,7 @@ static int32_t check_arch(const uffb_arch *a) {
         {"layers", a->layers, 0, 4096},
         {"hidden", a->hidden, 1, 1 << 20},
         {"heads", a->heads, 1, a->hidden},
+        {"head_size", a->head_size, 0, a->hidden},
         {"vocab", a->vocab, 1, most},
         {"max_length", a->max_length, 1, 1 << 20},
         {"position_offset", a->position_offset, 0, 1 << 20},
@@ -75,10 +96,8 @@ static int32_t check_arch(const uffb_arch *a) {
                              (long long)b->low, (long long)b->high);
         }
     }
-    if (a->hidden % a->heads) {
-        return uffb_fail(UFFB_INVALID, "hidden (%lld) is not a multiple of heads (%lld)", (long long)a->hidden,
-                         (long long)a->heads);
-    }
+    const int32_t status = check_heads(a);
+    if (status) return status;
     if (is_gated(a) && a->width % 2) {
         return uffb_fail(UFFB_INVALID, "width is %lld, but a gated layer needs an even one", (long long)a->width);
     }
@@ -94,7 +113,7 @@ static int32_t check_arch(const uffb_arch *a) {
     if (a->relative_buckets % 4 || (a->relative_buckets && a->window))
         return uffb_fail(UFFB_INVALID, "relative_buckets must be a multiple of 4, and 0 with a window");
     if (a->positions == UFFB_ROTARY) {
-        if (a->hidden / a->heads % 2) return uffb_fail(UFFB_INVALID, "rotary positions need heads of an even size");
+        if (head_size_of(a) % 2) return uffb_fail(UFFB_INVALID, "rotary positions need heads of an even size");
         const double most = 1e300;
         if (!(a->rotary_base > 0 && a->rotary_base < most) ||
             (a->window && !(a->rotary_base_local > 0 && a->rotary_base_local < most)))
@@ -218,9 +237,11 @@ static void add_tensors(uffb_model *m, slot *table) {
     for (int64_t l = 0; l < distinct; l++) {
         uffb_layer *layer = &m->layers[l];
         if (l > 0 || !a->first_unnormed) add_norm(m, table, l, "%.norm1.weight", "%.norm1.bias", h, &layer->norm1);
-        add_linear(m, table, l, "%.attn.qkv.weight", "%.attn.qkv.bias", 3 * h, h, &layer->qkv);
+        layer->heads = a->layer_heads ? a->layer_heads[l] : a->heads;
+        const int64_t attended = layer->heads * a->head_size;
+        add_linear(m, table, l, "%.attn.qkv.weight", "%.attn.qkv.bias", 3 * attended, h, &layer->qkv);
         if (!a->relative_buckets) add_vector(m, table, l, "%.attn.scale", 1, !REQUIRED, &layer->scale);
-        add_linear(m, table, l, "%.attn.out.weight", "%.attn.out.bias", h, h, &layer->out);
+        add_linear(m, table, l, "%.attn.out.weight", "%.attn.out.bias", h, attended, &layer->out);
         if (uffb_has_feedforward(a)) add_norm(m, table, l, "%.norm2.weight", "%.norm2.bias", h, &layer->norm2);
         add_feedforward(m, table, l, layer);
     }
@@ -243,6 +264,16 @@ static void add_tensors(uffb_model *m, slot *table) {
         add_linear(m, table, 0, "head.token.weight", "head.token.bias", a->labels, h, &m->token_classes);
 }
 
+/* Whether there was memory for it. */
+static int copy_layer_heads(uffb_model *m) {
+    if (!m->arch.layer_heads) return 1;
+    const size_t count = (size_t)m->arch.layers;
+    m->layer_heads = malloc((count + 1) * sizeof *m->layer_heads);
+    if (m->layer_heads) memcpy(m->layer_heads, m->arch.layer_heads, count * sizeof *m->layer_heads);
+    m->arch.layer_heads = m->layer_heads;
+    return m->layer_heads != NULL;
+}
+
 int32_t uffb_model_new(const uffb_arch *arch, uffb_model **model) {
     if (!arch || !model) return uffb_fail(UFFB_INVALID, "uffb_model_new: no arch or nowhere to put the model");
     *model = NULL;
@@ -253,10 +284,11 @@ int32_t uffb_model_new(const uffb_arch *arch, uffb_model **model) {
     m->layout = UFFB_MODEL_LAYOUT;
     m->lost_before = uffb_lost_pages();
     m->arch = *arch;
+    m->arch.head_size = head_size_of(arch);
     m->embed_width = arch->embed_width ? arch->embed_width : arch->hidden;
     m->nodes = arch->feedforward == UFFB_FFN_FFF ? ((int64_t)2 << arch->depth) - 1 : 0;
     m->layers = calloc((size_t)arch->layers + 1, sizeof *m->layers);
-    if (m->layers) {
+    if (m->layers && copy_layer_heads(m)) {
         add_tensors(m, NULL);
         m->slot = calloc((size_t)m->slots, sizeof *m->slot);
     }
@@ -286,6 +318,7 @@ void uffb_model_free(uffb_model *m) {
     }
     free(m->slot);
     free(m->layers);
+    free(m->layer_heads);
     free(m->sinusoids);
     free(m->rotary[0]);
     free(m->rotary[1]);
@@ -410,7 +443,7 @@ static int32_t make_sinusoids(uffb_model *m) {
 /* Cosines and sines of RoFormer (arXiv 2104.09864, section 3.2.2), [max_length, head size]. Frequencies and angles are rounded
  * to f32 where `transformers` has them in f32, or far positions would differ from its. */
 static float *make_rotary(const uffb_model *m, double base) {
-    const int64_t positions = m->arch.max_length, size = m->arch.hidden / m->arch.heads, half = size / 2;
+    const int64_t positions = m->arch.max_length, size = m->arch.head_size, half = size / 2;
     float *table = malloc((size_t)(positions * size) * sizeof *table);
     for (int64_t i = 0; table && i < half; i++) {
         const float frequency = 1.0f / (float)pow(base, (double)((float)(2 * i) / (float)size));
@@ -436,7 +469,7 @@ static int64_t bucket_of(int64_t distance, int64_t buckets) {
 static float *make_distances(const uffb_model *m) {
     const uffb_arch *a = &m->arch;
     const int64_t count = 2 * a->max_length - 1;
-    const float scale = 1.0f / sqrtf((float)(a->hidden / a->heads));
+    const float scale = 1.0f / sqrtf((float)a->head_size);
     float *table = malloc((size_t)(a->heads * count) * sizeof *table);
     for (int64_t i = 0; table && i < count; i++) {
         const float *row = m->relative + bucket_of(i - (a->max_length - 1), a->relative_buckets) * a->heads;

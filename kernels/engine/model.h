@@ -19,8 +19,9 @@ typedef struct uffb_affine {
 
 typedef struct uffb_layer {
     uffb_affine norm1, norm2;
-    uffb_linear qkv, out; /* qkv rows: by uffb_arch.qkv_order */
-    const float *scale;   /* [1] factor of the attention scores, or NULL for 1/sqrt(hidden/heads) */
+    int64_t heads;
+    uffb_linear qkv, out; /* qkv rows: by uffb_arch.qkv_order; columns of out: [heads][head size] */
+    const float *scale;   /* [1] factor of the attention scores, or NULL for 1/sqrt(head size) */
     const float *rotary;  /* [max_length, head size]: per position cosines, then sines; or NULL */
     int64_t window;       /* tokens on each side that it looks at, or 0 for all */
     uffb_linear ffn_in, ffn_out;
@@ -31,9 +32,10 @@ typedef struct uffb_layer {
 } uffb_layer;
 
 struct uffb_model {
-    uint64_t layout; /* UFFB_MODEL_LAYOUT of the build that made it */
-    uffb_arch arch;
-    int64_t nodes; /* of one tree */
+    uint64_t layout;      /* UFFB_MODEL_LAYOUT of the build that made it */
+    uffb_arch arch;       /* head_size is not 0 here; layer_heads is the model's own */
+    int32_t *layer_heads; /* or NULL */
+    int64_t nodes;        /* of one tree */
     int32_t ready;
     uint32_t lost_before;      /* uffb_lost_pages() when it was made */
     int64_t input_bytes;       /* the longest row of quantised inputs that its weights take; 0: none do */

@@ -38,6 +38,18 @@ static void test_bad_arch(void) {
     BAD(heads, -2);
     BAD(heads, 3);
     BAD(heads, 16);
+    BAD(head_size, -1);
+    BAD(head_size, 5);
+    BAD(head_size, 1000000000);
+    BAD(head_size, INT64_MAX);
+    for (int64_t l = 0; l < small.layers; l++) {
+        static const int32_t wrong[] = {0, -1, 3, INT32_MAX, INT32_MIN};
+        for (int64_t i = 0; i < COUNT_OF(wrong); i++) {
+            int32_t heads[] = {2, 1};
+            heads[l] = wrong[i];
+            BAD(layer_heads, heads);
+        }
+    }
     BAD(vocab, 0);
     BAD(vocab, -1);
     BAD(vocab, INT64_MAX);
@@ -84,6 +96,16 @@ static void test_bad_arch(void) {
     BAD(qkv_order, 2);
     BAD(first_unnormed, 2);
     BAD(pool_norm, -1);
+    static const int32_t fewer[] = {2, 1};
+    arch = small;
+    arch.layer_heads = fewer;
+    arch.distinct_layers = 1;
+    REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
+    NAMES("layer_heads");
+    arch.distinct_layers = 0;
+    arch.relative_buckets = 8;
+    REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
+    NAMES("layer_heads");
     arch = small;
     arch.layers = 3;
     arch.distinct_layers = 2;
@@ -98,6 +120,10 @@ static void test_bad_arch(void) {
     NAMES("bases");
     arch.rotary_base = 10;
     arch.hidden = 3 * arch.heads;
+    REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
+    NAMES("even size");
+    arch.hidden = 4 * arch.heads;
+    arch.head_size = 3;
     REFUSED(UFFB_INVALID, uffb_model_new(&arch, &model));
     NAMES("even size");
     arch = small;

@@ -59,6 +59,13 @@ static uffb_arch bert(int64_t pool_width) {
     return arch;
 }
 
+/* Heads of another size than hidden / heads, or not as many in every layer. */
+static uffb_arch pruned(uffb_arch arch, int64_t head_size, const int32_t *layer_heads) {
+    arch.head_size = head_size;
+    arch.layer_heads = layer_heads;
+    return arch;
+}
+
 static uffb_arch token_classifier(int64_t labels) {
     uffb_arch arch = bert(0);
     arch.heads_present = UFFB_HEAD_TOKENS;
@@ -156,6 +163,11 @@ const config *test_configs(int64_t *count) {
     CONFIG("bert", 1, bert(48));
     CONFIG("bert, no pool layer", 1, bert(0));
     CONFIG("bert, classifier of tokens", 1, token_classifier(9));
+    static const int32_t falling[] = {3, 1}, rising[] = {1, 2};
+    CONFIG("bert, heads of 9", 1, pruned(bert(48), 9, NULL));
+    CONFIG("bert, 3 heads, then 1", 1, pruned(bert(0), 0, falling));
+    CONFIG("dense gelu, 1 head of 7, then 2, no biases", 0, pruned(dense(UFFB_FFN_DENSE, 160, UFFB_GELU), 7, rising));
+    CONFIG("fff 2x5, 3 heads of 10, then 1", 1, pruned(fff(2, 5, 48, 3), 10, falling));
     CONFIG("classifier, first", 1, classifier(UFFB_POOL_FIRST, 64, UFFB_TANH, 2));
     CONFIG("classifier, mean, no pool layer", 1, classifier(UFFB_POOL_MEAN, 0, UFFB_TANH, 17));
     CONFIG("classifier, max, no biases", 0, classifier(UFFB_POOL_MAX, 33, UFFB_GELU, 1));
@@ -188,6 +200,8 @@ const config *test_further_configs(int64_t *count) {
     list[n++] = (config){"rotary, windows of 16", 1, modern(16, 0)};
     list[n++] = (config){"rotary, windows as long as texts", 0, modern(MAX_LENGTH - 1, 0)};
     list[n++] = (config){"rotary, no windows", 1, modern(0, 0)};
+    static const int32_t heads[] = {2, 3, 1};
+    list[n++] = (config){"rotary, windows of 5, 2, 3 and 1 heads of 6", 1, pruned(modern(5, 2), 6, heads)};
     uffb_arch odd = fff(1, 5, 48, 3);
     odd.embed_width = 7;
     odd.mlm_transform = 1;

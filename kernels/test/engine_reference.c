@@ -111,13 +111,15 @@ static double relative_bias(const random_model *m, int64_t head, int64_t query, 
 
 /* y = Wo attention(x) for the tokens of one sequence */
 static void attention(const random_model *m, int64_t layer, int64_t tokens, const double *x, double *y) {
-    int64_t n = m->arch.hidden, heads = m->arch.heads, size = n / heads;
+    const uffb_arch *a = &m->arch;
+    int64_t hidden = a->hidden, size = a->head_size ? a->head_size : hidden / a->heads;
+    int64_t heads = a->layer_heads ? a->layer_heads[layer] : a->heads, n = heads * size;
     const float *scale = layer_tensor(m, layer, "attn.scale");
     double factor = scale ? scale[0] : 1 / sqrt((double)size);
     double *qkv = doubles(tokens * 3 * n), *mixed = doubles(tokens * n), *share = doubles(tokens);
     for (int64_t t = 0; t < tokens; t++) {
-        linear(3 * n, n, layer_tensor(m, layer, "attn.qkv.weight"), layer_tensor(m, layer, "attn.qkv.bias"), x + t * n,
-               qkv + t * 3 * n);
+        linear(3 * n, hidden, layer_tensor(m, layer, "attn.qkv.weight"), layer_tensor(m, layer, "attn.qkv.bias"),
+               x + t * hidden, qkv + t * 3 * n);
     }
     const int by_head = m->arch.qkv_order == UFFB_QKV_BY_HEAD, local = is_local(&m->arch, layer);
     for (int64_t h = 0; h < heads; h++) {
@@ -141,8 +143,8 @@ static void attention(const random_model *m, int64_t layer, int64_t tokens, cons
         }
     }
     for (int64_t t = 0; t < tokens; t++) {
-        linear(n, n, layer_tensor(m, layer, "attn.out.weight"), layer_tensor(m, layer, "attn.out.bias"), mixed + t * n,
-               y + t * n);
+        linear(hidden, n, layer_tensor(m, layer, "attn.out.weight"), layer_tensor(m, layer, "attn.out.bias"), mixed + t * n,
+               y + t * hidden);
     }
     free(qkv);
     free(mixed);

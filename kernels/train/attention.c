@@ -22,7 +22,7 @@ static int64_t block_rows(int64_t length) {
 }
 
 int64_t uffb_attend_back_scratch(const uffb_arch *a, int64_t longest) {
-    const int64_t size = a->hidden / a->heads, long_panels = padded(longest);
+    const int64_t size = a->head_size, long_panels = padded(longest);
     const int64_t keys = 2 * long_panels * size + 2 * padded(size) * longest; /* of k and v, and of both transposed */
     const int64_t most = BLOCK_SCORES > long_panels ? BLOCK_SCORES : long_panels;
     return keys + 3 * (most + UFFB_PANEL) + 2 * padded(size) * longest;
@@ -33,6 +33,7 @@ typedef struct {
     const uffb_train_call *call;
     uint32_t stream;
     float scale;
+    int64_t heads, width; /* of the layer; floats of a row of `attended` */
     const float *qkv, *dattended;
     float *attended, *dqkv;
 } attention;
@@ -45,8 +46,8 @@ typedef struct {
 
 static head_view view_of(const attention *t, int64_t task) {
     const uffb_arch *a = &t->trainer->arch;
-    const int64_t size = a->hidden / a->heads, head = task % a->heads, *offsets = t->call->offsets + task / a->heads;
-    head_view v = {offsets[0], offsets[1] - offsets[0], head, size, 3 * a->hidden, NULL, NULL, NULL};
+    const int64_t size = a->head_size, head = task % t->heads, *offsets = t->call->offsets + task / t->heads;
+    head_view v = {offsets[0], offsets[1] - offsets[0], head, size, 3 * t->width, NULL, NULL, NULL};
     v.q = t->qkv + v.start * v.ld + head * 3 * size;
     v.k = v.q + size;
     v.v = v.k + size;
@@ -86,7 +87,7 @@ static void attend_task(void *arg, int64_t task, int32_t thread) {
     uffb_trainer *trainer = t->trainer;
     const uffb_ops *ops = trainer->ops;
     const head_view v = view_of(t, task);
-    const int64_t lds = padded(v.length), h = trainer->arch.hidden, step = block_rows(v.length);
+    const int64_t lds = padded(v.length), h = t->width, step = block_rows(v.length);
     float *keys = trainer->scratch + thread * trainer->thread_scratch; /* [length/16][size][16] */
     float *values = keys + lds * v.size;                               /* [size/16][length][16] */
     float *p = values + padded(v.size) * v.length;
@@ -102,11 +103,13 @@ static void attend_task(void *arg, int64_t task, int32_t thread) {
 }
 
 static attention attention_of(uffb_trainer *t, const uffb_train_call *call, int64_t l) {
-    const float *scale = t->model->layers[l].scale, size = (float)(t->arch.hidden / t->arch.heads);
+    const uffb_layer *layer = &t->model->layers[l];
     return (attention){.trainer = t,
                        .call = call,
                        .stream = uffb_drop_place(l, UFFB_DROP_ATTENTION),
-                       .scale = scale ? *scale : 1.0f / sqrtf(size),
+                       .scale = layer->scale ? *layer->scale : 1.0f / sqrtf((float)t->arch.head_size),
+                       .heads = layer->heads,
+                       .width = layer->out.cols,
                        .qkv = t->layers[l].qkv_rows};
 }
 
@@ -117,7 +120,7 @@ void uffb_train_attend(uffb_trainer *t, const uffb_train_call *call, int64_t l, 
     }
     attention a = attention_of(t, call, l);
     a.attended = attended;
-    uffb_parallel(t->context->team, call->step->sequences * t->arch.heads, attend_task, &a);
+    uffb_parallel(t->context->team, call->step->sequences * a.heads, attend_task, &a);
 }
 
 static void back_task(void *arg, int64_t task, int32_t thread) {
@@ -125,7 +128,7 @@ static void back_task(void *arg, int64_t task, int32_t thread) {
     uffb_trainer *trainer = t->trainer;
     const uffb_ops *ops = trainer->ops;
     const head_view v = view_of(t, task);
-    const int64_t lds = padded(v.length), h = trainer->arch.hidden, step = block_rows(v.length), size = v.size;
+    const int64_t lds = padded(v.length), h = t->width, step = block_rows(v.length), size = v.size;
     const float *out = t->dattended + v.start * h + v.head * size;
     float *dq = t->dqkv + (v.q - t->qkv), *dk = dq + size, *dv = dk + size;
 
@@ -170,5 +173,5 @@ void uffb_attend_back(uffb_trainer *t, const uffb_train_call *call, int64_t l, c
     a.attended = attended;
     a.dattended = dattended;
     a.dqkv = dqkv;
-    uffb_parallel(t->context->team, call->step->sequences * t->arch.heads, back_task, &a);
+    uffb_parallel(t->context->team, call->step->sequences * a.heads, back_task, &a);
 }

@@ -49,19 +49,19 @@ static int32_t feed_forward_half(uffb_trainer *t, const uffb_train_call *call, i
 static int32_t attention_half(uffb_trainer *t, const uffb_train_call *call, int64_t l) {
     const uffb_train_layer *layer = &t->layers[l];
     const int pre = t->arch.norm_position == UFFB_PRE_NORM;
-    const int64_t tokens = call->tokens, h = t->arch.hidden;
+    const int64_t tokens = call->tokens, h = t->arch.hidden, width = layer->out.linear->cols;
     const float *dy = branch_of(t, call, l, UFFB_DROP_ATTENDED);
-    int32_t status = uffb_linear_back(t, &layer->out, tokens, dy, h, t->inner, h, 0);
+    int32_t status = uffb_linear_back(t, &layer->out, tokens, dy, h, t->inner, width, 0);
     if (status) return status;
     float *attended = uffb_trains(layer->out.weight) ? t->normed : NULL;
     uffb_attend_back(t, call, l, t->inner, t->wide, attended);
-    status = uffb_linear_gradient(t, &layer->out, tokens, dy, h, attended, h);
+    status = uffb_linear_gradient(t, &layer->out, tokens, dy, h, attended, width);
     if (status) return status;
     if (pre) uffb_normalise(t->context, tokens, t->arch.hidden, layer->norm1.affine, layer->input, t->normed);
-    status = uffb_linear_gradient(t, &layer->qkv, tokens, t->wide, 3 * h, pre ? t->normed : layer->input, h);
+    status = uffb_linear_gradient(t, &layer->qkv, tokens, t->wide, 3 * width, pre ? t->normed : layer->input, h);
     if (status) return status;
-    if (!pre) return uffb_linear_back(t, &layer->qkv, tokens, t->wide, 3 * h, t->stream, h, 1);
-    status = uffb_linear_back(t, &layer->qkv, tokens, t->wide, 3 * h, t->inner, h, 0);
+    if (!pre) return uffb_linear_back(t, &layer->qkv, tokens, t->wide, 3 * width, t->stream, h, 1);
+    status = uffb_linear_back(t, &layer->qkv, tokens, t->wide, 3 * width, t->inner, h, 0);
     return status ? status : uffb_norm_gradient(t, &layer->norm1, tokens, layer->input, t->inner, t->stream, 1);
 }
 

@@ -107,7 +107,7 @@ static void add_attention(uffb_trainer *t, const uffb_train_call *call, int64_t 
     const double rate = call->step->block_dropout;
     uffb_copy_rows(t, call->tokens, base, out);
     float *to = rate > 0 ? t->branch : out;
-    uffb_train_project(t, call->tokens, &layer->out, t->normed, h, to, h, rate == 0);
+    uffb_train_project(t, call->tokens, &layer->out, t->normed, layer->out.linear->cols, to, h, rate == 0);
     if (rate == 0) return;
     uffb_drop_rows(t, call->step, uffb_drop_place(l, UFFB_DROP_ATTENDED), rate, call->tokens, h, to);
     uffb_add_rows(t, call->tokens, to, out);
@@ -137,7 +137,7 @@ static void run_block(uffb_trainer *t, const uffb_train_call *call, int64_t l, f
 
     if (pre) uffb_normalise(t->context, tokens, t->arch.hidden, layer->norm1.affine, layer->input, t->normed);
     const float *input = pre ? t->normed : layer->input;
-    uffb_train_project(t, tokens, &layer->qkv, input, h, layer->qkv_rows, 3 * h, 0);
+    uffb_train_project(t, tokens, &layer->qkv, input, h, layer->qkv_rows, layer->qkv.linear->rows, 0);
     uffb_train_attend(t, call, l, t->normed);
     add_attention(t, call, l, layer->input, layer->middle);
     if (!uffb_has_feedforward(&t->arch)) {

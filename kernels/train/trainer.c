@@ -83,9 +83,9 @@ int32_t uffb_trainer_new(const uffb_arch *arch, int32_t padding, uffb_trainer **
     if (beyond) return uffb_fail(UFFB_UNSUPPORTED, "models with %s cannot be trained", beyond);
     uffb_trainer *t = calloc(1, sizeof *t);
     if (!t) return uffb_fail(UFFB_NO_MEMORY, "no memory for a trainer");
-    t->arch = *arch;
     t->padding = padding;
     int32_t status = uffb_model_new(arch, &t->model);
+    if (!status) t->arch = t->model->arch;
     if (!status) status = list_parameters(t);
     if (status) {
         uffb_trainer_free(t);

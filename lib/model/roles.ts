@@ -16,6 +16,7 @@ import { canBeIntegers, packedForm } from "../files/packed.ts";
 import type { StoredTensor } from "../files/safetensors/safetensors.ts";
 import { type Config, classifierTask, nameLabels } from "./config.ts";
 import { type Family, MAX_LABELS, type Role } from "./families/family.ts";
+import { headCount } from "./families/heads.ts";
 import { interleave, type Share } from "./interleave.ts";
 
 /** One tensor of the engine and the one of the checkpoint that it is made of. */
@@ -104,7 +105,7 @@ export function bindTensors(
       const parts = stored.flatMap((name) => found.get(name) ?? []);
       for (const name of stored) used.add(name);
       if (parts.length === stored.length) {
-        const entry = parts.length === 1 ? parts[0]! : interleave(parts, settled.arch.heads);
+        const entry = parts.length === 1 ? parts[0]! : interleave(parts, headsIn(settled.arch, wanted.name));
         pairs.push({ wanted, role, entry });
       } else if (!role.optional) missing.push(...stored.filter((name) => !found.has(name)));
     }
@@ -302,8 +303,13 @@ export function storedForms({ family, arch }: Config, wanted: Tensor): StoredFor
     name,
     shape: [rows / stored.length, ...rest],
     layout,
-    share: { part, parts: stored.length, heads: arch.heads },
+    share: { part, parts: stored.length, heads: headsIn(arch, wanted.name) },
   }));
+}
+
+/** Heads of the layer that a tensor of the engine is part of. */
+function headsIn(arch: Config["arch"], name: string): number {
+  return headCount(arch, Number(/^layer\.(\d+)\./.exec(name)![1]));
 }
 
 /** The engine's vectors, by name: a matrix can have one row, too. */

@@ -12,9 +12,9 @@ template <class T> static cudaError_t attend(const attention<T> &a, int64_t tile
 }
 
 template <class T>
-cudaError_t uffb_cuda_attend(int64_t tiles, const uffb_cuda_tile *tile, int64_t hidden, int64_t heads, float scale,
-                             const T *qkv, T *attended, cudaStream_t stream) {
-    const attention<T> a = {tile, (int32_t)heads, (int32_t)(hidden / heads), scale * LOG2_E, qkv, attended};
+cudaError_t uffb_cuda_attend(int64_t tiles, const uffb_cuda_tile *tile, int64_t heads, int64_t size, float scale, const T *qkv,
+                             T *attended, cudaStream_t stream) {
+    const attention<T> a = {tile, (int32_t)heads, (int32_t)size, scale * LOG2_E, qkv, attended};
     return a.size > 128 ? uffb_cuda_attend_wide(a, tiles, stream) : attend(a, tiles, stream);
 }
 

@@ -15,9 +15,10 @@ struct uffb_cuda_tile {
 /* Widest head that uffb_cuda_attend takes: four of them in shared memory. */
 #define UFFB_CUDA_MAX_HEAD 3072
 
-/* attended [tokens, hidden] from qkv [tokens, 3 hidden], in which each head's q, k, v lie together. `scale` of the scores. */
+/* attended [tokens, heads, size] from qkv [tokens, heads, 3, size], in which each head's q, k, v lie together. `scale` of the
+ * scores. */
 template <class T>
-cudaError_t uffb_cuda_attend(int64_t tiles, const uffb_cuda_tile *tile, int64_t hidden, int64_t heads, float scale,
-                             const T *qkv, T *attended, cudaStream_t stream);
+cudaError_t uffb_cuda_attend(int64_t tiles, const uffb_cuda_tile *tile, int64_t heads, int64_t size, float scale, const T *qkv,
+                             T *attended, cudaStream_t stream);
 
 #endif

@@ -19,7 +19,7 @@ __global__ static void __launch_bounds__(ATTENTION_THREADS) attend_f32_kernel(at
     const uffb_cuda_tile tile = a.tiles[block / PARTS / a.heads];
     const int first = tile.row + (int)(block % PARTS) * QUERIES, queries = min(QUERIES, tile.length - first);
     if (queries <= 0) return;
-    const int64_t ld = 3 * a.hidden();
+    const int64_t ld = 3 * a.width();
     load_rows<QUERIES, WIDTH, STRIDE>(q, a.part(tile, head, first, 0), ld, queries, a.size);
 
     float most[ROWS], sum[ROWS];

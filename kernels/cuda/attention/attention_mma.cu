@@ -31,7 +31,7 @@ template <class T, int WIDTH> __global__ static void __launch_bounds__(ATTENTION
     const uffb_cuda_tile tile = a.tiles[blockIdx.x / (unsigned)a.heads];
     const int queries = min(UFFB_CUDA_TILE, tile.length - tile.row);
     const bool idle = warp * 16 >= queries; /* it only helps to load */
-    const int64_t ld = 3 * a.hidden();
+    const int64_t ld = 3 * a.width();
 
     load_rows<KEYS, WIDTH, STRIDE>(k, a.part(tile, head, tile.row, 0), ld, queries, a.size);
     __syncthreads();

@@ -9,7 +9,7 @@ template <class T> __global__ static void __launch_bounds__(ATTENTION_THREADS) a
     const int head = (int)(blockIdx.x % (unsigned)a.heads);
     const uffb_cuda_tile tile = a.tiles[blockIdx.x / (unsigned)a.heads];
     const int end = min(tile.row + UFFB_CUDA_TILE, tile.length);
-    const int64_t ld = 3 * a.hidden();
+    const int64_t ld = 3 * a.width();
     float *out = shared + warp * a.size;
     for (int row = tile.row + warp; row < end; row += ATTENTION_THREADS / 32) {
         const T *q = a.part(tile, head, row, 0);

@@ -17,13 +17,13 @@ template <class T> struct attention {
     const T *qkv;        /* [tokens, heads, 3, size] */
     T *attended;         /* [tokens, heads, size] */
 
-    __device__ int64_t hidden() const { return (int64_t)heads * size; }
+    __device__ int64_t width() const { return (int64_t)heads * size; }
     /* Part 0, 1, 2: q, k, v of token `row` of a sequence. */
     __device__ const T *part(const uffb_cuda_tile &tile, int head, int row, int part) const {
-        return qkv + (int64_t)(tile.start + row) * 3 * hidden() + (int64_t)(head * 3 + part) * size;
+        return qkv + (int64_t)(tile.start + row) * 3 * width() + (int64_t)(head * 3 + part) * size;
     }
     __device__ T *target(const uffb_cuda_tile &tile, int head, int row) const {
-        return attended + (int64_t)(tile.start + row) * hidden() + (int64_t)head * size;
+        return attended + (int64_t)(tile.start + row) * width() + (int64_t)head * size;
     }
 };
 

@@ -72,7 +72,7 @@ template <class T> static int32_t run_block(uffb_cuda_encoder *e, const device_b
 
     if (pre) LAUNCHED(uffb_cuda_add_norm(d.tokens, a.hidden, e->x, l ? added : NULL, b.norm1, to_pre, e->stream));
     TRY(project(e, d.tokens, b.qkv, UFFB_IDENTITY, input, e->wide));
-    LAUNCHED(uffb_cuda_attend(d.tiles, d.tile, a.hidden, a.heads, b.scale, (const T *)e->wide, input, e->stream));
+    LAUNCHED(uffb_cuda_attend(d.tiles, d.tile, b.heads, a.head_size, b.scale, (const T *)e->wide, input, e->stream));
     TRY(project(e, d.tokens, b.out, UFFB_IDENTITY, input, e->added));
     LAUNCHED(uffb_cuda_add_norm(d.tokens, a.hidden, e->x, added, pre ? b.norm2 : b.norm1, pre ? to_pre : to_post, e->stream));
     TRY(feed_forward<T>(e, b, d.tokens));

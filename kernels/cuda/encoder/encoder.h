@@ -21,8 +21,9 @@ struct uffb_cuda_linear {
 struct uffb_cuda_block {
     uffb_cuda_norm norm1, norm2;
     uffb_cuda_linear qkv, out; /* qkv rows: per head q, k, v */
-    float scale;               /* of the attention scores */
-    uffb_cuda_fff fff;         /* or, of dense and gated layers, */
+    int64_t heads;
+    float scale;       /* of the attention scores */
+    uffb_cuda_fff fff; /* or, of dense and gated layers, */
     uffb_cuda_linear ffn_in, ffn_out;
 };
 
@@ -51,7 +52,7 @@ struct uffb_cuda_encoder {
     float *host_final; /* [T, hidden], pinned */
     void *memory;
     float *x;        /* [T, hidden] residual stream */
-    void *input;     /* [T, hidden] what a sublayer reads, and the output of attention */
+    void *input;     /* [T, hidden] what a sublayer reads, and room for the output of attention */
     void *added;     /* [T, hidden] what a sublayer adds to the residual stream */
     void *wide;      /* [T, widest] q, k, v; then feedforward hidden units */
     void *gated;     /* [T, width / 2], of gated layers alone */

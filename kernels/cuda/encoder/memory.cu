@@ -23,7 +23,7 @@ static int32_t check_request(const uffb_model *m, int32_t dtype) {
         return uffb_cuda_fail(UFFB_UNSUPPORTED, "models that activate the sum of their trees do not run on a device");
     const char *beyond = uffb_beyond_plain(&m->arch);
     if (beyond) return uffb_cuda_fail(UFFB_UNSUPPORTED, "models with %s do not run on a device", beyond);
-    const int64_t head = m->arch.hidden / m->arch.heads;
+    const int64_t head = m->arch.head_size;
     if (head > UFFB_CUDA_MAX_HEAD) {
         return uffb_cuda_fail(UFFB_UNSUPPORTED, "attention heads of %lld units are too wide for a device: %d are the most",
                               (long long)head, UFFB_CUDA_MAX_HEAD);
@@ -56,6 +56,7 @@ int32_t uffb_cuda_encoder_new(const uffb_model *model, int32_t device, int32_t d
         return uffb_cuda_fail(UFFB_NO_MEMORY, "no memory for an encoder");
     }
     e->arch = model->arch;
+    e->arch.layer_heads = NULL; /* the model's memory; blocks have them */
     e->device = device;
     e->dtype = dtype;
     e->blocks = blocks;

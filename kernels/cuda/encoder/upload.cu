@@ -89,7 +89,8 @@ static uffb_cuda_block copy_block(upload *u, const uffb_model *m, const uffb_lay
     b.norm2 = copy_norm(u, &m->arch, &l->norm2);
     b.qkv = copy_linear(u, &l->qkv);
     b.out = copy_linear(u, &l->out);
-    b.scale = l->scale ? *l->scale : 1.0f / sqrtf((float)(m->arch.hidden / m->arch.heads));
+    b.heads = l->heads;
+    b.scale = l->scale ? *l->scale : 1.0f / sqrtf((float)m->arch.head_size);
     if (m->arch.feedforward == UFFB_FFN_FFF) {
         b.fff = copy_trees(u, m, l);
     } else {

@@ -41,6 +41,7 @@ export function encoderArch(shape: LayerShape, layers = 16): Arch {
     poolActivation: UFFB_TANH,
     pooling: UFFB_POOL_FIRST,
     ...PLAIN,
+    headSize: shape.hidden % 64 === 0 ? 64 : shape.hidden,
     embedNorm: 1,
     finalNorm: 1,
     headsPresent: UFFB_HEAD_MLM,

@@ -58,6 +58,12 @@ function moduleText(module: ModuleSummary): string {
   }
 }
 
+/** Heads of all layers alike, or of each where they differ. */
+function headsText({ heads, layerHeads, headSize }: Summary): string {
+  const counts = layerHeads === null ? plural(heads, "head") : `${layerHeads.join(", ")} heads`;
+  return `${counts} of ${headSize}`;
+}
+
 /** Prompts that are not empty, and how vectors are compared. */
 function searchRows({ named, similarity }: SentenceSummary): [string, string][] {
   const prompts = Object.entries(named).filter(([, prompt]) => prompt !== "");
@@ -72,7 +78,7 @@ function searchRows({ named, similarity }: SentenceSummary): [string, string][] 
 
 /** A line or more for each fact, within the columns of a terminal, if there is one. */
 export function summaryText(summary: Summary, columns = Number.POSITIVE_INFINITY): string {
-  const { layers, hidden, heads, vocab, maxLength, sentence, scoring, tied, labels, parameters, tokenizer } =
+  const { layers, hidden, vocab, maxLength, sentence, scoring, tied, labels, parameters, tokenizer } =
     summary;
   const longest = Math.min(maxLength, tokenizer?.maxLength ?? maxLength);
   const dtypes = [...new Set(summary.tensors.map(({ dtype }) => dtype))].join(", ");
@@ -83,10 +89,7 @@ export function summaryText(summary: Summary, columns = Number.POSITIVE_INFINITY
     ...(scoring === undefined || scoring === "Identity"
       ? []
       : [["score", `${scoring} of the output`] satisfies [string, string]]),
-    [
-      "encoder",
-      `${plural(layers, "layer")}, hidden ${count(hidden)}, ${plural(heads, "head")} of ${hidden / heads}`,
-    ],
+    ["encoder", `${plural(layers, "layer")}, hidden ${count(hidden)}, ${headsText(summary)}`],
     ["text", `${count(vocab)} tokens known, at most ${count(longest)} in a text`],
     ...(sentence
       ? [

@@ -32,7 +32,11 @@ export interface Summary {
   scoring?: string;
   layers: number;
   hidden: number;
+  /** Of each layer, or as many as one layer of the model could have. */
   heads: number;
+  headSize: number;
+  /** [layers]; null where all have as many. */
+  layerHeads: number[] | null;
   vocab: number;
   maxLength: number;
   /** How it makes vectors of texts, where it says so. */
@@ -127,7 +131,8 @@ export async function summarize(path?: string): Promise<Summary> {
     ...(task === "regression" && {
       scoring: scoringOf(config, readPrompts(checkpoint), checkpoint.source).name,
     }),
-    ...pick(arch, ["layers", "hidden", "heads", "vocab", "maxLength"]),
+    ...pick(arch, ["layers", "hidden", "heads", "headSize", "vocab", "maxLength"]),
+    layerHeads: arch.layerHeads && [...arch.layerHeads],
     sentence: sentenceSummary(readSentenceSettings(checkpoint, arch.hidden)),
     tied: arch.tied === 1,
     feedforward: feedforwardOf(arch),

@@ -17,6 +17,7 @@ import { PLAIN } from "../../../ffi/plain.ts";
 import { canCount, MAX_DEPTH, NO_TREES } from "../feedforward.ts";
 import { activationsOf } from "./activations.ts";
 import { type Family, MAX_LABELS, readPadding, type Settings, type Switch } from "./family.ts";
+import { PRUNED_KEY, readHeads } from "./heads.ts";
 import type { Section } from "./section.ts";
 
 /** Names of torch.nn classes. With "glu" appended, the first half of the layer is multiplied by the activated second half. */
@@ -83,9 +84,12 @@ function read(config: Section): Settings {
 
   const vocab = embedding.size("vocab_size", 1, MAX_SIZE);
   const hidden = arch.size("hidden_size", 1, 65_536);
-  const heads = attention.size("num_attention_heads", 1, hidden);
-  if (hidden % heads !== 0)
-    throw attention.bad("num_attention_heads", `it does not divide hidden_size, ${hidden}`);
+  const layers = arch.size("num_transformer_layers", 1, 4096);
+  const heads = readHeads(
+    attention,
+    { hidden: "hidden_size", heads: "num_attention_heads" },
+    { hidden, layers },
+  );
   const { positions, scaled } = embedding.choice("pos_embedding", POSITIONS);
   const maxLength = embedding.size("max_seq_length", 1, 65_536);
   if (positions === UFFB_SINUSOIDAL && maxLength * hidden > MAX_SINUSOIDS) {
@@ -111,9 +115,8 @@ function read(config: Section): Settings {
   ];
   const settings: Settings = {
     arch: {
-      layers: arch.size("num_transformer_layers", 1, 4096),
+      layers,
       hidden,
-      heads,
       vocab,
       maxLength,
       positionOffset: 0,
@@ -127,6 +130,7 @@ function read(config: Section): Settings {
       poolActivation: head.choice("nonlin", FEEDFORWARD_ACTIVATIONS).activation,
       pooling: head.choice("pooler", POOLERS),
       ...PLAIN,
+      ...heads,
       embedNorm: Number(embedding.flag("normalization", true)),
       finalNorm: Number(arch.flag("final_norm", true)),
       headsPresent: 0,
@@ -152,7 +156,11 @@ export const crammed: Family = {
   modelType: "crammedBERT",
   read,
   emptyPair: true,
-  sizes: { layers: ["arch", "num_transformer_layers"], width: ["arch", "intermed_size"] },
+  sizes: {
+    layers: ["arch", "num_transformer_layers"],
+    width: ["arch", "intermed_size"],
+    heads: ["arch", "attention", PRUNED_KEY],
+  },
   classifier: {
     architecture: "ScriptableLMForSequenceClassification",
     counts: [["num_labels"], ["arch", "num_labels"]],

@@ -1,5 +1,6 @@
 import { UFFB_RELU } from "../../../ffi/bindings.ts";
 import { type Family, trees } from "./family.ts";
+import { PRUNED_KEY } from "./heads.ts";
 import { FEEDFORWARD_KEY, readTransformer, renamer } from "./transformer.ts";
 
 const LAYER = "distilbert.transformer.layer.L";
@@ -9,7 +10,7 @@ const QKV = ["q_lin", "k_lin", "v_lin"];
 export const distilbert: Family = {
   modelType: "distilbert",
   encoder: "DistilBertModel",
-  sizes: { layers: ["n_layers"], width: ["hidden_dim"], feedforward: [FEEDFORWARD_KEY] },
+  sizes: { layers: ["n_layers"], width: ["hidden_dim"], heads: [PRUNED_KEY], feedforward: [FEEDFORWARD_KEY] },
   classifier: { architecture: "DistilBertForSequenceClassification" },
   tokenClassifier: "DistilBertForTokenClassification",
   read: (config) =>

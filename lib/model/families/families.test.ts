@@ -349,7 +349,23 @@ describe("refuses, naming key and value,", () => {
     ["bert-mlm", "is_decoder", true],
     ["bert-mlm", "add_cross_attention", true],
     ["bert-mlm", "is_encoder_decoder", true],
-    ["bert-mlm", "pruned_heads", { "0": [1] }],
+    ["bert-mlm", "pruned_heads", [[1]], "must map numbers of layers"],
+    ["bert-mlm", "pruned_heads", 1, "must map numbers of layers"],
+    ["bert-mlm", "pruned_heads", { "2": [1] }, "layers have the numbers 0 to 1"],
+    ["bert-mlm", "pruned_heads", { "-1": [1] }, "layers have the numbers 0 to 1"],
+    ["bert-mlm", "pruned_heads", { "00": [1] }, "layers have the numbers 0 to 1"],
+    ["bert-mlm", "pruned_heads", { "1e9": [1] }, "layers have the numbers 0 to 1"],
+    ["bert-mlm", "pruned_heads", { "1": [4] }, "heads, which have the numbers 0 to 3"],
+    ["bert-mlm", "pruned_heads", { "1": [0.5] }, "heads, which have the numbers 0 to 3"],
+    ["bert-mlm", "pruned_heads", { "1": 1e9 }, "layer 1 needs a list of heads"],
+    ["bert-mlm", "pruned_heads", { "1": [0, 1, 2, 3] }, "a head of layer 1 must stay"],
+    ["mpnet-mlm", "pruned_heads", { "0": [1] }, "all layers of such a model have the same heads"],
+    ["albert-mlm", "pruned_heads", { "0": [1] }, "all layers of such a model have the same heads"],
+    ["bert-mlm", "head_dim", 0, "from 1 to 16"],
+    ["bert-mlm", "head_dim", 1e9, "from 1 to 16"],
+    ["bert-mlm", "head_dim", 17, "from 1 to 16"],
+    ["bert-mlm", "head_dim", 7.5, "from 1 to 16"],
+    ["modernbert-mlm", "head_dim", 5, "of an even size"],
     ["bert-mlm", "quantization_config", { bits: 4 }],
     ["bert-mlm", "hidden_act", "silu", "supported: gelu, "],
     ["bert-mlm", "hidden_act", "constructor"],
@@ -625,7 +641,7 @@ test("any change of a config's value gives a config or one clear error", () => {
   const value = fc.oneof(
     fc.jsonValue(),
     fc.integer(),
-    fc.constantFrom(null, 0, -1, 1e9, 2 ** 53, "gelu", "8x6", "none", [], {}),
+    fc.constantFrom(null, 0, -1, 1e9, 2 ** 53, "gelu", "8x6", "none", [], {}, { 0: [1] }),
   );
   const changes = fc.constantFrom(...configs).chain((config) =>
     fc
@@ -643,8 +659,10 @@ test("any change of a config's value gives a config or one clear error", () => {
     fc.property(changes, (config) => {
       try {
         const { arch } = parseConfig(JSON.stringify(config), "x");
-        expect(Object.values(arch).every(Number.isFinite)).toBe(true);
-        expect(arch.hidden % arch.heads).toBe(0);
+        const { layerHeads, ...numbers } = arch;
+        expect(Object.values(numbers).every(Number.isFinite)).toBe(true);
+        expect(arch.heads * arch.headSize).toBeLessThanOrEqual(arch.hidden);
+        expect(layerHeads?.length ?? arch.layers).toBe(arch.layers);
       } catch (error) {
         if (!(error instanceof UffbError)) throw error;
         expect(error.message).not.toContain("\n");

@@ -28,6 +28,8 @@ export interface Family {
   sizes?: {
     layers: readonly string[];
     width: readonly string[];
+    /** Which heads it lacks: see readHeads. */
+    heads: readonly string[];
     /** The key beside `width` that names other feedforward layers than a dense one, where the family has one. */
     feedforward?: readonly string[];
   };

@@ -65,12 +65,14 @@ function readGlobalEvery(config: Section, layers: number): number {
 }
 
 function read(config: Section): Settings {
-  const keys = { hidden: "hidden_size", heads: "num_attention_heads" };
+  const keys = { layers: "num_hidden_layers", hidden: "hidden_size", heads: "num_attention_heads" };
   const architectures = ["ModernBertModel", "ModernBertForMaskedLM", "ModernBertForSequenceClassification"];
-  const { hidden, heads } = readEncoder(config, keys, architectures);
-  if ((hidden / heads) % 2 !== 0)
-    throw config.bad("num_attention_heads", "rotary positions need heads of an even size");
-  const layers = config.size("num_hidden_layers", 1, 4096);
+  const { layers, hidden, heads } = readEncoder(config, keys, architectures);
+  if (heads.headSize % 2 !== 0)
+    throw config.bad(
+      config.has("head_dim") ? "head_dim" : keys.heads,
+      "rotary positions need heads of an even size",
+    );
   const activation = config.choice("hidden_activation", ACTIVATIONS, "gelu");
   const headActivation = config.choice("classifier_activation", ACTIVATIONS, "gelu");
   const named = config.get("architectures") as string[] | undefined;
@@ -94,7 +96,6 @@ function read(config: Section): Settings {
     arch: {
       layers,
       hidden,
-      heads,
       vocab: config.size("vocab_size", 1, MAX_SIZE),
       maxLength: config.size("max_position_embeddings", 1, MAX_POSITIONS),
       positionOffset: 0,
@@ -105,6 +106,7 @@ function read(config: Section): Settings {
       poolWidth: hidden,
       labels: readLabels(config),
       ...PLAIN,
+      ...heads,
       window: globalEvery === 1 ? 0 : Math.floor(local / 2),
       globalEvery,
       rotaryBase: bases[FULL],

@@ -11,6 +11,7 @@ import { PLAIN } from "../../../ffi/plain.ts";
 import { canCount, type FeedforwardArch, feedforwardArch, readFeedforward } from "../feedforward.ts";
 import { activationsOf } from "./activations.ts";
 import { MAX_LABELS, readPadding, type Settings } from "./family.ts";
+import { type Heads, PRUNED_KEY, readHeads } from "./heads.ts";
 import type { Section } from "./section.ts";
 
 /** Several names stand for GELU's tanh approximation, each computed in another way. */
@@ -41,7 +42,9 @@ type Own = Pick<Arch, "tokenTypes" | "positionOffset" | "poolActivation"> &
  */
 export function readTransformer(config: Section, keys: Keys, own: Own): Settings {
   config.only("position_embedding_type", "absolute");
-  const { hidden, heads } = readEncoder(config, keys, own.architectures);
+  const { layers, hidden, heads } = readEncoder(config, keys, own.architectures);
+  if (heads.layerHeads !== null && (own.distinctLayers || own.relativeBuckets))
+    throw config.bad(PRUNED_KEY, "all layers of such a model have the same heads");
   const positions = config.size("max_position_embeddings", 1, MAX_POSITIONS);
   const { architectures, positionOffset, ...rest } = own;
   const vocab = config.size("vocab_size", 1, MAX_SIZE);
@@ -49,9 +52,8 @@ export function readTransformer(config: Section, keys: Keys, own: Own): Settings
     throw config.bad("max_position_embeddings", `the first ${positionOffset} are not for tokens`);
   return {
     arch: {
-      layers: config.size(keys.layers, 1, 4096),
+      layers,
       hidden,
-      heads,
       vocab,
       maxLength: positions - positionOffset,
       positionOffset,
@@ -63,6 +65,7 @@ export function readTransformer(config: Section, keys: Keys, own: Own): Settings
       activation: config.choice(keys.activation, ACTIVATIONS),
       pooling: UFFB_POOL_FIRST,
       ...PLAIN,
+      ...heads,
       normEps: normEps(config, "layer_norm_eps"),
       embedNorm: 1,
       finalNorm: 0,
@@ -104,21 +107,18 @@ function feedforward(config: Section, widthKey: string): FeedforwardArch {
 /** What all encoders of the library have to say, and must not. */
 export function readEncoder(
   config: Section,
-  keys: Pick<Keys, "hidden" | "heads">,
+  keys: Pick<Keys, "layers" | "hidden" | "heads">,
   architectures: readonly string[],
-): { hidden: number; heads: number } {
+): { layers: number; hidden: number; heads: Heads } {
   checkArchitectures(config, architectures);
   config.only("is_decoder", false);
   config.only("is_encoder_decoder", false);
   config.only("add_cross_attention", false);
-  if (!isEmpty(config.get("pruned_heads")))
-    throw config.bad("pruned_heads", "layers of different sizes are not supported");
   if (config.has("quantization_config"))
     throw config.bad("quantization_config", "such a model has code of its own, which is not supported");
   const hidden = config.size(keys.hidden, 1, 65_536);
-  const heads = config.size(keys.heads, 1, hidden);
-  if (hidden % heads !== 0) throw config.bad(keys.heads, `it does not divide ${keys.hidden}, ${hidden}`);
-  return { hidden, heads };
+  const layers = config.size(keys.layers, 1, 4096);
+  return { layers, hidden, heads: readHeads(config, keys, { hidden, layers }) };
 }
 
 /** Of `key`, or what the library takes without it. */
@@ -146,10 +146,6 @@ function checkArchitectures(config: Section, supported: readonly string[]): void
     throw config.bad("architectures", `supported: ${supported.join(", ")}`);
 }
 
-function isEmpty(value: unknown): boolean {
-  return value === undefined || (typeof value === "object" && Object.keys(value as object).length === 0);
-}
-
 /** As many as the classes have names; 0 when that does not say. */
 export function readLabels(config: Section): number {
   if (config.has("num_labels")) return config.size("num_labels", 1, MAX_LABELS);
@@ -170,6 +166,7 @@ export const BERT_KEYS: Keys = {
 export const BERT_SIZES = {
   layers: [BERT_KEYS.layers],
   width: [BERT_KEYS.width],
+  heads: [PRUNED_KEY],
   feedforward: [FEEDFORWARD_KEY],
 } as const;
 

@@ -44,7 +44,7 @@ export const CONFIG: Readonly<Record<string, Rule>> = {
   ...rules("auto_map custom_pipelines", {
     nothing: "code of the model's own is not run, as in the library unless told to",
   }),
-  ...rules("position_embedding_type pruned_heads is_decoder add_cross_attention is_encoder_decoder", {
+  ...rules("position_embedding_type is_decoder add_cross_attention is_encoder_decoder", {
     nothing: "is what every supported model has",
   }),
 };

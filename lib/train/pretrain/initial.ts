@@ -42,12 +42,12 @@ const BIASES = /norm\d?\.bias$|\.fff\.in\.bias$/;
 
 function firstWeights(
   { name, rows, cols }: Parameter,
-  { hidden, heads, depth }: Config["arch"],
+  { hidden, headSize, depth }: Config["arch"],
   { seed, init, positionFactor }: Beginning,
 ): Float32Array | undefined {
   const size = rows * cols;
   if (name === POSITION_FACTOR) return Float32Array.of(positionFactor || 1 / Math.sqrt(hidden));
-  if (name.endsWith(".attn.scale")) return Float32Array.of(1 / Math.sqrt(hidden / heads));
+  if (name.endsWith(".attn.scale")) return Float32Array.of(1 / Math.sqrt(headSize));
   if (/norm\d?\.weight$/.test(name)) return new Float32Array(size).fill(1);
   if (name.endsWith(".bias")) return BIASES.test(name) ? new Float32Array(size) : undefined;
   return new Random(seed, `weights of ${name}`).normal(size, init === "published" ? DEVIATION : fanIn());
