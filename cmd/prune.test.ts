@@ -43,15 +43,34 @@ test("from a packed table with columns of any name to a narrower model that pack
   expect((await uffb("distill", "reviews.csv", ...student)).code).toBe(0);
 }, 60_000);
 
+test("heads go, and it is said who loads the result", async () => {
+  const line = ["prune", "classifier", "reviews.csv", "--heads", "4", "-o", "fewer"];
+  const { code, out, err } = await uffb(...line);
+  expect([code, err]).toEqual([
+    0,
+    expect.stringContaining("transformers up to version 4 loads it, by pruned_heads"),
+  ]);
+  expect(out).toMatch(/^heads in all {5}6 -> 4\n/);
+  expect((await uffb("inspect", "fewer")).out).toMatch(/hidden 32, [12], [12], [12] heads of 16/);
+  expect((await uffb("infer", "--model", "fewer", "a lovely story")).out).toMatch(/^1\t(good|bad)\t/);
+  expect((await uffb("convert", "fewer", "--dtype", "int8", "-o", "fewer.uffb.safetensors")).code).toBe(0);
+  const packed = await uffb("infer", "--model", "fewer.uffb.safetensors", "a lovely story");
+  expect(packed.out).toMatch(/^1\t(good|bad)\t/);
+  const again = await uffb("finetune", "reviews.csv", "--model", "fewer", "--epochs", "1", "-o", "tuned");
+  expect([again.code, again.err]).toEqual([0, expect.any(String)]);
+  expect((await uffb("infer", "--model", "tuned", "a lovely story")).code).toBe(0);
+}, 120_000);
+
 test.each([
   [["prune"], 2, "MODEL is missing"],
   [["prune", "classifier", "reviews.csv", "--width", "8"], 2, "--output is missing"],
-  [["prune", "classifier", "reviews.csv", "-o", "x"], 2, "give either --width"],
+  [["prune", "classifier", "reviews.csv", "-o", "x"], 2, "that stay, --heads, or --faster"],
   [["prune", "classifier", "reviews.csv", "-o", "x", "--width", "48"], 2, "has 48 neurons"],
+  [["prune", "classifier", "reviews.csv", "-o", "x", "--heads", "6"], 2, "has 6 heads in 3 layers"],
   [
-    ["prune", "classifier", "reviews.csv", "-o", "x", "--width", "8", "--faster", "2"],
+    ["prune", "classifier", "reviews.csv", "-o", "x", "--width", "8", "--heads", "4", "--faster", "2"],
     2,
-    "give either --width",
+    "leave nothing to choose for --faster",
   ],
   [["prune", "classifier", "reviews.csv", "-o", "x", "--faster", "999"], 1, "with 16 neurons in each"],
   [["prune", "encoder", "reviews.csv", "-o", "x", "--width", "8"], 1, "does not classify texts"],

@@ -3,6 +3,7 @@ import { checkWritable } from "../lib/base/write.ts";
 import { readLabelled } from "../lib/distil/data.ts";
 import { openBuiltin } from "../lib/files/builtin.ts";
 import { openCheckpoint } from "../lib/files/checkpoint.ts";
+import type { Family } from "../lib/model/families/family.ts";
 import { openModel } from "../lib/model/model.ts";
 import { checkPrunable, type Pruned, prune } from "../lib/prune/prune.ts";
 import { grouped, threadsArg } from "./cli/args.ts";
@@ -17,12 +18,12 @@ const DEFAULTS = { examples: 4096, batch: 16, maxLength: 128, seed: 0 };
 export default command({
   meta: {
     name: "prune",
-    description: "Take the feedforward neurons out of a classifier that matter least to its task",
+    description: "Take the neurons and attention heads out of a classifier that matter least to its task",
   },
   positionals: [
     {
       name: "model",
-      description: `Classifies texts or scores them, with plain dense feedforward layers. ${MODEL_NAMES}`,
+      description: `Classifies texts or scores them. ${MODEL_NAMES}`,
       required: true,
     },
     {
@@ -40,7 +41,15 @@ export default command({
         min: 1,
         max: 1 << 24,
         valueHint: "neurons",
-        description: "Neurons of each feedforward layer that stay",
+        description: "Neurons of each feedforward layer that stay, where these are plain dense ones",
+      },
+      heads: {
+        type: "number",
+        integer: true,
+        min: 1,
+        max: 1 << 24,
+        valueHint: "heads",
+        description: "Attention heads that stay, of all layers together; each layer keeps one at least",
       },
       faster: {
         type: "number",
@@ -48,7 +57,7 @@ export default command({
         max: 1000,
         valueHint: "times",
         description:
-          "Instead of --width: the most neurons with which the encoder is so many times as fast, measured here in f32 on the longest texts",
+          "The most neurons with which the encoder is so many times as fast, measured here in f32 on the longest texts; with --width, or where the layers are trees, the most heads",
       },
       json: { type: "boolean", description: "Write one JSON object" },
     }),
@@ -98,28 +107,35 @@ export default command({
     threads: threadsArg,
   },
   examples: [
-    "uffb prune reviews-model reviews.csv --width 512 -o reviews-pruned",
+    "uffb prune reviews-model reviews.csv --width 512 --heads 36 -o reviews-pruned",
     "uffb prune reviews-model reviews.csv --faster 1.5 -o reviews-pruned",
     "uffb distill reviews.csv --teacher reviews-model --student reviews-pruned -o reviews-small   # win back what it lost",
   ],
   sections: {
     "HOW IT CHOOSES": [
-      "A neuron matters as much as the loss changes, to first order, when it goes: gradient times value, its size summed over batches. All layers keep as many, so that the result is an ordinary model with a smaller intermediate size, which transformers loads, too. It computes what the whole model does with the outputs of the others at zero.",
-      "Heads and nodes of trees stay. Give it training data, not what you test on.",
+      "A neuron or head matters as much as the loss changes, to first order, when it goes: gradient times value, its size summed over batches. Layers keep as many neurons each; of heads, those that matter most to their layer stay, so that layers differ. The result computes what the whole model does with the outputs of the others at zero.",
+      "Nodes of trees stay. Give it training data, not what you test on.",
+    ],
+    "WHO LOADS IT": [
+      "With all of its heads the result is an ordinary model with a smaller intermediate size. Heads that are gone are named by pruned_heads in config.json: transformers loads that up to version 4, and later versions know no such models. The original code of UltraFastBERT cannot lack heads.",
     ],
   },
 
-  async run({ args, positionals: [given, data] }) {
-    const { output, width, faster, json, text, textPair, label, skipBad, threads } = args;
+  async run({ args, positionals: [name, data] }) {
+    const { output, width, heads, faster, json, text, textPair, label, skipBad, threads } = args;
     if (output === undefined) throw new UsageError("--output is missing: give the folder to write");
-    if ((width === undefined) === (faster === undefined))
+    const wanted = { width, heads, faster };
+    const given = Object.values(wanted).filter((value) => value !== undefined).length;
+    if (given === 0)
       throw new UsageError(
-        "give either --width, the neurons of each feedforward layer that stay, or --faster",
+        "give --width, the neurons of each feedforward layer that stay, --heads, or --faster",
       );
+    if (given === 3)
+      throw new UsageError("--width and --heads leave nothing to choose for --faster; leave one out");
     checkWritable(output);
-    const path = await chooseModel(given, args.download);
+    const path = await chooseModel(name, args.download);
     using model = await openModel(path);
-    checkPrunable(model, width);
+    checkPrunable(model, wanted);
     const {
       examples = DEFAULTS.examples,
       batch = DEFAULTS.batch,
@@ -133,8 +149,7 @@ export default command({
     const rate = new Rate(statusLine(), () => seen.done / seen.total);
     const checkpoint = path === undefined ? openBuiltin() : openCheckpoint(path);
     const found = await prune(model, checkpoint, read.train, output, {
-      width,
-      faster,
+      ...wanted,
       examples,
       batch,
       maxLength,
@@ -148,14 +163,25 @@ export default command({
     }).finally(() => rate.clear());
     print(`${json ? JSON.stringify({ output, ...found }) : textOf(found)}\n`);
     messages.info(`${output} is there; uffb infer --model ${output} runs it`);
+    if (found.heads.after < found.heads.before) messages.info(othersLoad(model.config.family));
   },
 });
 
-function textOf({ width, faster, weights, loss, examples }: Pruned): string {
+/** Whose code can hold layers that lack heads. */
+function othersLoad({ modelType, encoder }: Family): string {
+  return encoder === undefined
+    ? `its heads that are gone are named by pruned_heads in config.json, which the original code of ${modelType} does not know`
+    : "transformers up to version 4 loads it, by pruned_heads in config.json; later versions know no such models";
+}
+
+function textOf({ width, heads, faster, weights, loss, examples }: Pruned): string {
+  const changed = (title: string, { before, after }: { before: number; after: number }) =>
+    before === after ? [] : [`${title.padEnd(17)}${before} -> ${after}`];
   const millions = (count: number) => `${(count / 1e6).toFixed(2)} million`;
   return [
     ...(faster === undefined ? [] : [`speed            ${faster.toFixed(2)} times that of the whole`]),
-    `neurons a layer  ${width.before} -> ${width.after}`,
+    ...changed("neurons a layer", width),
+    ...changed("heads in all", heads),
     `weights          ${millions(weights.before)} -> ${millions(weights.after)}`,
     `loss             ${loss.before.toFixed(4)} -> ${loss.after.toFixed(4)} over ${examples} examples`,
   ].join("\n");

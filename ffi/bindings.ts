@@ -4,7 +4,7 @@
 export type Handle = bigint & { readonly handle: unique symbol };
 
 // Raised whenever a signature, a struct or a value below changes; the loader refuses another version.
-export const UFFB_ABI_VERSION = 7;
+export const UFFB_ABI_VERSION = 8;
 
 // Statuses.
 export const UFFB_OK = 0;

@@ -33,7 +33,7 @@ extern "C" {
 #define UFFB_API __attribute__((visibility("default")))
 
 /* Raised whenever a signature, a struct or a value below changes; the loader refuses another version. */
-#define UFFB_ABI_VERSION 7
+#define UFFB_ABI_VERSION 8
 
 /* Statuses. */
 #define UFFB_OK 0

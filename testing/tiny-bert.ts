@@ -12,6 +12,7 @@ export interface TinyBert {
   /** Other feedforward layers than a dense one of `width`, as config.json has them. */
   feedforward?: string;
   hidden?: number;
+  heads?: number;
   /** Of a classifier; absent for an encoder, which makes sentence vectors. */
   labels?: readonly string[];
   /** Changes a weight before it is set. */
@@ -23,7 +24,7 @@ const DEVIATION = 0.15;
 
 export async function writeTinyBert(
   path: string,
-  { layers = 3, width = 48, feedforward, hidden = 32, labels, change }: TinyBert = {},
+  { layers = 3, width = 48, feedforward, hidden = 32, heads: count = 2, labels, change }: TinyBert = {},
 ): Promise<void> {
   const builtin = openBuiltin();
   const text = JSON.stringify({
@@ -31,7 +32,7 @@ export async function writeTinyBert(
     architectures: [labels ? "BertForSequenceClassification" : "BertModel"],
     hidden_size: hidden,
     num_hidden_layers: layers,
-    num_attention_heads: 2,
+    num_attention_heads: count,
     ...(feedforward === undefined ? { intermediate_size: width } : { feedforward, intermediate_size: null }),
     hidden_act: "gelu",
     vocab_size: 8192,

@@ -2,16 +2,17 @@
 import { UFFB_FFN_DENSE, UFFB_PRE_NORM } from "../../ffi/bindings.ts";
 import { NativeTrainer } from "../../ffi/train.ts";
 import { UffbError, UsageError } from "../base/errors.ts";
-import { readObject } from "../base/json.ts";
+import { type JsonObject, readObject } from "../base/json.ts";
 import { plural } from "../base/numbers.ts";
 import type { Input } from "../eval/glue/run.ts";
 import type { Checkpoint } from "../files/checkpoint.ts";
 import { type Config, parseConfig } from "../model/config.ts";
+import { headNumbers, type PrunedHeads } from "../model/families/heads.ts";
 import { type Feedforward, feedforwardArch, feedforwardName } from "../model/feedforward.ts";
 import type { Model } from "../model/model.ts";
 import { openTrainable } from "../model/trainable.ts";
 import { openContext } from "../run/device.ts";
-import { setAt } from "../train/save.ts";
+import { setAt, valueAt } from "../train/save.ts";
 import { canFit, dropHalves, type Fit, fitHalves, type HalfErrors, type Weights } from "./fit.ts";
 import { type FeedforwardWeights, narrowed, type Reading } from "./narrow.ts";
 
@@ -260,11 +261,15 @@ function nextNorm(trainer: NativeTrainer, has: ReadonlySet<string>, layer: numbe
   return has.has(name) ? trainer.get(name) : undefined;
 }
 
-/** The teacher's config with the student's sizes. */
+/**
+ * The teacher's config with the student's sizes.
+ * @param heads for each layer that stays, which of its heads do, by place, rising; absent where all do
+ */
 export function studentConfig(
   original: Config,
   checkpoint: Checkpoint,
   { layers, feedforward }: Pick<StudentShape, "layers" | "feedforward">,
+  heads?: readonly (readonly number[])[],
 ): { config: Config; text: string } {
   const file = checkpoint.file("config.json")!;
   const values = readObject(file.text, file.source);
@@ -275,8 +280,28 @@ export function studentConfig(
     setAt(values, sizes.width, null);
     setAt(values, sizes.feedforward!, feedforwardName(feedforward));
   }
+  setPruned(values, original, layers, heads);
   const text = `${JSON.stringify(values, null, 2)}\n`;
   const { arch } = parseConfig(text, file.source);
   const own = feedforward === undefined ? {} : feedforwardArch(feedforward);
-  return { text, config: { ...original, arch: { ...original.arch, layers: arch.layers, ...own } } };
+  const { layers: count, layerHeads } = arch;
+  return { text, config: { ...original, arch: { ...original.arch, layers: count, layerHeads, ...own } } };
+}
+
+/** Says which heads layers lack: those that the original's lacked, and those that do not stay. */
+function setPruned(
+  values: JsonObject,
+  { arch, family }: Config,
+  layers: readonly number[],
+  heads: readonly (readonly number[])[] | undefined,
+): void {
+  const path = family.sizes!.heads;
+  const before = (valueAt(values, path) ?? {}) as PrunedHeads;
+  const after: Record<string, number[]> = {};
+  for (const [i, layer] of layers.entries()) {
+    const all = headNumbers(arch.heads, before[layer]);
+    const gone = headNumbers(arch.heads, heads?.[i]?.map((place) => all[place]!) ?? all);
+    if (gone.length > 0) after[i] = gone;
+  }
+  if (Object.keys({ ...before, ...after }).length > 0) setAt(values, path, after);
 }

@@ -1,4 +1,4 @@
-/** How narrow feedforward layers have to be for a model to be so many times as fast: measured, as attention keeps its time. */
+/** How much has to go for a model to be so many times as fast: measured, as what stays keeps its time. */
 import type { NativeModel } from "../../ffi/model.ts";
 import { UffbError } from "../base/errors.ts";
 import type { Input } from "../eval/glue/run.ts";
@@ -11,29 +11,35 @@ const STEP = 16;
 /** Times that each of two models runs, in turns. */
 const ROUNDS = 5;
 
+/** The widths below `width` that are worth a try, rising. */
+export function widthsBelow(width: number): number[] {
+  return Array.from({ length: Math.ceil(width / STEP) - 1 }, (_, i) => (i + 1) * STEP);
+}
+
 /**
- * The largest width of less than `width` with which `speedUp` is at least `factor`, by bisection: it takes speed to grow as width falls.
- * @param speedUp of the model with so many neurons a layer over the whole one
- * @throws UffbError when the narrowest is not as fast
+ * The largest of `sizes`, which rise, with which `speedUp` is at least `factor`, by bisection: it takes speed to grow as sizes fall.
+ * @param speedUp of the model of such a size over the whole one
+ * @param title what a model of the smallest has
+ * @throws UffbError when that is not as fast
  */
-export async function widthFor(
-  width: number,
+export async function largestWith(
+  sizes: readonly number[],
   factor: number,
-  speedUp: (width: number) => Promise<number>,
+  speedUp: (size: number) => Promise<number>,
+  title: string,
 ): Promise<number> {
-  const widest = Math.ceil(width / STEP) - 1;
-  const most = widest > 0 ? await speedUp(STEP) : 1;
+  const most = sizes.length > 0 ? await speedUp(sizes[0]!) : 1;
   if (most < factor)
     throw new UffbError(
-      `--faster ${factor}: with ${STEP} neurons in each feedforward layer it is ${most.toFixed(2)} times as fast; ask for less, or take whole layers out with uffb distill --layers`,
+      `--faster ${factor}: with ${title} it is ${most.toFixed(2)} times as fast; ask for less, or take whole layers out with uffb distill --layers`,
     );
-  let [fits, slow] = [1, widest + 1];
+  let [fits, slow] = [0, sizes.length];
   while (slow - fits > 1) {
     const middle = (fits + slow) >> 1;
-    if ((await speedUp(middle * STEP)) >= factor) fits = middle;
+    if ((await speedUp(sizes[middle]!)) >= factor) fits = middle;
     else slow = middle;
   }
-  return fits * STEP;
+  return sizes[fits]!;
 }
 
 /** How many times as fast `model` encodes inputs as `whole`, one batch in f32: the least time of each. */

@@ -1,10 +1,10 @@
 /**
- * How much each neuron of dense feedforward layers matters to a task: gradient x value (Michel et al., "Are sixteen heads really better than
- * one?", 2019; Molchanov et al., "Importance estimation for neural network pruning", 2019).
+ * How much each neuron of dense feedforward layers, and each head of attention, matters to a task: gradient x value (Michel et al., "Are
+ * sixteen heads really better than one?", 2019; Molchanov et al., "Importance estimation for neural network pruning", 2019).
  *
- * With a mask m = 1 on what a neuron puts out, dL/dm is the sum over its output column of gradient x weight, so that no mask is needed. Its
- * size is the change of the loss, to first order, when the neuron goes. Sizes are summed over batches: what helps one text and harms
- * another matters. Gradients are zeroed between batches.
+ * With a mask m = 1 on what a neuron puts out, dL/dm is the sum over its output column of gradient x weight, and of a head over the columns
+ * of its units, so that no mask is needed. Its size is the change of the loss, to first order, when the neuron or head goes. Sizes are summed
+ * over batches: what helps one text and harms another matters. Gradients are zeroed between batches.
  */
 import { UFFB_HEAD_CLASS } from "../../ffi/bindings.ts";
 import type { NativeTrainer } from "../../ffi/train.ts";
@@ -12,8 +12,10 @@ import type { Kind } from "../data/own/labels.ts";
 import { assemble, type Examples, LOSSES } from "../train/batches.ts";
 
 export interface Importance {
-  /** For each layer [width] */
+  /** For each layer [width]; none of models without dense feedforward layers. */
   neurons: Float64Array[];
+  /** For each layer [heads of it]. */
+  heads: Float64Array[];
   /** Mean over the examples. */
   loss: number;
 }
@@ -26,29 +28,51 @@ export interface ImportanceOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+/** The matrix of a layer by whose columns its neurons or heads put out. */
+interface Outputs {
+  name: string;
+  cols: number;
+  /** Columns of a neuron or head. */
+  each: number;
+  weight: Float32Array;
+  importance: Float64Array;
+}
+
 /**
- * @param trainer ready, with plain dense feedforward layers; its weights stay as they are
+ * @param trainer ready; its weights stay as they are
  * @throws InvalidError for inputs that do not fit the model
  */
-export async function neuronImportance(
+export async function importanceOf(
   trainer: NativeTrainer,
   examples: Examples,
   options: ImportanceOptions,
 ): Promise<Importance> {
-  const { layers, width } = trainer.arch;
-  const names = Array.from({ length: layers }, (_, layer) => `layer.${layer}.ffn.out.weight`);
-  const weights = names.map((name) => trainer.get(name));
-  const neurons = names.map(() => new Float64Array(width));
+  const neurons = outputsOf(trainer, "ffn.out.weight", 1);
+  const heads = outputsOf(trainer, "attn.out.weight", trainer.arch.headSize);
   trainer.zeroGradients();
   const loss = await eachBatch(trainer, examples, { ...options, backward: true }, () => {
-    for (const [layer, name] of names.entries()) {
-      const slopes = maskGradients(weights[layer]!, trainer.gradient(name), width);
-      const sum = neurons[layer]!;
-      for (let j = 0; j < width; j++) sum[j]! += Math.abs(slopes[j]!);
+    for (const { name, cols, each, weight, importance } of [...neurons, ...heads]) {
+      const slopes = maskGradients(weight, trainer.gradient(name), cols, each);
+      for (const [i, slope] of slopes.entries()) importance[i]! += Math.abs(slope);
     }
     trainer.zeroGradients();
   });
-  return { neurons, loss };
+  const found = (outputs: Outputs[]) => outputs.map(({ importance }) => importance);
+  return { neurons: found(neurons), heads: found(heads), loss };
+}
+
+/** Of each layer; none where layers have no such matrix. */
+function outputsOf(trainer: NativeTrainer, part: string, each: number): Outputs[] {
+  return trainer
+    .parameters()
+    .filter(({ name }) => name.startsWith("layer.") && name.endsWith(`.${part}`))
+    .map(({ name, cols }) => ({
+      name,
+      cols,
+      each,
+      weight: trainer.get(name),
+      importance: new Float64Array(cols / each),
+    }));
 }
 
 /** The mean loss over the examples, without dropout. */
@@ -83,10 +107,15 @@ async function eachBatch(
   return loss / weight;
 }
 
-/** [width]: dL/dm of a mask on each column of a matrix [*, width], from the matrix and its gradient. */
-function maskGradients(weight: Float32Array, gradient: Float32Array, width: number): Float64Array {
-  const slopes = new Float64Array(width);
-  for (let at = 0; at < weight.length; at += width)
-    for (let j = 0; j < width; j++) slopes[j]! += weight[at + j]! * gradient[at + j]!;
+/** [cols / each]: dL/dm of a mask on every `each` columns of a matrix [*, cols], from the matrix and its gradient. */
+function maskGradients(
+  weight: Float32Array,
+  gradient: Float32Array,
+  cols: number,
+  each: number,
+): Float64Array {
+  const slopes = new Float64Array(cols / each);
+  for (let at = 0; at < weight.length; at += cols)
+    for (let j = 0; j < cols; j++) slopes[Math.trunc(j / each)]! += weight[at + j]! * gradient[at + j]!;
   return slopes;
 }

@@ -97,6 +97,11 @@ export function setAt(object: JsonObject, [key, ...rest]: readonly string[], val
   }
 }
 
+/** The value at a path of keys, or undefined. */
+export function valueAt(object: JsonObject, path: readonly string[]): unknown {
+  return path.reduce<unknown>((inner, key) => (isObject(inner) ? inner[key] : undefined), object);
+}
+
 /** Bytes of a copy that is freed at once: garbage of this size would grow to a multiple of it. */
 const LARGE = 8 << 20;
 
