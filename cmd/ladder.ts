@@ -110,6 +110,14 @@ export default command({
         valueHint: "neurons",
         description: "Neurons of each feedforward layer after pruning; default: half of --width",
       },
+      pruneHeads: {
+        type: "number",
+        integer: true,
+        min: 1,
+        max: 1 << 24,
+        valueHint: "heads",
+        description: "Attention heads of all layers together after pruning; default: all stay",
+      },
       epochs: {
         type: "number",
         integer: true,
@@ -210,6 +218,7 @@ export default command({
             feedforward: { kind: "dense", width },
           },
           pruneWidth: args.pruneWidth ?? Math.ceil(width / 2),
+          pruneHeads: args.pruneHeads,
           recipe: { ...DISTIL_TASK, lr, epochs, seed, compute },
           repeat,
           threads,

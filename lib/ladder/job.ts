@@ -23,6 +23,8 @@ export interface LadderJob {
   kept: Kept;
   /** Neurons of each feedforward layer after pruning. */
   pruneWidth: number;
+  /** Heads of all layers together after it; all where it is absent. */
+  pruneHeads?: number | undefined;
   recipe: DistilRecipe;
   /** Most runs of the dev set on each rung; the median counts. */
   repeat: number;

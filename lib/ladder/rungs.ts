@@ -84,7 +84,7 @@ export const RUNGS: readonly Rung[] = [
     title: () => "pruned, taught again",
     make: {
       output: "model",
-      settings: ({ pruneWidth, recipe }) => ({ pruneWidth, recipe }),
+      settings: ({ pruneWidth, pruneHeads, recipe }) => ({ pruneWidth, pruneHeads, recipe }),
       run: pruneAndTeach,
     },
     time: engine({}),

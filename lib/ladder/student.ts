@@ -17,7 +17,7 @@ export function trainStudent(job: LadderJob, from: string, output: string): Prom
   return taught(job, from === job.teacher ? undefined : from, job.kept, output);
 }
 
-/** Takes neurons out of `from`, and has what is left taught again. What it is before that is kept beside `output`. */
+/** Takes neurons, and heads, out of `from`, and has what is left taught again. What it is before that is kept beside `output`. */
 export async function pruneAndTeach(job: LadderJob, from: string, output: string): Promise<void> {
   const cut = join(dirname(output), "untaught");
   if (!existsSync(cut)) await pruned(job, from, cut);
@@ -25,12 +25,13 @@ export async function pruneAndTeach(job: LadderJob, from: string, output: string
 }
 
 async function pruned(job: LadderJob, from: string, output: string): Promise<void> {
-  const { pruneWidth: width, threads, recipe } = job;
+  const { pruneWidth: width, pruneHeads: heads, threads, recipe } = job;
   using teacher = await openTeacher(job.teacher);
   using model = await openModel(from);
   const { batch, maxLength, seed } = recipe;
   await prune(model, openCheckpoint(from), dataOf(job, teacher).train, output, {
     width,
+    heads,
     examples: MOST_TOLD,
     batch,
     maxLength,
@@ -38,12 +39,12 @@ async function pruned(job: LadderJob, from: string, output: string): Promise<voi
     threads,
     onProgress: (done, total) => {
       checkStopped(job);
-      job.onProgress("neurons that matter", done, total);
+      job.onProgress("what matters", done, total);
     },
   });
 }
 
-/** Most examples that tell which neurons matter. */
+/** Most examples that tell what matters. */
 const MOST_TOLD = 4096;
 
 async function taught(
