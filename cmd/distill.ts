@@ -9,7 +9,7 @@ import { openTeacher, type TeacherModel } from "../lib/distil/open.ts";
 import { DISTIL_TASK, DISTIL_VECTORS, type DistilRecipe } from "../lib/distil/recipe.ts";
 import { distilCard, outcomeJson, outcomeText, startLines } from "../lib/distil/report.ts";
 import { FIT_STEPS } from "../lib/distil/student.ts";
-import { type Feedforward, parseFeedforward } from "../lib/model/feedforward.ts";
+import { type Feedforward, parseFeedforward } from "../lib/model/families/feedforward.ts";
 import { curvesSvg } from "../lib/train/curves.ts";
 import { checkOutput } from "../lib/train/keep.ts";
 import { version } from "../package.json";

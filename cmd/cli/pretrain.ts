@@ -2,7 +2,7 @@ import { UsageError } from "../../lib/base/errors.ts";
 import { count, formatSeconds, percent } from "../../lib/base/numbers.ts";
 import { bar } from "../../lib/base/progress.ts";
 import type { ModelShape } from "../../lib/model/crammed-config.ts";
-import { parseFeedforward } from "../../lib/model/feedforward.ts";
+import { parseFeedforward } from "../../lib/model/families/feedforward.ts";
 import { INITS } from "../../lib/train/pretrain/initial.ts";
 import type { PretrainOptions } from "../../lib/train/pretrain/pretrain.ts";
 import { type Budget, CRAMMING, type PretrainRecipe } from "../../lib/train/pretrain/recipe.ts";

@@ -6,7 +6,7 @@ import { writeTinyBert } from "../../testing/tiny-bert.ts";
 import { convertModel } from "../convert/convert.ts";
 import { openCheckpoint } from "../files/checkpoint.ts";
 import { parseConfig } from "../model/config.ts";
-import { type Feedforward, feedforwardArch } from "../model/feedforward.ts";
+import { type Feedforward, feedforwardArch } from "../model/families/feedforward.ts";
 import { openModel } from "../model/model.ts";
 import { PLAIN_SENTENCES } from "../text/sample.ts";
 import { type DistilData, readLabelled, readTexts } from "./data.ts";

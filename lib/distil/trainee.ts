@@ -7,7 +7,7 @@ import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
 import { modelTexts } from "../files/packed.ts";
 import { SENTENCE_FILES } from "../files/sentence.ts";
 import type { Config } from "../model/config.ts";
-import { feedforwardName } from "../model/feedforward.ts";
+import { feedforwardName } from "../model/families/feedforward.ts";
 import type { Model } from "../model/model.ts";
 import { openTrainable } from "../model/trainable.ts";
 import { initialiseHead } from "../train/head.ts";

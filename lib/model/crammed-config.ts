@@ -1,7 +1,7 @@
 /** A new UltraFastBERT or crammedBERT: its shape, and the config.json that its original code would have written. */
 import { UFFB_HEAD_MLM } from "../../ffi/bindings.ts";
 import { type Config, parseConfig } from "./config.ts";
-import type { Feedforward } from "./feedforward.ts";
+import type { Feedforward } from "./families/feedforward.ts";
 
 export interface ModelShape {
   feedforward: Feedforward;

@@ -7,7 +7,7 @@ import {
   type Feedforward,
   feedforwardName,
   parseFeedforward,
-} from "../../model/feedforward.ts";
+} from "../../model/families/feedforward.ts";
 import { CRAMMING, type PretrainRecipe } from "../../train/pretrain/recipe.ts";
 
 /** One of the models that are compared. */

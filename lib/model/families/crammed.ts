@@ -14,9 +14,9 @@ import {
   UFFB_TREES_LINEAR,
 } from "../../../ffi/bindings.ts";
 import { PLAIN } from "../../../ffi/plain.ts";
-import { canCount, MAX_DEPTH, NO_TREES } from "../feedforward.ts";
 import { activationsOf } from "./activations.ts";
 import { type Family, MAX_LABELS, readPadding, type Settings, type Switch } from "./family.ts";
+import { canCount, MAX_DEPTH, NO_TREES } from "./feedforward.ts";
 import { PRUNED_KEY, readHeads } from "./heads.ts";
 import type { Section } from "./section.ts";
 

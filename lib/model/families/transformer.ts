@@ -8,9 +8,9 @@ import {
   UFFB_POST_NORM,
 } from "../../../ffi/bindings.ts";
 import { PLAIN } from "../../../ffi/plain.ts";
-import { canCount, type FeedforwardArch, feedforwardArch, readFeedforward } from "../feedforward.ts";
 import { activationsOf } from "./activations.ts";
 import { MAX_LABELS, readPadding, type Settings } from "./family.ts";
+import { canCount, type FeedforwardArch, feedforwardArch, readFeedforward } from "./feedforward.ts";
 import { type Heads, PRUNED_KEY, readHeads } from "./heads.ts";
 import type { Section } from "./section.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { newConfig } from "../../model/crammed-config.ts";
-import { parseFeedforward } from "../../model/feedforward.ts";
+import { parseFeedforward } from "../../model/families/feedforward.ts";
 import { type Init, newTrainer } from "./initial.ts";
 
 const HIDDEN = 96;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { newConfig } from "../../model/crammed-config.ts";
-import { activeNeurons, feedforwardName, parseFeedforward } from "../../model/feedforward.ts";
+import { activeNeurons, feedforwardName, parseFeedforward } from "../../model/families/feedforward.ts";
 import { openTokenizerFiles } from "../../model/tokenizer.ts";
 import { causal, maskCounts, masked } from "./mask.ts";
 import {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { CancelledError } from "../../../ffi/status.ts";
 import { numbers } from "../../../testing/train.ts";
 import { openSafetensors } from "../../files/safetensors/safetensors.ts";
-import { parseFeedforward } from "../../model/feedforward.ts";
+import { parseFeedforward } from "../../model/families/feedforward.ts";
 import { openModel } from "../../model/model.ts";
 import { openTokenizerFiles } from "../../model/tokenizer.ts";
 import type { StepRecord } from "../records.ts";

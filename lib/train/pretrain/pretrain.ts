@@ -11,7 +11,7 @@ import { cpuCount } from "../../../ffi/engine.ts";
 import type { NativeTrainer } from "../../../ffi/train.ts";
 import { UffbError, UsageError } from "../../base/errors.ts";
 import { type ModelShape, newConfig } from "../../model/crammed-config.ts";
-import { feedforwardName } from "../../model/feedforward.ts";
+import { feedforwardName } from "../../model/families/feedforward.ts";
 import type { Tokenizer } from "../../text/tokenizer/tokenizer.ts";
 import { beginRun, checkOutput, type Keeper } from "../keep.ts";
 import { runSteps, type StepReport } from "../loop.ts";

@@ -2,7 +2,7 @@
 import { count, formatBytes, formatSeconds, percent, plural } from "../../base/numbers.ts";
 import { align } from "../../base/table.ts";
 import type { ModelShape } from "../../model/crammed-config.ts";
-import { activeNeurons, feedforwardName } from "../../model/feedforward.ts";
+import { activeNeurons, feedforwardName } from "../../model/families/feedforward.ts";
 import { type CardOptions, cardText, cell, flagOf } from "../card.ts";
 import { isStep } from "../records.ts";
 import { rounded } from "../report.ts";

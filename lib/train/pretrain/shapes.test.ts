@@ -9,7 +9,7 @@ import { summaryText } from "../../eval/inspect/report.ts";
 import { summarize } from "../../eval/inspect/summary.ts";
 import { openCheckpoint } from "../../files/checkpoint.ts";
 import { newConfig } from "../../model/crammed-config.ts";
-import { activeNeurons, parseFeedforward } from "../../model/feedforward.ts";
+import { activeNeurons, parseFeedforward } from "../../model/families/feedforward.ts";
 import { openModel } from "../../model/model.ts";
 import { forwardFlops } from "../bound.ts";
 import { saveModel } from "../save.ts";

@@ -7,8 +7,8 @@ import {
   UFFB_TREES_ACTIVATE,
   UFFB_TREES_ACTIVATE_SUM,
   UFFB_TREES_LINEAR,
-} from "../../ffi/bindings.ts";
-import { UsageError } from "../base/errors.ts";
+} from "../../../ffi/bindings.ts";
+import { UsageError } from "../../base/errors.ts";
 
 /** What a node puts out, where it is not its activation. */
 export type TreeOutput = "linear" | "after";
