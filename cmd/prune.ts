@@ -114,7 +114,7 @@ export default command({
   sections: {
     "HOW IT CHOOSES": [
       "A neuron or head matters as much as the loss changes, to first order, when it goes: gradient times value, its size summed over batches. Layers keep as many neurons each; of heads, those that matter most to their layer stay, so that layers differ. The result computes what the whole model does with the outputs of the others at zero.",
-      "Nodes of trees stay. Give it training data, not what you test on.",
+      "Nodes of trees stay: a token takes the time of its own path, so that nodes which few tokens reach cost room in the file and no time. Give it training data, not what you test on.",
     ],
     "WHO LOADS IT": [
       "With all of its heads the result is an ordinary model with a smaller intermediate size. Heads that are gone are named by pruned_heads in config.json: transformers loads that up to version 4, and later versions know no such models. The original code of UltraFastBERT cannot lack heads.",
