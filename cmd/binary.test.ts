@@ -77,6 +77,8 @@ describe.skipIf(!existsSync(BUILT))("dist/uffb", () => {
   test("answers from an empty folder, and leaves nothing anywhere", () => {
     const [HOME, TMPDIR, cwd] = [emptyFolder(), emptyFolder(), emptyFolder()];
     expectAnswer(spawn([binary, ...QUESTION], { HOME, TMPDIR }, cwd));
+    const nearest = spawn([binary, "infer", "--similar", "how to save money", "a cheap meal", "a deep sea"]);
+    expect(nearest.stdout).toMatch(/a cheap meal[\s\S]*a deep sea/);
     for (const folder of [HOME, TMPDIR, cwd]) expect(readdirSync(folder)).toEqual([]);
   });
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bun
 /**
- * Compiles dist/uffb: this program, koffi's native half, the engine, the CUDA library where it was built, and the built-in model in one
+ * Compiles dist/uffb: this program, koffi's native half, the engine, the CUDA library where it was built, and the built-in models in one
  * file.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -50,7 +50,8 @@ const result = await Bun.build({
 });
 for (const log of result.logs) console.error(String(log));
 if (!result.success) process.exit(1);
-attach(`${root}dist/uffb`, { [BUILTIN]: readFileSync(root + BUILTIN) });
+const models = Object.values(BUILTIN).map(({ path }) => [path, readFileSync(root + path)] as const);
+attach(`${root}dist/uffb`, Object.fromEntries(models));
 
 /** The commit that benchmarks name as their origin, where git knows it. */
 function commit(): Record<string, string> {

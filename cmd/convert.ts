@@ -51,7 +51,7 @@ export default command({
       type: "enum",
       options: ["f32", "f16", "bf16", "int8"],
       description:
-        "How matrices are stored; default: f32, which is exact and opens fastest. int8 also runs faster: whole models about 1.5 times as fast on a CPU with AVX2 alone, 2.5 to 3 times with VNNI. It stores trees in bf16, and in 16 bits what loses most in 8: small heads and, in pre-norm models, the first two layers' attention and the embeddings. A decoder's rows are also kept in f16, to rank the best tokens exactly",
+        "How matrices are stored; default: f32, which is exact and opens fastest. int8 also runs faster: whole models 1.5 to 2 times as fast on a CPU with AVX2 alone, 2.5 to 3 times with VNNI. It stores trees in bf16, and in 16 bits what loses most in 8: small heads and, in pre-norm models, the first two layers' attention and the embeddings. A decoder's rows are also kept in f16, to rank the best tokens exactly",
     },
     download: downloadArg,
     ignoreUnknown: {

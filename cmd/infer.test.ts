@@ -156,11 +156,21 @@ describe("output", () => {
     expect(score.stdout).toMatch(/^1\t-?\d+\.\d+\n$/);
   });
 
-  test("--embed: the vector; --pooling chooses", async () => {
+  test("--embed: the vector, of the built-in sentence model; --pooling chooses", async () => {
     const mean = await infer(["--embed", "a b"]);
-    expect(mean.stdout.trimEnd().split("\t")).toHaveLength(257);
+    const [id, ...vector] = mean.stdout.trimEnd().split("\t").map(Number);
+    expect([id, vector.length]).toEqual([1, 384]);
+    expect(Math.hypot(...vector)).toBeCloseTo(1, 4);
+    expect(mean.stderr).not.toContain("does not say how to make vectors");
     expect((await infer(["--embed", "a b", "--pooling", "mean"])).stdout).toBe(mean.stdout);
     expect((await infer(["--embed", "a b", "--pooling", "max"])).stdout).not.toBe(mean.stdout);
+  });
+
+  test("--embed with a model named: that, whatever it is for", async () => {
+    const named = ["--embed", "a b", "--model", `${root}fixtures/model/model-tiny.uffb.safetensors`];
+    const { stdout, stderr } = await infer(named);
+    expect(stdout.trimEnd().split("\t")).toHaveLength(257);
+    expect(stderr).toMatch(/^the model does not say how to make vectors: /);
   });
 
   test("--format: lines, rows, or an array with a row for each input", async () => {
@@ -168,17 +178,15 @@ describe("output", () => {
     const csv = await infer(["--embed", "--format", "csv"], texts);
     const [header, ...rows] = csv.stdout.trimEnd().split("\n");
     expect(header).toStartWith("id,0,1,2,");
-    expect(rows.map((row) => row.split(",").length)).toEqual([257, 257, 257]);
-    expect(rows[1]).toBe(`2${",".repeat(256)}`);
+    expect(rows.map((row) => row.split(",").length)).toEqual([385, 385, 385]);
+    expect(rows[1]).toBe(`2${",".repeat(384)}`);
     expect(csv.exitCode).toBe(1);
-    expect(csv.stderr).toMatch(
-      /^the model does not say how to make vectors: .*\nerror: line 2: blank line\n2 texts, \d+(\.\d)? texts\/s\n$/,
-    );
+    expect(csv.stderr).toMatch(/^error: line 2: blank line\n2 texts, \d+(\.\d)? texts\/s\n$/);
     const jsonl = await infer(["--embed", "--format", "jsonl"], texts);
     const lines = jsonl.stdout.trimEnd().split("\n");
     expect(lines.map((line) => JSON.parse(line).error)).toEqual([undefined, "blank line", undefined]);
     const npy = await infer(["--embed", "--format", "npy", "--dtype", "f16"], texts);
-    expect(npy.stdout).toContain("'descr': '<f2', 'fortran_order': False, 'shape': (3, 256)");
+    expect(npy.stdout).toContain("'descr': '<f2', 'fortran_order': False, 'shape': (3, 384)");
   });
 
   test("--similar: the nearest lines, best first", async () => {

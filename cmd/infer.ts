@@ -18,7 +18,7 @@ import { deviceArgs, flagName, grouped, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { BadInputs, inputArgs, inputPositionals, questionFileName } from "./cli/input.ts";
 import { messages } from "./cli/messages.ts";
-import { chooseModel, modelArgs } from "./cli/model.ts";
+import { chooseModel, MODEL_NAMES, modelArgs } from "./cli/model.ts";
 import { formatOf, outputArgs, TEXT_FORMATS } from "./cli/output.ts";
 import { Rate } from "./cli/rate.ts";
 import { hasColor, isTerminal, print, statusLine } from "./cli/terminal.ts";
@@ -41,6 +41,10 @@ export default command({
   positionals: inputPositionals,
   args: {
     ...modelArgs,
+    model: {
+      ...modelArgs.model,
+      description: `${MODEL_NAMES}. Default: UFFB_MODEL, or else a built-in model: one for masks, or for --embed and --similar one for sentences`,
+    },
     ...inputArgs,
     ...grouped("INPUT", {
       maskId: {
@@ -147,7 +151,8 @@ export default command({
     "uffb infer --embed --jsonl < texts.jsonl > vectors.jsonl",
     "uffb infer --embed --format npy < lines.txt > vectors.npy",
     "uffb infer --device cuda --device-dtype bf16 --embed < texts.txt > vectors.tsv",
-    "uffb infer --model all-MiniLM-L6-v2 --similar 'how to save money' < lines.txt",
+    "uffb infer --similar 'how to save money' < lines.txt",
+    "uffb infer --model all-MiniLM-L6-v2 --download --embed < lines.txt > vectors.tsv",
   ],
   sections: {
     "WHAT IS READ": [
@@ -194,7 +199,10 @@ export default command({
       questionFileName(similar, "--similar takes a text or a file of texts", args);
     const embed = args.embed || similar !== undefined;
     const device = openDevice(args.device, args.deviceDtype);
-    using model = await openModel(await chooseModel(args.model, args.download));
+    using model = await openModel(
+      await chooseModel(args.model, args.download),
+      embed ? "sentence" : "masked",
+    );
     for (const warning of model.warnings) messages.warn(warning);
     const task = taskOf(model, embed);
     checkFlags(args, format, task);

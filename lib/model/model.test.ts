@@ -1,9 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { NativeContext } from "../../ffi/context.ts";
 import { pack, REFERENCE, TemporaryFolder } from "../../testing/folders.ts";
 import type { WeightDtype } from "../convert/convert.ts";
+import { BUILTIN as MODELS } from "../files/builtin.ts";
 import { openSafetensors } from "../files/safetensors/safetensors.ts";
 import { type Model, openModel } from "./model.ts";
 
@@ -54,6 +55,17 @@ describe("the built-in model", () => {
     });
     expect(model.tokenizer().vocabSize).toBe(model.config.arch.vocab);
     expect(model.tokenizer()).toBe(model.tokenizer());
+  });
+
+  test("of sentences opens, with its tokenizer and settings, and is 16 MB at most", async () => {
+    using model = await openModel(undefined, "sentence");
+    expect(isComplete(model)).toBe(true);
+    expect(model).toMatchObject({ source: "the built-in sentence model", warnings: [] });
+    expect(model.config).toMatchObject({ task: "embedding", arch: { layers: 4, hidden: 384 } });
+    expect(model.sentence()).toMatchObject({ after: [{ kind: "Normalize" }] });
+    expect(model.tokenizer().vocabSize).toBe(model.config.arch.vocab);
+    const { size } = statSync(new URL(`../../${MODELS.sentence.path}`, import.meta.url));
+    expect(size).toBeLessThanOrEqual(16e6);
   });
 
   test.skipIf(!existsSync(SHARED))("is what convert makes of ../shared/model-tiny", async () => {

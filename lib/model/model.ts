@@ -3,6 +3,7 @@ import { InvalidError } from "../../ffi/status.ts";
 import { UffbError } from "../base/errors.ts";
 import { plural } from "../base/numbers.ts";
 import { quoted } from "../base/printable.ts";
+import type { Builtin } from "../files/builtin.ts";
 import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
 import { allFinite } from "../files/finite.ts";
 import { unchanged } from "../files/safetensors/mapped.ts";
@@ -53,13 +54,13 @@ export interface Model extends Disposable {
 
 /**
  * Opens a model: a folder with config.json and its checkpoint, a checkpoint's file beside its config.json, a packed file, or (without
- * `path`) the built-in one. Files are mapped, and tensors in the engine's own form used in place.
+ * `path`) a built-in one. Files are mapped, and tensors in the engine's own form used in place.
  *
  * @throws UffbError for what is missing, damaged, not supported or does not fit together
  */
-export async function openModel(path?: string): Promise<Model> {
+export async function openModel(path?: string, builtin?: Builtin): Promise<Model> {
   const checkpoint =
-    path === undefined ? (await import("../files/builtin.ts")).openBuiltin() : openCheckpoint(path);
+    path === undefined ? (await import("../files/builtin.ts")).openBuiltin(builtin) : openCheckpoint(path);
   const { source } = checkpoint;
   const { config, native, bindings, unused } = bindTensors(loadConfig(checkpoint), checkpoint);
   try {

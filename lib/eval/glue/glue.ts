@@ -147,7 +147,11 @@ class OneModel {
   #key = "";
   #model: Model | undefined;
 
-  async open(path: string | undefined, task: Task, open: NonNullable<TaskOptions["open"]> = openModel) {
+  async open(
+    path: string | undefined,
+    task: Task,
+    open: NonNullable<TaskOptions["open"]> = (path) => openModel(path),
+  ) {
     const key = JSON.stringify([path, checkpointName(task)]);
     if (this.#model === undefined || this.#key !== key) {
       this[Symbol.dispose]();
