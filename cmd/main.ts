@@ -53,7 +53,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     load: () => import("./distill.ts"),
   },
   prune: {
-    description: "Take the feedforward neurons out of a classifier that matter least to its task",
+    description: "Take the neurons and attention heads out of a classifier that matter least to its task",
     load: () => import("./prune.ts"),
   },
   ladder: {
