@@ -13,7 +13,7 @@ import { type Feedforward, parseFeedforward } from "../lib/model/families/feedfo
 import { curvesSvg } from "../lib/train/curves.ts";
 import { checkOutput } from "../lib/train/keep.ts";
 import { version } from "../package.json";
-import { grouped, threadsArg, type Values } from "./cli/args.ts";
+import { grouped, sizeArg, skipBadArg, textPairArg, threadsArg, type Values } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { parseLayers } from "./cli/layers.ts";
 import { messages } from "./cli/messages.ts";
@@ -103,15 +103,10 @@ const ARGS = {
       valueHint: "0,2,4",
       description: "Its layers that the student has; default: all",
     },
-    width: {
-      type: "number",
-      integer: true,
-      min: 1,
-      max: 1 << 24,
-      valueHint: "neurons",
-      description:
-        "Neurons of each feedforward layer that it has: those that matter most, the others folded into them and the bias; short for --shape dense:N; default: all",
-    },
+    width: sizeArg(
+      "neurons",
+      "Neurons of each feedforward layer that it has: those that matter most, the others folded into them and the bias; short for --shape dense:N; default: all",
+    ),
     shape: {
       type: "string",
       valueHint: "dense:192+8x6",
@@ -145,7 +140,7 @@ const ARGS = {
       valueHint: "column",
       description: "Column of the text; default: an obvious one, or text",
     },
-    textPair: { type: "string", valueHint: "column", description: "Column of the second text, of pairs" },
+    textPair: textPairArg,
     label: {
       type: "string",
       valueHint: "column",
@@ -160,10 +155,7 @@ const ARGS = {
       valueHint: "share",
       description: `Share of the data to hold out without --valid; default: ${SPLIT.labelled}, of sentence vectors ${SPLIT.texts} and at most 2,000 texts`,
     },
-    skipBad: {
-      type: "boolean",
-      description: "Leave out rows that cannot be used, instead of stopping with an error",
-    },
+    skipBad: skipBadArg,
     cache: {
       type: "string",
       valueHint: "folder",

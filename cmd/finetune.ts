@@ -11,7 +11,7 @@ import { ownJob } from "../lib/train/own.ts";
 import { FINETUNE, HEAD_ONLY } from "../lib/train/recipe.ts";
 import { outcomeJson, outcomeText, startLines } from "../lib/train/report.ts";
 import { version } from "../package.json";
-import { grouped, threadsArg } from "./cli/args.ts";
+import { grouped, skipBadArg, textArg, textPairArg, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
 import { chooseModel, downloadArg, MODEL_ARGUMENT } from "./cli/model.ts";
@@ -72,12 +72,8 @@ export default command({
       json: { type: "boolean", description: "Write one JSON object" },
     }),
     ...grouped("DATA", {
-      text: {
-        type: "string",
-        valueHint: "column",
-        description: "Column of the text; default: an obvious one",
-      },
-      textPair: { type: "string", valueHint: "column", description: "Column of the second text, of pairs" },
+      text: textArg,
+      textPair: textPairArg,
       label: {
         type: "string",
         valueHint: "column",
@@ -102,10 +98,7 @@ export default command({
         valueHint: "share",
         description: `Share of the data to hold out without --valid, the same share of each class; default: ${SPLIT}`,
       },
-      skipBad: {
-        type: "boolean",
-        description: "Leave out rows that cannot be used, instead of stopping with an error",
-      },
+      skipBad: skipBadArg,
     }),
     ...grouped("TRAINING", {
       headOnly: {

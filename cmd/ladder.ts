@@ -17,7 +17,7 @@ import { chooseRungs, RUNGS } from "../lib/ladder/rungs.ts";
 import { findPython } from "../lib/ladder/torch.ts";
 import { loadConfig } from "../lib/model/config.ts";
 import { version } from "../package.json";
-import { computeArg, grouped, threadsArg } from "./cli/args.ts";
+import { computeArg, grouped, sizeArg, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { parseLayers } from "./cli/layers.ts";
 import { messages } from "./cli/messages.ts";
@@ -94,30 +94,12 @@ export default command({
         valueHint: "0,2,4",
         description: "The teacher's layers that the student has; default: every second",
       },
-      width: {
-        type: "number",
-        integer: true,
-        min: 1,
-        max: 1 << 24,
-        valueHint: "neurons",
-        description: "Neurons of each feedforward layer that it has; default: half",
-      },
-      pruneWidth: {
-        type: "number",
-        integer: true,
-        min: 1,
-        max: 1 << 24,
-        valueHint: "neurons",
-        description: "Neurons of each feedforward layer after pruning; default: half of --width",
-      },
-      pruneHeads: {
-        type: "number",
-        integer: true,
-        min: 1,
-        max: 1 << 24,
-        valueHint: "heads",
-        description: "Attention heads of all layers together after pruning; default: all stay",
-      },
+      width: sizeArg("neurons", "Neurons of each feedforward layer that it has; default: half"),
+      pruneWidth: sizeArg(
+        "neurons",
+        "Neurons of each feedforward layer after pruning; default: half of --width",
+      ),
+      pruneHeads: sizeArg("heads", "Attention heads of all layers together after pruning; default: all stay"),
       epochs: {
         type: "number",
         integer: true,

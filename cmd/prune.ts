@@ -6,7 +6,7 @@ import { openCheckpoint } from "../lib/files/checkpoint.ts";
 import type { Family } from "../lib/model/families/family.ts";
 import { openModel } from "../lib/model/model.ts";
 import { checkPrunable, type Pruned, prune } from "../lib/prune/prune.ts";
-import { grouped, threadsArg } from "./cli/args.ts";
+import { grouped, sizeArg, skipBadArg, textArg, textPairArg, threadsArg } from "./cli/args.ts";
 import { command } from "./cli/command.ts";
 import { messages } from "./cli/messages.ts";
 import { chooseModel, downloadArg, MODEL_NAMES } from "./cli/model.ts";
@@ -35,22 +35,14 @@ export default command({
   args: {
     ...grouped("RESULT", {
       output: { type: "string", alias: "o", valueHint: "folder", description: "Folder to write" },
-      width: {
-        type: "number",
-        integer: true,
-        min: 1,
-        max: 1 << 24,
-        valueHint: "neurons",
-        description: "Neurons of each feedforward layer that stay, where these are plain dense ones",
-      },
-      heads: {
-        type: "number",
-        integer: true,
-        min: 1,
-        max: 1 << 24,
-        valueHint: "heads",
-        description: "Attention heads that stay, of all layers together; each layer keeps one at least",
-      },
+      width: sizeArg(
+        "neurons",
+        "Neurons of each feedforward layer that stay, where these are plain dense ones",
+      ),
+      heads: sizeArg(
+        "heads",
+        "Attention heads that stay, of all layers together; each layer keeps one at least",
+      ),
       faster: {
         type: "number",
         min: 1,
@@ -62,17 +54,10 @@ export default command({
       json: { type: "boolean", description: "Write one JSON object" },
     }),
     ...grouped("DATA", {
-      text: {
-        type: "string",
-        valueHint: "column",
-        description: "Column of the text; default: an obvious one",
-      },
-      textPair: { type: "string", valueHint: "column", description: "Column of the second text, of pairs" },
+      text: textArg,
+      textPair: textPairArg,
       label: { type: "string", valueHint: "column", multiple: true, description: "Column of the label" },
-      skipBad: {
-        type: "boolean",
-        description: "Leave out rows that cannot be used, instead of stopping with an error",
-      },
+      skipBad: skipBadArg,
       examples: {
         type: "number",
         integer: true,

@@ -104,6 +104,34 @@ export const computeArg = {
     "What linear layers multiply: f32, or numbers rounded to bf16, whose sums, and all else, stay f32: fast on CPUs with AMX; default: f32",
 } as const satisfies Arg;
 
+/** What commands that read a table with labels call its columns, and do with bad rows. */
+export const textArg = {
+  type: "string",
+  valueHint: "column",
+  description: "Column of the text; default: an obvious one",
+} as const satisfies Arg;
+export const textPairArg = {
+  type: "string",
+  valueHint: "column",
+  description: "Column of the second text, of pairs",
+} as const satisfies Arg;
+export const skipBadArg = {
+  type: "boolean",
+  description: "Leave out rows that cannot be used, instead of stopping with an error",
+} as const satisfies Arg;
+
+/** How many neurons or heads a smaller model has: at least one. */
+export function sizeArg(valueHint: "neurons" | "heads", description: string) {
+  return {
+    type: "number",
+    integer: true,
+    min: 1,
+    max: 1 << 24,
+    valueHint,
+    description,
+  } as const satisfies Arg;
+}
+
 /** The flag of every command that runs a model. */
 export const threadsArg = {
   type: "number",
