@@ -222,9 +222,10 @@ describe("streams", () => {
     await feeding;
     expect(await child.exited).toBe(0);
     expect(answered).toBe(400_000);
-    const [early, ...later] = sizes as [number, ...number[]];
+    // Garbage comes and goes: the middle one of the first sizes, and the least of the last.
+    const early = sizes.slice(0, 3).sort((a, b) => a - b)[1]!;
+    const later = sizes.slice(3);
     expect(later.length).toBeGreaterThanOrEqual(6);
-    // The least of the last ones, as garbage comes and goes.
     expect(Math.min(...later.slice(-3))).toBeLessThan(early * 1.1);
   });
 });
