@@ -13,7 +13,7 @@ import { openCheckpoint } from "../lib/files/checkpoint.ts";
 import { chart } from "../lib/ladder/chart.ts";
 import { climb } from "../lib/ladder/ladder.ts";
 import { cellsOf, csv, json, type LadderFacts, linesOf, markdown, notesOf } from "../lib/ladder/report.ts";
-import { chooseRungs, RUNGS } from "../lib/ladder/rungs.ts";
+import { chooseRungs, chooseTrees, RUNGS } from "../lib/ladder/rungs.ts";
 import { findPython } from "../lib/ladder/torch.ts";
 import { loadConfig } from "../lib/model/config.ts";
 import { version } from "../package.json";
@@ -29,9 +29,11 @@ import { typed } from "./cli/typed.ts";
 
 /** Dollars an hour of the machine of FastFormers' table. */
 const PRICE = 0.796;
-const REPEAT = 3;
+const REPEAT = 5;
+/** Points that FastFormers lost. */
+const MOST_LOST = 1.2;
 /** The rungs that need the training set. */
-const LEARN = ["distilled", "pruned"];
+const LEARN = ["distilled", "pruned", "trees"];
 
 export default command({
   meta: {
@@ -78,7 +80,7 @@ export default command({
         integer: true,
         min: 1,
         max: 1000,
-        description: `Most runs of the dev set on each rung, of which the median counts; none begins after a minute; default: ${REPEAT}`,
+        description: `Rounds in which all rungs run the dev set in turn, of which the median counts; default: ${REPEAT}`,
       },
       price: {
         type: "number",
@@ -88,7 +90,7 @@ export default command({
         description: `What the machine costs an hour; default: ${PRICE}`,
       },
     }),
-    ...grouped("DISTILLED AND PRUNED", {
+    ...grouped("DISTILLED, PRUNED, TREES", {
       layers: {
         type: "string",
         valueHint: "0,2,4",
@@ -100,12 +102,33 @@ export default command({
         "Neurons of each feedforward layer after pruning; default: half of --width",
       ),
       pruneHeads: sizeArg("heads", "Attention heads of all layers together after pruning; default: all stay"),
+      trees: {
+        type: "string",
+        valueHint: "dense:64+9x6",
+        description:
+          "What takes the place of feedforward layers on the rung of trees, as uffb distill --shape; default: half the neurons after pruning, and beside them as many in walked paths of trees of depth 6",
+      },
+      mostLost: {
+        type: "number",
+        min: 0,
+        max: 100,
+        valueHint: "points",
+        description: `Points of the score that trees may lose against the teacher for later rungs to have them; default: ${MOST_LOST}`,
+      },
       epochs: {
         type: "number",
         integer: true,
         min: 1,
         max: 10_000,
         description: `How often the training set is used; default: ${DISTIL_TASK.epochs}`,
+      },
+      batch: {
+        type: "number",
+        integer: true,
+        min: 1,
+        max: 1 << 20,
+        valueHint: "n",
+        description: `Texts a step; default: ${DISTIL_TASK.batch}`,
       },
       lr: {
         type: "number",
@@ -145,7 +168,7 @@ export default command({
   ],
   sections: {
     RESULT: [
-      "ladder.md, ladder.csv, ladder.json and ladder.svg; each rung's model lies in a folder of the rung's name. A rung that makes things worse is shown, too. Texts run one at a time on one thread, on the last rung on one thread a core.",
+      "ladder.md, ladder.csv, ladder.json and ladder.svg; each rung's model lies in a folder of the rung's name. A rung that makes things worse is shown, too; where that is the one of trees, later rungs are made of the model before. Texts run one at a time on one thread, on the last rung on one thread a core; rungs take turns.",
       "Ctrl-C ends the step and writes a checkpoint; the same command goes on. What is finished is not done again.",
     ],
   },
@@ -163,6 +186,8 @@ export default command({
       throw new UsageError("--teacher is missing: give a model fine-tuned for the task");
     const { arch } = loadConfig(openCheckpoint(teacher));
     const width = args.width ?? Math.ceil(arch.width / 2);
+    const pruneWidth = args.pruneWidth ?? Math.ceil(width / 2);
+    const trees = chooseTrees(args.trees, pruneWidth);
     const load = async (of: Task, split: Split): Promise<Dataset> => {
       const found = await loadSplit(of, split, {
         data: args.data,
@@ -183,6 +208,7 @@ export default command({
     const { clear, ...display } = showRun(startLines);
     const line = workLine();
     const {
+      batch = DISTIL_TASK.batch,
       lr = DISTIL_TASK.lr,
       epochs = DISTIL_TASK.epochs,
       seed = DISTIL_TASK.seed,
@@ -199,9 +225,11 @@ export default command({
             layers: layers ?? Array.from({ length: Math.ceil(arch.layers / 2) }, (_, i) => 2 * i),
             feedforward: { kind: "dense", width },
           },
-          pruneWidth: args.pruneWidth ?? Math.ceil(width / 2),
+          pruneWidth,
           pruneHeads: args.pruneHeads,
-          recipe: { ...DISTIL_TASK, lr, epochs, seed, compute },
+          trees,
+          mostLost: (args.mostLost ?? MOST_LOST) / 100,
+          recipe: { ...DISTIL_TASK, batch, lr, epochs, seed, compute },
           repeat,
           threads,
           python,

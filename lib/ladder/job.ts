@@ -9,6 +9,7 @@ import type { DistilRecipe } from "../distil/recipe.ts";
 import type { Kept } from "../distil/student.ts";
 import { modelHash } from "../distil/teacher.ts";
 import { openCheckpoint } from "../files/checkpoint.ts";
+import type { Feedforward } from "../model/families/feedforward.ts";
 import type { Python } from "./torch.ts";
 
 export interface LadderJob {
@@ -25,8 +26,12 @@ export interface LadderJob {
   pruneWidth: number;
   /** Heads of all layers together after it; all where it is absent. */
   pruneHeads?: number | undefined;
+  /** What feedforward layers become on the rung of trees. */
+  trees: Feedforward;
+  /** Share of the score, 0 to 1, that trees may lose against the teacher for later rungs to have them. */
+  mostLost: number;
   recipe: DistilRecipe;
-  /** Most runs of the dev set on each rung; the median counts. */
+  /** Rounds in which each rung runs in its turn; the median counts. */
   repeat: number;
   /** Of training; 0 for all that this process may use. */
   threads: number;

@@ -1,5 +1,5 @@
 /** The table as Markdown, CSV and JSON. */
-import { formatBytes } from "../base/numbers.ts";
+import { formatBytes, plural } from "../base/numbers.ts";
 import type { Task } from "../data/tasks.ts";
 import { METRICS } from "../eval/metrics.ts";
 import type { LadderResult, Step } from "./ladder.ts";
@@ -22,10 +22,10 @@ export interface Line {
   name: string;
   title: string;
   seconds: number;
-  runs: number[];
+  rounds: number[];
   /** Over the first rung. */
   speedUp: number;
-  /** Over the rung before; undefined for the first, and for what stands beside the ladder. */
+  /** Over the rung before that later ones are made of; undefined for the first, and for what stands beside the ladder. */
   factor: number | undefined;
   score: number;
   bytes: number;
@@ -38,12 +38,13 @@ const INFERENCES = 1e8;
 export function linesOf(steps: readonly Step[], { price, examples }: LadderFacts): Line[] {
   let before: Step | undefined;
   return steps.map((step) => {
-    const { rung, seconds, runs, score, bytes } = step;
+    const { rung, aside, seconds, rounds, score, bytes } = step;
     const factor = rung.beside || before === undefined ? undefined : before.seconds / seconds;
-    if (!rung.beside) before = step;
+    if (!rung.beside && !aside) before = step;
     const speedUp = steps[0]!.seconds / seconds;
     const cost = ((seconds / examples) * INFERENCES * price) / 3600;
-    return { name: rung.name, title: rung.title, seconds, runs, speedUp, factor, score, bytes, cost };
+    const title = `${rung.title}${aside ? ": set aside" : ""}`;
+    return { name: rung.name, title, seconds, rounds, speedUp, factor, score, bytes, cost };
   });
 }
 
@@ -73,17 +74,34 @@ export function cellsOf(lines: readonly Line[], { task }: LadderFacts): string[]
 }
 
 /** What a reader must know of the numbers. */
-export function notesOf({ steps, left }: LadderResult, facts: LadderFacts): string[] {
-  const { examples, cpu, peer, price, limit } = facts;
+export function notesOf({ steps, trials, left }: LadderResult, facts: LadderFacts): string[] {
+  const { task, examples, cpu, peer, price, limit } = facts;
   const beside = steps.find(({ rung }) => rung.beside);
-  const last = steps.at(-1);
+  const [first, last] = [steps[0], steps.at(-1)];
+  const sampled = steps.find((step) => step.examples < examples);
+  const metric = METRICS[task.metrics[0]!].title;
+  const points = (share: number) => `${(100 * share).toFixed(2)} points of ${metric}`;
   return [
-    `Seconds for ${examples} examples of ${facts.task.title} dev, one at a time, from tokens to logits; on one thread, or where it says so on one a core; the median of up to ${Math.max(...steps.map(({ runs }) => runs.length))} runs. ${cpu}${peer ? `; ${peer}` : ""}.`,
+    `Seconds for ${examples} examples of ${task.title} dev, one at a time, from tokens to logits; on one thread, or where it says so on one a core. All rungs took turns; the median of ${plural(steps[0]?.rounds.length ?? 0, "round")}. ${cpu}${peer ? `; ${peer}` : ""}.`,
+    ...(sampled
+      ? [
+          `Of fixed length each round ran ${sampled.examples} examples spread over all, which cost the same, and their seconds are scaled to all; scores are those of all, without padding.`,
+        ]
+      : []),
     `Dollars are for a machine at $${price} an hour, whatever share of its cores is used.`,
-    "Fixed length in uffb: the engine knows no padding, so pad tokens run beside each text as a sequence of their own. Attention does a little less work than with padding; scores are those of the texts alone.",
+    "Fixed length in uffb: the engine knows no padding, so pad tokens run beside each text as a sequence of their own. Attention does a little less work than with padding.",
+    ...(first && last && first !== last && !last.rung.beside
+      ? [
+          `From ${first.rung.title} to the last rung: ${(first.seconds / last.seconds).toFixed(1)}x, and ${points(first.score - last.score)} lost.`,
+        ]
+      : []),
     ...(beside && last && !last.rung.beside
       ? [`From ${beside.rung.title} to the last rung: ${(beside.seconds / last.seconds).toFixed(1)}x.`]
       : []),
+    ...trials.map(
+      ({ title, faster, lost, pays }) =>
+        `${title}: in turns with the model before, ${faster.toFixed(2)} times as fast, and ${points(lost)} lost against the teacher. ${pays ? "That pays, and later rungs have them." : "That does not pay: plain narrow dense layers win here, and later rungs are made of the model before."}`,
+    ),
     ...(limit === undefined ? [] : [`A trial on the first ${limit} rows of each split: no result.`]),
     ...left.map((why) => `Left out: ${why}.`),
   ];

@@ -6,9 +6,10 @@ import type { JsonObject } from "../base/json.ts";
 import { convertModel } from "../convert/convert.ts";
 import { openCheckpoint } from "../files/checkpoint.ts";
 import { loadConfig } from "../model/config.ts";
+import { type Feedforward, feedforwardName, readFeedforward } from "../model/families/feedforward.ts";
 import type { LadderJob } from "./job.ts";
-import { pruneAndTeach, trainStudent } from "./student.ts";
-import { type EngineWay, type Timed, timeEngine, timeTorch } from "./time.ts";
+import { type EngineWay, openEngine, openTorch, type Runner } from "./runner.ts";
+import { plantTrees, pruneAndTeach, trainStudent } from "./student.ts";
 
 export interface Rung {
   /** In --rungs, and of its folder. */
@@ -19,6 +20,8 @@ export interface Rung {
   peer?: true;
   /** Stands beside the ladder: no factor is taken over it. */
   beside?: true;
+  /** Later rungs are made of the model before this one, unless this one is faster and keeps the score. */
+  mustPay?: true;
   /** Makes a model of the one of the rung before; absent where it runs that one. */
   make?: {
     /** File or folder within the rung's folder. */
@@ -28,7 +31,7 @@ export interface Rung {
     /** Writes `output` whole, or goes on where it was interrupted. */
     run(job: LadderJob, from: string, output: string): Promise<void>;
   };
-  time(job: LadderJob, model: string, title: string): Promise<Timed>;
+  open(job: LadderJob, model: string): Promise<Runner>;
 }
 
 /** Tokens of FastFormers' baseline. */
@@ -43,32 +46,34 @@ const lengthOf = ({ teacher }: LadderJob, most: number) =>
 const fixedTitle = (what: string, length: number) => (job: LadderJob) => `${what} ${lengthOf(job, length)}`;
 
 const torch = (length: number) => (job: LadderJob, model: string) =>
-  timeTorch(job, job.python!, model, lengthOf(job, length));
+  openTorch(job, job.python!, model, lengthOf(job, length));
 
 /** Later rungs keep the way of running that earlier ones introduced. */
-const engine = (way: EngineWay) => (job: LadderJob, model: string, title: string) =>
-  timeEngine(job, model, title, way);
+const engine = (way: EngineWay) => (job: LadderJob, model: string) => openEngine(job, model, way);
+
+/** A model as it is, its texts as long as they are. */
+export const alone = engine({});
 
 export const RUNGS: readonly Rung[] = [
   {
     name: "pytorch-512",
     title: fixedTitle("PyTorch, fixed length", FASTFORMERS),
     peer: true,
-    time: torch(FASTFORMERS),
+    open: torch(FASTFORMERS),
   },
   {
     name: "pytorch-128",
     title: fixedTitle("PyTorch, fixed length", GLUE),
     peer: true,
     beside: true,
-    time: torch(GLUE),
+    open: torch(GLUE),
   },
   {
     name: "fixed",
     title: fixedTitle("uffb, fixed length", FASTFORMERS),
-    time: (job, model, title) => timeEngine(job, model, title, { padTo: lengthOf(job, FASTFORMERS) }),
+    open: (job, model) => openEngine(job, model, { padTo: lengthOf(job, FASTFORMERS) }),
   },
-  { name: "dynamic", title: () => "dynamic length", time: engine({}) },
+  { name: "dynamic", title: () => "dynamic length", open: alone },
   {
     name: "distilled",
     title: () => "distilled",
@@ -77,7 +82,7 @@ export const RUNGS: readonly Rung[] = [
       settings: ({ kept, recipe }) => ({ kept, recipe }),
       run: trainStudent,
     },
-    time: engine({}),
+    open: alone,
   },
   {
     name: "pruned",
@@ -87,7 +92,18 @@ export const RUNGS: readonly Rung[] = [
       settings: ({ pruneWidth, pruneHeads, recipe }) => ({ pruneWidth, pruneHeads, recipe }),
       run: pruneAndTeach,
     },
-    time: engine({}),
+    open: alone,
+  },
+  {
+    name: "trees",
+    title: ({ trees }) => `trees, ${feedforwardName(trees)}`,
+    mustPay: true,
+    make: {
+      output: "model",
+      settings: ({ trees, recipe }) => ({ trees: feedforwardName(trees), recipe }),
+      run: plantTrees,
+    },
+    open: alone,
   },
   {
     name: "int8",
@@ -99,14 +115,32 @@ export const RUNGS: readonly Rung[] = [
         await convertModel(openCheckpoint(from), output, { to: "packed", dtype: "I8" });
       },
     },
-    time: engine({}),
+    open: alone,
   },
   {
     name: "instances",
     title: () => "an instance a core",
-    time: (job, model, title) => timeEngine(job, model, title, { instances: cpuCount() }),
+    open: (job, model) => openEngine(job, model, { instances: cpuCount() }),
   },
 ];
+
+/** Branches on the way through a tree. */
+const DEPTH = 6;
+
+/**
+ * Trees by their name; without one, as many active neurons as a dense layer of `width`: half of it dense, half on the ways through trees
+ * beside it. @throws UsageError for what are no trees
+ */
+export function chooseTrees(name: string | undefined, width: number): Feedforward {
+  if (name === undefined) {
+    const dense = width >> 1;
+    const trees = Math.max(1, Math.round((width - dense) / (DEPTH + 1)));
+    return { kind: "trees", trees, depth: DEPTH, dense };
+  }
+  const found = readFeedforward(name);
+  if (found?.kind === "trees") return found;
+  throw new UsageError(`--trees ${name}: give trees, such as 4x8, 4x8:linear or dense:64+9x6`);
+}
 
 /** The rungs of a list of names; all without one. @throws UsageError */
 export function chooseRungs(names: string | undefined): readonly Rung[] {

@@ -17,6 +17,11 @@ export function trainStudent(job: LadderJob, from: string, output: string): Prom
   return taught(job, from === job.teacher ? undefined : from, job.kept, output);
 }
 
+/** Fits trees in the place of the feedforward layers of `from`, and has the whole taught. */
+export function plantTrees(job: LadderJob, from: string, output: string): Promise<void> {
+  return taught(job, from === job.teacher ? undefined : from, { feedforward: job.trees }, output);
+}
+
 /** Takes neurons, and heads, out of `from`, and has what is left taught again. What it is before that is kept beside `output`. */
 export async function pruneAndTeach(job: LadderJob, from: string, output: string): Promise<void> {
   const cut = join(dirname(output), "untaught");
