@@ -12,6 +12,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 beforeAll(async () => {
   writeFileSync(join(folder, "texts.txt"), PLAIN_SENTENCES.join("\n"));
   await writeTinyBert(join(folder, "encoder"));
+  await writeTinyBert(join(folder, "four-heads"), { heads: 4 });
   await writeTinyBert(join(folder, "classifier"), { labels: ["good", "bad"] });
 });
 
@@ -41,6 +42,19 @@ test("trees beside a dense layer, of which it says what holds them", async () =>
   expect(config).toMatchObject({ feedforward: "dense:8+2x4:linear", intermediate_size: null });
   const vectors = await uffb("infer", "--model", "treed", "--embed", "a text");
   expect(vectors.out.trim().split(/\s+/).length).toBeGreaterThanOrEqual(32);
+}, 60_000);
+
+test("a student that attends like its teacher", async () => {
+  const flags = ["--layers", "0,2", "--states", "0", "--attention", "1"];
+  const { code, err } = await uffb(...QUICK, ...flags, "-o", "attends");
+  expect(code).toBe(0);
+  expect(err).toContain("attention is compared, student's to its: of layers 0 to 1, 1 to 2; it runs beside");
+  expect(readFileSync(join(folder, "attends/README.md"), "utf8")).toContain("| attention | 1 |");
+  const other = ["--student", "four-heads", "--attention", "1", "-o", "odd"];
+  const refused = await uffb(...QUICK, ...other);
+  expect([refused.code, refused.out]).toEqual([2, ""]);
+  expect(refused.err).toContain("layer 0 of four-heads has 4 heads, and layer 0 of its teacher");
+  expect(existsSync(join(folder, "odd.run"))).toBe(false);
 }, 60_000);
 
 test("a run ended by SIGTERM, and then by kill -9, goes on and ends with the same bits", async () => {

@@ -51,6 +51,9 @@ const weightArgs = grouped("WHAT COUNTS", {
   embedding: weight("Mean squared difference of embeddings; default: 0.1, of sentence vectors 0"),
   states: weight("Of states after each layer, as the mean over layers; default: 0, of sentence vectors 1"),
   final: weight("Of final states; default: 0.1, of sentence vectors 0"),
+  attention: weight(
+    "Divergence of attention's probabilities from the teacher's in each layer, in nats, as the mean over layers, heads and tokens; default: 0",
+  ),
 });
 
 const { labelSmoothing: _, ...shared } = recipeArgs;
@@ -187,14 +190,16 @@ export default command({
     "uffb distill reviews.csv --teacher reviews-model --layers 0,2 --width 512 -o reviews-small",
     "uffb distill sentences.txt --teacher all-MiniLM-L6-v2 --shape dense:192+8x6:linear -o mixed",
     "uffb distill reviews.csv --teacher large --student small --states 0 --embedding 0 --final 0 -o taught",
+    "uffb distill reviews.csv --teacher reviews-model --layers 0,2 --attention 1 -o reviews-half",
     "uffb distill sentences.txt --teacher minilm-int8.safetensors --student all-MiniLM-L6-v2 --width 256 -o small   # a faster teacher",
     "uffb distill sentences.txt --teacher all-MiniLM-L6-v2 --width 256 -o small --resume",
   ],
   sections: {
     "HOW IT LEARNS": [
-      "A classifier learns the teacher's distribution over classes, a model of scores these, one of sentence vectors the direction of the vectors and how alike those of a batch are. States are compared where both models have as many numbers a token and read the same tokens: of a student that was made of its teacher, each layer with the last one of the teacher's that it stands for. Attention probabilities are not compared: the engine does not keep them.",
+      "A classifier learns the teacher's distribution over classes, a model of scores these, one of sentence vectors the direction of the vectors and how alike those of a batch are. States are compared where both models have as many numbers a token and read the same tokens: of a student that was made of its teacher, each layer with the last one of the teacher's that it stands for.",
+      "With --attention 1, say, the student's layers also learn to attend as these do: each token's probabilities of each head are pulled towards the teacher's, by their divergence. States may then differ in size, but layers that are compared have equally many heads, and both models read the same tokens. The teacher's queries and keys come batch by batch and never kept on disk: a token's take 8 bytes for each number of a layer's width, which the memory that is printed counts. Probabilities are computed from them where they are needed.",
       "Trees are made layer by layer: each reads the teacher's states and is trained to give what the teacher gives behind the LayerNorm that follows; its error there is printed, as a share of the variance. transformers has no such feedforward layers, nor blocks without any, and refuses the folder: a narrower dense layer is what it holds. docs/files.md has the format.",
-      "Without states the teacher's outputs are computed once, and kept with a hash of teacher and texts; with states it runs beside the student.",
+      "Without states and attention the teacher's outputs are computed once, and kept with a hash of teacher and texts; with either it runs beside the student.",
     ],
     "WHILE IT RUNS": [
       "Checkpoints and a log of every step lie in OUTPUT.run. Ctrl-C ends the step, writes a checkpoint and stops; --resume goes on with the same bits.",

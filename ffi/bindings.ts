@@ -125,8 +125,13 @@ export const UFFB_TAP_FFN_INPUT = 5;
 /** f32 [tokens, width; GLU: half of it]: what `ffn.out` reads */
 export const UFFB_TAP_FFN_UNITS = 6;
 
+// f32 [tokens, heads of the layer, 2, head size]: each head's q, times the factor of scores, and k:
+// attention's probabilities are the softmax of their products. UFFB_INVALID where biases by distance or
+// windows have a say, too.
+export const UFFB_TAP_QK = 7;
+
 // Raised whenever a signature, a struct or a value below changes; the loader refuses another version.
-export const UFFB_TRAIN_ABI_VERSION = 7;
+export const UFFB_TRAIN_ABI_VERSION = 8;
 
 // What uffb_trainer_get and uffb_trainer_set move. All have the shape of the parameter.
 export const UFFB_WEIGHT = 0;
@@ -310,6 +315,21 @@ export interface ParameterInfo {
   decays: number;
 }
 
+/** The largest steps that are to come. */
+export interface TrainSize {
+  sequences: number;
+  tokens: number;
+  /** tokens of a sequence */
+  longest: number;
+  targets: number;
+  /** floats a token of all guides of a step: the sum of their widths */
+  guided: number;
+  /** largest head size of a guide of attention; 0 without any */
+  guidedHead: number;
+  threads: number;
+  reserved: number;
+}
+
 /** What a trainer takes, in bytes, for steps of a given size. */
 export interface TrainMemory {
   /** with what they are rounded to in bf16 */
@@ -318,7 +338,7 @@ export interface TrainMemory {
   gradients: number;
   /** two a trainable parameter */
   moments: number;
-  /** for the backward pass, of all tokens of a step */
+  /** for the backward pass, of all tokens of a step, and of its guides */
   kept: number;
   /** all else, and what uffb_trainer_model takes beyond what it frees */
   scratch: number;
@@ -514,6 +534,16 @@ export const STRUCTS = {
     trainable: "int32_t",
     decays: "int32_t",
   },
+  uffb_train_size: {
+    sequences: "int64_t",
+    tokens: "int64_t",
+    longest: "int64_t",
+    targets: "int64_t",
+    guided: "int64_t",
+    guidedHead: "int64_t",
+    threads: "int32_t",
+    reserved: "int32_t",
+  },
   uffb_train_memory: {
     weights: "uint64_t",
     gradients: "uint64_t",
@@ -662,12 +692,12 @@ export const PROTOTYPES = {
   uffb_trainer_compute: "int32_t uffb_trainer_compute(uffb_trainer *trainer, int32_t dtype)",
   uffb_trainer_multiplies_bf16: "int32_t uffb_trainer_multiplies_bf16(const uffb_trainer *trainer)",
   uffb_trainer_memory:
-    "int32_t uffb_trainer_memory(const uffb_trainer *trainer, int64_t sequences, int64_t tokens, int64_t longest, int64_t targets, int32_t threads, _Out_ uffb_train_memory *memory)",
+    "int32_t uffb_trainer_memory(const uffb_trainer *trainer, const uffb_train_size *size, _Out_ uffb_train_memory *memory)",
   uffb_trainer_ready: "int32_t uffb_trainer_ready(uffb_trainer *trainer, int32_t threads, const char *isa)",
   uffb_trainer_step:
     "int32_t uffb_trainer_step(uffb_trainer *trainer, const uffb_train_step *step, const int64_t *offsets, const int32_t *ids, const int32_t *types, const float *final, const int64_t *positions, const void *targets, const float *weights, const float *class_weights, const uffb_taps *taps, _Out_ uffb_train_result *result, float *losses, float *logits)",
   uffb_trainer_guide:
-    "int32_t uffb_trainer_guide(uffb_trainer *trainer, int32_t kind, int64_t layer, double weight, const float *states, int64_t tokens)",
+    "int32_t uffb_trainer_guide(uffb_trainer *trainer, int32_t kind, int64_t layer, double weight, const float *states, int64_t tokens, int64_t width)",
   uffb_trainer_fit:
     "int32_t uffb_trainer_fit(uffb_trainer *trainer, int64_t layer, int64_t tokens, const float *input, const float *output, double weight, int32_t backward, _Out_ uffb_train_result *result)",
   uffb_trainer_update:
@@ -955,19 +985,10 @@ export interface Functions {
    */
   uffb_trainer_multiplies_bf16(trainer: Handle | null): number;
   /**
-   * Bytes for steps of up to `tokens` tokens, `sequences` sequences of up to `longest` tokens and `targets`
-   * targets, on `threads` threads. Asked for before uffb_trainer_ready, and so before anything but weights is
-   * allocated.
+   * Bytes for steps of up to that size. Asked for before uffb_trainer_ready, and so before anything but
+   * weights is allocated.
    */
-  uffb_trainer_memory(
-    trainer: Handle | null,
-    sequences: number,
-    tokens: number,
-    longest: number,
-    targets: number,
-    threads: number,
-    memory: Partial<TrainMemory>,
-  ): number;
+  uffb_trainer_memory(trainer: Handle | null, size: TrainSize, memory: Partial<TrainMemory>): number;
   /**
    * Checks that every required tensor is there and makes room for gradients and moments (zero). `threads` and
    * `isa` are those of uffb_context_new.
@@ -1004,10 +1025,15 @@ export interface Functions {
     logits: Float32Array | null,
   ): number;
   /**
-   * Asks the next step to pull states towards others, a teacher's say: adds `weight` times the mean of
-   * squared differences to what is minimised, whatever the step's scale. kind: UFFB_TAP_EMBEDDING,
-   * UFFB_TAP_LAYER (with its layer) or UFFB_TAP_FINAL; states [tokens, hidden], which are copied, of all
-   * tokens of the batch. One for each place. After the step, however it ends, there are none.
+   * Asks the next step to pull states, or attention, towards another model's, a teacher's say: adds to what
+   * is minimised, whatever the step's scale, `weight` times - for UFFB_TAP_EMBEDDING, UFFB_TAP_LAYER (with
+   * its layer) or UFFB_TAP_FINAL the mean squared difference of states, whose `width` is hidden; - for
+   * UFFB_TAP_QK (with its layer) the divergence of attention's probabilities from the other's, KL(other ||
+   * own), in nats, mean over tokens and heads, before dropout. That layer of the other model has as many
+   * heads as this one's; their size, width / (2 heads), may be another. Probabilities are computed from q and
+   * k block by block, so that memory grows with tokens and not with the square of their number. `states`
+   * [tokens, width], which are copied, of all tokens of the batch. One for each place. After the step,
+   * however it ends, there are none.
    */
   uffb_trainer_guide(
     trainer: Handle | null,
@@ -1016,6 +1042,7 @@ export interface Functions {
     weight: number,
     states: Float32Array | null,
     tokens: number,
+    width: number,
   ): number;
   /**
    * Fits the feedforward half of one layer of a post-norm model alone, to what another model's does: `input`

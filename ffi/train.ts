@@ -184,7 +184,7 @@ export class NativeTrainer extends Resource {
   }
 
   /**
-   * Bytes for steps of up to that size, before gradients and moments are allocated.
+   * Bytes for steps of up to that size, before gradients and moments are allocated; see uffb_train_size.
    *
    * @throws InvalidError
    */
@@ -194,13 +194,13 @@ export class NativeTrainer extends Resource {
     longest: number;
     targets: number;
     threads: number;
+    guided?: number;
+    guidedHead?: number;
   }): TrainMemory {
     const { handle } = this;
-    const { sequences, tokens, longest, targets, threads } = size;
     const memory: Partial<TrainMemory> = {};
-    checked((library) =>
-      library.uffb_trainer_memory(handle, sequences, tokens, longest, targets, threads, memory),
-    );
+    const whole = { guided: 0, guidedHead: 0, reserved: 0, ...size };
+    checked((library) => library.uffb_trainer_memory(handle, whole, memory));
     return memory as TrainMemory;
   }
 
@@ -287,20 +287,20 @@ export class NativeTrainer extends Resource {
   }
 
   /**
-   * Asks the next step to pull states towards others: its `guided` gets `weight` times the mean of squared differences.
+   * Asks the next step to pull states, or attention, towards others: its `guided` gets `weight` times the mean of squared differences, or
+   * of divergences.
    *
-   * @param kind UFFB_TAP_EMBEDDING, UFFB_TAP_LAYER or UFFB_TAP_FINAL
-   * @param states [tokens, hidden] of the batch; copied
-   * @throws InvalidError when there is no such place, or it has a guide already
+   * @param kind UFFB_TAP_EMBEDDING, UFFB_TAP_LAYER or UFFB_TAP_FINAL, or UFFB_TAP_QK for attention
+   * @param states [tokens, width] of the batch; copied
+   * @throws InvalidError when there is no such place, it has another width, or it has a guide already
    */
-  guide(kind: number, layer: number, weight: number, states: Float32Array): void {
-    const { handle, arch } = this;
+  guide(kind: number, layer: number, weight: number, states: Float32Array, width = this.arch.hidden): void {
+    const { handle } = this;
     this.#assertIdle();
-    if (states.length % arch.hidden !== 0) {
-      throw new InvalidError(`states of ${states.length} elements are no rows of ${arch.hidden}`);
-    }
-    const tokens = states.length / arch.hidden;
-    checked((library) => library.uffb_trainer_guide(handle, kind, layer, weight, states, tokens));
+    const tokens = states.length / width;
+    if (!Number.isInteger(tokens))
+      throw new InvalidError(`states of ${states.length} elements are no rows of ${width}`);
+    checked((library) => library.uffb_trainer_guide(handle, kind, layer, weight, states, tokens, width));
   }
 
   /**

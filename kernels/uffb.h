@@ -280,6 +280,9 @@ UFFB_API int32_t uffb_classify_tokens(uffb_context *context, float *logits);
 #define UFFB_TAP_PATH_LOGITS 4 /* f32 [tokens, trees, depth+1]: their logits, before the activation */
 #define UFFB_TAP_FFN_INPUT 5   /* f32 [tokens, hidden]: what that layer's feedforward half reads */
 #define UFFB_TAP_FFN_UNITS 6   /* f32 [tokens, width; GLU: half of it]: what `ffn.out` reads */
+/* f32 [tokens, heads of the layer, 2, head size]: each head's q, times the factor of scores, and k: attention's probabilities
+ * are the softmax of their products. UFFB_INVALID where biases by distance or windows have a say, too. */
+#define UFFB_TAP_QK 7
 
 UFFB_API int32_t uffb_taps_new(uffb_taps **taps);
 UFFB_API void uffb_taps_free(uffb_taps *taps);

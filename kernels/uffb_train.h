@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a signature, a struct or a value below changes; the loader refuses another version. */
-#define UFFB_TRAIN_ABI_VERSION 7
+#define UFFB_TRAIN_ABI_VERSION 8
 
 /* What uffb_trainer_get and uffb_trainer_set move. All have the shape of the parameter. */
 #define UFFB_WEIGHT 0
@@ -68,12 +68,24 @@ typedef struct uffb_parameter_info {
     int32_t decays;    /* whether weight decay applies: by default where the name has neither `bias` nor `norm` */
 } uffb_parameter_info;
 
+/* The largest steps that are to come. */
+typedef struct uffb_train_size {
+    int64_t sequences;
+    int64_t tokens;
+    int64_t longest; /* tokens of a sequence */
+    int64_t targets;
+    int64_t guided;      /* floats a token of all guides of a step: the sum of their widths */
+    int64_t guided_head; /* largest head size of a guide of attention; 0 without any */
+    int32_t threads;
+    int32_t reserved;
+} uffb_train_size;
+
 /* What a trainer takes, in bytes, for steps of a given size. */
 typedef struct uffb_train_memory {
     uint64_t weights;        /* with what they are rounded to in bf16 */
     uint64_t gradients;      /* of trainable parameters */
     uint64_t moments;        /* two a trainable parameter */
-    uint64_t kept;           /* for the backward pass, of all tokens of a step */
+    uint64_t kept;           /* for the backward pass, of all tokens of a step, and of its guides */
     uint64_t scratch;        /* all else, and what uffb_trainer_model takes beyond what it frees */
     uint64_t total;          /* the sum of these */
     uint64_t kept_per_token; /* part of `kept` that a token takes */
@@ -173,10 +185,8 @@ UFFB_API int32_t uffb_trainer_compute(uffb_trainer *trainer, int32_t dtype);
 /* Whether a trainer that is ready has instructions for that. If 0, UFFB_BF16 is much slower than UFFB_F32. */
 UFFB_API int32_t uffb_trainer_multiplies_bf16(const uffb_trainer *trainer);
 
-/* Bytes for steps of up to `tokens` tokens, `sequences` sequences of up to `longest` tokens and `targets` targets, on `threads`
- * threads. Asked for before uffb_trainer_ready, and so before anything but weights is allocated. */
-UFFB_API int32_t uffb_trainer_memory(const uffb_trainer *trainer, int64_t sequences, int64_t tokens, int64_t longest,
-                                     int64_t targets, int32_t threads, uffb_train_memory *memory);
+/* Bytes for steps of up to that size. Asked for before uffb_trainer_ready, and so before anything but weights is allocated. */
+UFFB_API int32_t uffb_trainer_memory(const uffb_trainer *trainer, const uffb_train_size *size, uffb_train_memory *memory);
 
 /* Checks that every required tensor is there and makes room for gradients and moments (zero). `threads` and `isa` are those of
  * uffb_context_new. */
@@ -203,12 +213,18 @@ UFFB_API int32_t uffb_trainer_step(uffb_trainer *trainer, const uffb_train_step 
                                    const void *targets, const float *weights, const float *class_weights, const uffb_taps *taps,
                                    uffb_train_result *result, float *losses, float *logits);
 
-/* Asks the next step to pull states towards others, a teacher's say: adds `weight` times the mean of squared differences to
- * what is minimised, whatever the step's scale. kind: UFFB_TAP_EMBEDDING, UFFB_TAP_LAYER (with its layer) or UFFB_TAP_FINAL;
- * states [tokens, hidden], which are copied, of all tokens of the batch. One for each place. After the step, however it ends,
+/* Asks the next step to pull states, or attention, towards another model's, a teacher's say: adds to what is minimised,
+ * whatever the step's scale, `weight` times
+ * - for UFFB_TAP_EMBEDDING, UFFB_TAP_LAYER (with its layer) or UFFB_TAP_FINAL the mean squared difference of states, whose
+ *   `width` is hidden;
+ * - for UFFB_TAP_QK (with its layer) the divergence of attention's probabilities from the other's, KL(other || own), in nats,
+ *   mean over tokens and heads, before dropout. That layer of the other model has as many heads as this one's; their size,
+ *   width / (2 heads), may be another. Probabilities are computed from q and k block by block, so that memory grows with tokens
+ *   and not with the square of their number.
+ * `states` [tokens, width], which are copied, of all tokens of the batch. One for each place. After the step, however it ends,
  * there are none. */
 UFFB_API int32_t uffb_trainer_guide(uffb_trainer *trainer, int32_t kind, int64_t layer, double weight, const float *states,
-                                    int64_t tokens);
+                                    int64_t tokens, int64_t width);
 
 /* Fits the feedforward half of one layer of a post-norm model alone, to what another model's does: `input` [tokens, hidden],
  * what the half reads (UFFB_TAP_FFN_INPUT), becomes norm2(input + feedforward(input)), whose mean squared difference from

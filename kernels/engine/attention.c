@@ -120,17 +120,33 @@ static void attend_task(void *arg, int64_t task, int32_t thread) {
     }
 }
 
-void uffb_attend(uffb_context *context, const uffb_layer *layer, float *qkv, float *attended) {
+static attention attention_of(uffb_context *context, const uffb_layer *layer, float *qkv, float *attended) {
     const uffb_arch *a = &context->model->arch;
     const int64_t size = a->head_size, width = layer->heads * size;
     const int by_head = a->qkv_order == UFFB_QKV_BY_HEAD;
-    attention t = {context,
-                   layer,
-                   qkv,
-                   attended,
-                   layer->scale ? *layer->scale : 1.0f / sqrtf((float)size),
-                   width,
-                   by_head ? 3 * size : size,
-                   by_head ? size : width};
+    return (attention){context,
+                       layer,
+                       qkv,
+                       attended,
+                       layer->scale ? *layer->scale : 1.0f / sqrtf((float)size),
+                       width,
+                       by_head ? 3 * size : size,
+                       by_head ? size : width};
+}
+
+void uffb_attend(uffb_context *context, const uffb_layer *layer, float *qkv, float *attended) {
+    attention t = attention_of(context, layer, qkv, attended);
     uffb_parallel(context->team, context->sequences * layer->heads, attend_task, &t);
+}
+
+void uffb_tap_qk(uffb_context *context, const uffb_layer *layer, float *qkv, float *tap) {
+    const attention t = attention_of(context, layer, qkv, NULL);
+    const int64_t size = context->model->arch.head_size;
+    for (int64_t token = 0; token < context->tokens; token++) {
+        for (int64_t head = 0; head < layer->heads; head++, tap += 2 * size) {
+            const float *q = qkv + token * 3 * t.width + head * t.head_step;
+            for (int64_t i = 0; i < size; i++) tap[i] = t.scale * q[i];
+            memcpy(tap + size, q + t.part_step, (size_t)size * sizeof *tap);
+        }
+    }
 }

@@ -87,6 +87,8 @@ void uffb_normalise(uffb_context *context, int64_t tokens, int64_t cols, const u
 void uffb_activate_all(uffb_context *context, int32_t activation, int64_t tokens, int64_t cols, float *x, int64_t ldx);
 /* attended [T, w] from qkv [T, 3 w], which it may change; w is the layer's heads times their size */
 void uffb_attend(uffb_context *context, const uffb_layer *layer, float *qkv, float *attended);
+/* UFFB_TAP_QK of that qkv, after uffb_attend: positions are turned there. */
+void uffb_tap_qk(uffb_context *context, const uffb_layer *layer, float *qkv, float *tap);
 /* Floats of scratch attention needs a thread for sequences of up to `longest` tokens. */
 int64_t uffb_attention_scratch(const uffb_arch *arch, int64_t longest);
 /* Floats of scratch a thread has for such. */

@@ -44,6 +44,8 @@ static void run_block(uffb_context *c, int64_t l, const uffb_taps *taps) {
     if (norm_first) uffb_normalise(c, tokens, h, &layer->norm1, c->x, c->normed);
     uffb_project(c, tokens, &layer->qkv, norm_first ? c->normed : c->x, h, c->wide, 3 * attended, 0);
     uffb_attend(c, layer, c->wide, c->normed);
+    float *qk = uffb_tap(taps, UFFB_TAP_QK, l);
+    if (qk) uffb_tap_qk(c, layer, c->wide, qk);
     uffb_project(c, tokens, &layer->out, c->normed, attended, c->x, h, 1);
     if (!pre) uffb_normalise(c, tokens, h, &layer->norm1, c->x, c->x);
     if (!uffb_has_feedforward(&c->model->arch)) return;

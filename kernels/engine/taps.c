@@ -32,7 +32,7 @@ void uffb_taps_free(uffb_taps *taps) {
 
 int32_t uffb_taps_add(uffb_taps *taps, int32_t kind, int64_t layer, void *buffer, uint64_t bytes) {
     if (!taps || !buffer) return uffb_fail(UFFB_INVALID, "uffb_taps_add: no taps or no buffer");
-    if (kind < UFFB_TAP_EMBEDDING || kind > UFFB_TAP_FFN_UNITS) return uffb_fail(UFFB_INVALID, "no tap of kind %d", kind);
+    if (kind < UFFB_TAP_EMBEDDING || kind > UFFB_TAP_QK) return uffb_fail(UFFB_INVALID, "no tap of kind %d", kind);
     if (!has_layer(kind)) layer = 0;
     if (uffb_tap(taps, kind, layer))
         return uffb_fail(UFFB_INVALID, "there is a tap of kind %d and layer %lld already", kind, (long long)layer);
@@ -54,6 +54,16 @@ void *uffb_tap(const uffb_taps *taps, int32_t kind, int64_t layer) {
     return NULL;
 }
 
+static int64_t width_of(const tap *t, const uffb_arch *a) {
+    switch (t->kind) {
+    case UFFB_TAP_PATH:
+    case UFFB_TAP_PATH_LOGITS: return a->trees * (a->depth + 1);
+    case UFFB_TAP_FFN_UNITS: return uffb_ffn_units(a);
+    case UFFB_TAP_QK: return 2 * a->head_size * (a->layer_heads ? a->layer_heads[t->layer] : a->heads);
+    default: return a->hidden;
+    }
+}
+
 int32_t uffb_taps_check(const uffb_taps *taps, const uffb_arch *arch, int64_t tokens) {
     for (int64_t i = 0; taps && i < taps->count; i++) {
         const tap *t = &taps->tap[i];
@@ -65,10 +75,10 @@ int32_t uffb_taps_check(const uffb_taps *taps, const uffb_arch *arch, int64_t to
             return uffb_fail(UFFB_INVALID, "a tap asks for paths, but this model has no trees");
         if (t->kind == UFFB_TAP_FFN_UNITS && !arch->width)
             return uffb_fail(UFFB_INVALID, "a tap asks for units, but this model has no dense feedforward layers");
-        const int64_t width = path                            ? arch->trees * (arch->depth + 1)
-                              : t->kind == UFFB_TAP_FFN_UNITS ? uffb_ffn_units(arch)
-                                                              : arch->hidden;
-        const uint64_t want = (uint64_t)tokens * (uint64_t)width * 4;
+        if (t->kind == UFFB_TAP_QK && (arch->relative_buckets || arch->window))
+            return uffb_fail(UFFB_INVALID,
+                             "a tap asks for q and k, but attention of this model goes by distances or windows, too");
+        const uint64_t want = (uint64_t)tokens * (uint64_t)width_of(t, arch) * 4;
         if (t->bytes != want) {
             return uffb_fail(UFFB_INVALID, "a tap of kind %d has %llu bytes, but %lld tokens need %llu", t->kind,
                              (unsigned long long)t->bytes, (long long)tokens, (unsigned long long)want);

@@ -141,7 +141,8 @@ static void test_bad_taps(uffb_context *context) {
         {UFFB_TAP_FINAL, 0, 159},       {UFFB_TAP_FINAL, 0, 164},       {UFFB_TAP_EMBEDDING, 0, 0},
         {UFFB_TAP_LAYER, 2, 160},       {UFFB_TAP_LAYER, -1, 160},      {UFFB_TAP_LAYER, INT64_MAX, 160},
         {UFFB_TAP_LAYER, 0, 156},       {UFFB_TAP_PATH, 0, 196},        {UFFB_TAP_PATH, 2, 200},
-        {UFFB_TAP_PATH_LOGITS, 0, 204}, {UFFB_TAP_PATH_LOGITS, 5, 200}, {UFFB_TAP_FFN_UNITS, 0, 160}};
+        {UFFB_TAP_PATH_LOGITS, 0, 204}, {UFFB_TAP_PATH_LOGITS, 5, 200}, {UFFB_TAP_FFN_UNITS, 0, 160},
+        {UFFB_TAP_QK, 0, 316},          {UFFB_TAP_QK, 2, 320},          {UFFB_TAP_QK, 0, 160}};
     for (int64_t i = 0; i < COUNT_OF(late); i++) {
         uffb_taps_new(&taps);
         test_case("kind %lld, layer %lld, %lld bytes", (long long)late[i][0], (long long)late[i][1], (long long)late[i][2]);
@@ -159,6 +160,17 @@ static void test_bad_taps(uffb_context *context) {
     uffb_taps_add(taps, UFFB_TAP_PATH, 0, buffer, 200);
     REFUSED(UFFB_INVALID, uffb_encode(treeless, 2, offsets, ids, types, taps));
     uffb_context_free(treeless);
+    random_model_free(m);
+    uffb_taps_free(taps);
+
+    uffb_taps_new(&taps);
+    uffb_arch windows = small;
+    windows.window = 1;
+    m = random_model_new(&windows, 1, UFFB_F32, AS_ASKED);
+    uffb_context *windowed = context_new(m, 1, NULL);
+    uffb_taps_add(taps, UFFB_TAP_QK, 0, buffer, 320);
+    REFUSED(UFFB_INVALID, uffb_encode(windowed, 2, offsets, ids, types, taps));
+    uffb_context_free(windowed);
     random_model_free(m);
     uffb_taps_free(taps);
     test_end();

@@ -247,13 +247,19 @@ static void run_heads(const random_model *m, uffb_context *context, const batch 
     }
 }
 
+static int64_t qk_width(const uffb_arch *arch, int64_t layer) {
+    const int64_t size = arch->head_size ? arch->head_size : arch->hidden / arch->heads;
+    return 2 * size * (arch->layer_heads ? arch->layer_heads[layer] : arch->heads);
+}
+
 /* Room for every output. */
 static run *run_new(const random_model *m, const batch *b, int with_taps) {
     const uffb_arch *arch = &m->arch;
     int64_t tapped = with_taps ? b->tokens : 0, path = arch->trees * (arch->depth + 1);
     int64_t path_rows = arch->feedforward == UFFB_FFN_FFF ? tapped : 0, mlm = arch->heads_present & UFFB_HEAD_MLM;
+    int64_t qk_rows = arch->relative_buckets || arch->window ? 0 : tapped;
     run *r = allocate(1, sizeof *r);
-    r->count = 1 + 3 * arch->layers + 11;
+    r->count = 1 + 4 * arch->layers + 11;
     r->outputs = allocate(r->count, sizeof *r->outputs);
     *run_output(r, EMBEDDING) = output_of("embedding", tapped, arch->hidden, 0);
     *run_output(r, FINAL) = output_of("final", tapped, arch->hidden, 0);
@@ -273,6 +279,8 @@ static run *run_new(const random_model *m, const batch *b, int with_taps) {
         *run_output(r, LAYER(l, 1)) = output_of(name, path_rows, path, 0);
         snprintf(name, sizeof name, "path logits.%lld", (long long)l);
         *run_output(r, LAYER(l, 2)) = output_of(name, path_rows, path, 0);
+        snprintf(name, sizeof name, "q and k.%lld", (long long)l);
+        *run_output(r, LAYER(l, 3)) = output_of(name, qk_rows, qk_width(arch, l), 0);
     }
     return r;
 }
@@ -289,6 +297,7 @@ run *run_batch(const random_model *m, uffb_context *context, const batch *b, int
             tap(taps, UFFB_TAP_LAYER, l, run_output(r, LAYER(l, 0)));
             tap(taps, UFFB_TAP_PATH, l, run_output(r, LAYER(l, 1)));
             tap(taps, UFFB_TAP_PATH_LOGITS, l, run_output(r, LAYER(l, 2)));
+            tap(taps, UFFB_TAP_QK, l, run_output(r, LAYER(l, 3)));
         }
     }
     const int32_t *types = arch->token_types ? b->types : NULL;

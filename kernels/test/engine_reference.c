@@ -109,8 +109,24 @@ static double relative_bias(const random_model *m, int64_t head, int64_t query, 
     return tensor_of(m, "attn.relative")[(bucket + (key > query ? side : 0)) * m->arch.heads + head];
 }
 
+/* q, times the factor of scores, and k of a head, as they were tapped */
+static void check_qk(const output *o, int64_t first, int64_t tokens, int64_t head, int64_t size, double factor, const double *q,
+                     const double *k, int64_t ld) {
+    double largest = 0, worst = 0;
+    for (int64_t t = 0; o->rows && t < tokens; t++) {
+        const float *row = output_row(o, first + t) + head * 2 * size;
+        for (int64_t i = 0; i < 2 * size; i++) {
+            const double expected = i < size ? factor * q[t * ld + i] : k[t * ld + i - size], error = fabs(row[i] - expected);
+            largest = fmax(largest, fabs(expected));
+            worst = error > worst || isnan(error) ? error : worst;
+        }
+    }
+    check(worst <= TOLERANCE * largest, "%s, head %lld: off by %g of the largest", o->name, (long long)head, worst / largest);
+}
+
 /* y = Wo attention(x) for the tokens of one sequence */
-static void attention(const random_model *m, int64_t layer, int64_t tokens, const double *x, double *y) {
+static void attention(const random_model *m, int64_t layer, int64_t first, int64_t tokens, const run *r, const double *x,
+                      double *y) {
     const uffb_arch *a = &m->arch;
     int64_t hidden = a->hidden, size = a->head_size ? a->head_size : hidden / a->heads;
     int64_t heads = a->layer_heads ? a->layer_heads[layer] : a->heads, n = heads * size;
@@ -128,6 +144,7 @@ static void attention(const random_model *m, int64_t layer, int64_t tokens, cons
             rotate(local ? m->arch.rotary_base_local : m->arch.rotary_base, t, size, q + t * 3 * n);
             rotate(local ? m->arch.rotary_base_local : m->arch.rotary_base, t, size, k + t * 3 * n);
         }
+        check_qk(run_output(r, LAYER(layer, 3)), first, tokens, h, size, factor, q, k, 3 * n);
         for (int64_t t = 0; t < tokens; t++) {
             double top = -INFINITY, sum = 0;
             for (int64_t s = 0; s < tokens; s++) {
@@ -225,7 +242,7 @@ static int64_t run_layer(const random_model *m, int64_t layer, int64_t first, in
     double *z = doubles(tokens * n), *y = doubles(tokens * n);
     memcpy(z, x, (size_t)(tokens * n) * sizeof *z);
     for (int64_t t = 0; pre && w1 && t < tokens; t++) norm(m, n, w1, b1, x + t * n, z + t * n);
-    attention(m, layer, tokens, z, y);
+    attention(m, layer, first, tokens, r, z, y);
     for (int64_t t = 0; t < tokens; t++) {
         add_residual(m, w1, b1, y + t * n, x + t * n);
         if (!arch->width && arch->feedforward != UFFB_FFN_FFF) continue; /* a block ends here */

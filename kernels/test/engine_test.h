@@ -62,7 +62,7 @@ batch *batch_new(const uffb_arch *arch, int64_t sequences, const int64_t *length
 batch *batch_pick(const batch *from, int64_t sequences, const int64_t *chosen);
 void batch_free(batch *b);
 
-/* What a run gives, in the order in which it arises. Layers: states, paths, logits of the paths. */
+/* What a run gives, in the order in which it arises. Layers: states, paths, logits of the paths, q and k. */
 enum {
     EMBEDDING,
     LAYERS,
@@ -96,8 +96,8 @@ run *run_batch(const random_model *m, uffb_context *context, const batch *b, int
 /* Runs every head on the final states of another run of the same batch, which had taps. */
 run *run_taken(const random_model *m, uffb_context *context, const batch *b, const run *whole);
 void run_free(run *r);
-/* Outputs by the names above; LAYER(l, 0), (l, 1), (l, 2): states, path, logits. */
-#define LAYER(layer, part) (LAYERS + 3 * (layer) + (part))
+/* Outputs by the names above; LAYER(l, 0), (l, 1), (l, 2), (l, 3): states, path, logits, q and k. */
+#define LAYER(layer, part) (LAYERS + 4 * (layer) + (part))
 output *run_output(const run *r, int64_t which);
 static inline const float *output_row(const output *o, int64_t row) { return (const float *)o->data + row * o->cols; }
 /* Checks that sequence `s` of run `a` (over `batch_a`) has the bits of sequence `t` of run `b`, in every

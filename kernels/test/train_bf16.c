@@ -167,11 +167,12 @@ static void test_choice(const config *c) {
     test_begin("choice of bf16");
     uffb_trainer *t;
     uffb_train_memory wide, narrow;
+    const uffb_train_size size = {.sequences = 4, .tokens = 64, .longest = 16, .targets = 4, .threads = 2};
     check(uffb_trainer_new(&c->arch, -1, &t) == UFFB_OK, "%s", uffb_error());
-    check(uffb_trainer_memory(t, 4, 64, 16, 4, 2, &wide) == UFFB_OK, "%s", uffb_error());
+    check(uffb_trainer_memory(t, &size, &wide) == UFFB_OK, "%s", uffb_error());
     check(uffb_trainer_compute(t, UFFB_I8) == UFFB_INVALID && uffb_trainer_compute(NULL, UFFB_BF16) == UFFB_INVALID, "taken");
     check(uffb_trainer_compute(t, UFFB_BF16) == UFFB_OK, "%s", uffb_error());
-    check(uffb_trainer_memory(t, 4, 64, 16, 4, 2, &narrow) == UFFB_OK, "%s", uffb_error());
+    check(uffb_trainer_memory(t, &size, &narrow) == UFFB_OK, "%s", uffb_error());
     check(narrow.weights > wide.weights && narrow.scratch > wide.scratch && narrow.gradients == wide.gradients &&
               narrow.moments == wide.moments && narrow.kept == wide.kept,
           "memory of weights %llu, in f32 %llu", (unsigned long long)narrow.weights, (unsigned long long)wide.weights);

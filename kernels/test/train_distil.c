@@ -63,7 +63,7 @@ static void test_own_teacher(const random_model *m, const batch *b) {
     if (uffb_taps_new(&taps)) exit(2);
     uffb_taps_add(taps, UFFB_TAP_LAYER, 0, states, (uint64_t)size * sizeof *states);
     run_step(t, e, 0, taps, NULL, NULL);
-    check(uffb_trainer_guide(t, UFFB_TAP_LAYER, 0, 1, states, b->tokens) == UFFB_OK, "%s", uffb_error());
+    check(uffb_trainer_guide(t, UFFB_TAP_LAYER, 0, 1, states, b->tokens, m->arch.hidden) == UFFB_OK, "%s", uffb_error());
     const uffb_train_result result = run_step(t, e, 1, NULL, NULL, NULL);
     check(result.guided == 0, "its own states cost %g", result.guided);
     check(result.loss < 1e-5 * result.weight, "its own vectors cost %g", result.loss);
@@ -99,7 +99,7 @@ static void test_fit(const random_model *m, const batch *b) {
         uffb_taps *taps;
         if (uffb_taps_new(&taps)) exit(2);
         uffb_taps_add(taps, UFFB_TAP_FFN_INPUT, l, input, (uint64_t)size * sizeof *input);
-        check(uffb_trainer_guide(whole, UFFB_TAP_LAYER, l, 0.75, output, b->tokens) == UFFB_OK, "%s", uffb_error());
+        check(uffb_trainer_guide(whole, UFFB_TAP_LAYER, l, 0.75, output, b->tokens, a->hidden) == UFFB_OK, "%s", uffb_error());
         const uffb_train_result expected = run_step(whole, e, 1, taps, NULL, NULL);
         uffb_train_result result = {0};
         check(uffb_trainer_fit(alone, l, b->tokens, input, output, 0.75, 0, &result) == UFFB_OK, "%s", uffb_error());
@@ -171,13 +171,14 @@ static void test_refused(const random_model *m, const batch *b) {
     check(uffb_trainer_fit(t, 0, 0, states, states, 1, 1, &result) == UFFB_INVALID, "a fit of no tokens");
     check(uffb_trainer_fit(t, 0, 1, states, NULL, 1, 1, &result) == UFFB_INVALID, "a fit to nothing");
     check(uffb_trainer_fit(t, 0, 1, states, states, -1, 1, &result) == UFFB_INVALID, "a fit of negative weight");
-    check(uffb_trainer_guide(NULL, UFFB_TAP_FINAL, 0, 1, states, 1) == UFFB_INVALID, "no trainer");
-    check(uffb_trainer_guide(t, UFFB_TAP_FINAL, 0, 1, NULL, 1) == UFFB_INVALID, "no states");
-    check(uffb_trainer_guide(t, UFFB_TAP_PATH, 0, 1, states, 1) == UFFB_INVALID, "paths");
-    check(uffb_trainer_guide(t, UFFB_TAP_LAYER, m->arch.layers, 1, states, 1) == UFFB_INVALID, "no such layer");
-    check(uffb_trainer_guide(t, UFFB_TAP_LAYER, 0, -1, states, 1) == UFFB_INVALID, "a negative weight");
-    check(uffb_trainer_guide(t, UFFB_TAP_LAYER, 0, 1, states, b->tokens - 1) == UFFB_OK, "%s", uffb_error());
-    check(uffb_trainer_guide(t, UFFB_TAP_LAYER, 0, 1, states, b->tokens) == UFFB_INVALID, "two of one place");
+    check(uffb_trainer_guide(NULL, UFFB_TAP_FINAL, 0, 1, states, 1, m->arch.hidden) == UFFB_INVALID, "no trainer");
+    check(uffb_trainer_guide(t, UFFB_TAP_FINAL, 0, 1, NULL, 1, m->arch.hidden) == UFFB_INVALID, "no states");
+    check(uffb_trainer_guide(t, UFFB_TAP_PATH, 0, 1, states, 1, m->arch.hidden) == UFFB_INVALID, "paths");
+    check(uffb_trainer_guide(t, UFFB_TAP_LAYER, m->arch.layers, 1, states, 1, m->arch.hidden) == UFFB_INVALID, "no such layer");
+    check(uffb_trainer_guide(t, UFFB_TAP_LAYER, 0, -1, states, 1, m->arch.hidden) == UFFB_INVALID, "a negative weight");
+    check(uffb_trainer_guide(t, UFFB_TAP_LAYER, 0, 1, states, 1, m->arch.hidden - 1) == UFFB_INVALID, "narrower states");
+    check(uffb_trainer_guide(t, UFFB_TAP_LAYER, 0, 1, states, b->tokens - 1, m->arch.hidden) == UFFB_OK, "%s", uffb_error());
+    check(uffb_trainer_guide(t, UFFB_TAP_LAYER, 0, 1, states, b->tokens, m->arch.hidden) == UFFB_INVALID, "two of one place");
     const uffb_train_step none = {.sequences = b->sequences, .head = UFFB_HEAD_NONE};
     check(uffb_trainer_step(t, &none, b->offsets, b->ids, b->types, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL) ==
               UFFB_INVALID,

@@ -120,7 +120,20 @@ static void test_parameters(uffb_trainer *t, int64_t hidden) {
     refused(uffb_trainer_balance(t, NAN), UFFB_INVALID, "rate");
     refused(uffb_trainer_balance(NULL, 0.1), UFFB_INVALID, "no trainer");
     uffb_train_memory memory;
-    refused(uffb_trainer_memory(t, 1, 0, 1, 0, 1, &memory), UFFB_INVALID, "no such step");
+    const uffb_train_size good = {.sequences = 1, .tokens = 9, .longest = 9, .threads = 1};
+    uffb_train_size size;
+#define REFUSED(field, value)                                                                                                  \
+    test_case("%s", #field);                                                                                                   \
+    size = good;                                                                                                               \
+    size.field = value;                                                                                                        \
+    refused(uffb_trainer_memory(t, &size, &memory), UFFB_INVALID, "no such step")
+    REFUSED(tokens, 0);
+    REFUSED(longest, 10);
+    REFUSED(guided, -1);
+    REFUSED(guided_head, -1);
+    REFUSED(threads, 0);
+#undef REFUSED
+    refused(uffb_trainer_memory(t, NULL, &memory), UFFB_INVALID, "no such step");
     refused(uffb_trainer_set_updates(t, -1), UFFB_INVALID, "negative");
     free(row);
 }

@@ -89,15 +89,27 @@ void example_free(example *e) {
     free(e->weights);
     free(e->class_weights);
     free(e->guides);
+    free(e->qk);
     free(e);
+}
+
+static void guide_attention(uffb_trainer *t, const example *e) {
+    const float *qk = e->qk;
+    for (int64_t l = 0; l < e->layers; l++) {
+        const uffb_arch *a = e->arch;
+        const int64_t width = 2 * (a->layer_heads ? a->layer_heads[l] : a->heads) * e->qk_head;
+        check(uffb_trainer_guide(t, UFFB_TAP_QK, l, guide_weight(l), qk, e->batch->tokens, width) == UFFB_OK, "%s",
+              uffb_error());
+        qk += e->batch->tokens * width;
+    }
 }
 
 static void guide(uffb_trainer *t, const example *e) {
     const int64_t size = e->batch->tokens * e->hidden;
     for (int64_t i = 0; i < e->layers + 2; i++) {
         const int32_t kind = i < e->layers ? UFFB_TAP_LAYER : i == e->layers ? UFFB_TAP_EMBEDDING : UFFB_TAP_FINAL;
-        check(uffb_trainer_guide(t, kind, i, 0.5 + (double)i, e->guides + i * size, e->batch->tokens) == UFFB_OK, "%s",
-              uffb_error());
+        check(uffb_trainer_guide(t, kind, i, 0.5 + (double)i, e->guides + i * size, e->batch->tokens, e->hidden) == UFFB_OK,
+              "%s", uffb_error());
     }
 }
 
@@ -107,6 +119,7 @@ uffb_train_result run_step(uffb_trainer *t, const example *e, int backward, cons
     uffb_train_step step = e->step;
     step.backward = backward;
     if (e->guides) guide(t, e);
+    if (e->qk) guide_attention(t, e);
     const void *targets = step.loss == UFFB_CROSS_ENTROPY ? (const void *)e->labels : e->shares;
     const int32_t status = uffb_trainer_step(
         t, &step, e->batch->offsets, e->batch->ids, e->batch->types, NULL, step.head == UFFB_HEAD_MLM ? e->positions : NULL,
@@ -325,6 +338,7 @@ int main(void) {
         if (!strcmp(configs[i].name, "bert")) test_losses(&configs[i]);
     }
     test_distil();
+    test_attention_guides();
     test_balance();
     test_noise();
     test_padding();

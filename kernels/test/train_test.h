@@ -20,12 +20,17 @@ typedef struct example {
     int64_t *positions;
     int32_t *labels;
     float *shares, *weights, *class_weights;
-    int weighted;  /* whether the weights are used */
-    float *guides; /* NULL, or [layers + 2, tokens, hidden]: states for each place that there is */
+    int weighted;          /* whether the weights are used */
+    float *guides;         /* NULL, or [layers + 2, tokens, hidden]: states for each place that there is */
+    const uffb_arch *arch; /* for the next */
+    float *qk;             /* NULL, or [layers][tokens, heads, 2, qk_head] for each layer's attention */
+    int64_t qk_head;
 } example;
 
 example *example_new(const uffb_arch *arch, const batch *b, int32_t head, int32_t loss);
 void example_free(example *e);
+/* Of an example's guide of that layer's attention. */
+static inline double guide_weight(int64_t layer) { return 1.5 + (double)layer; }
 uffb_train_result run_step(uffb_trainer *t, const example *e, int backward, const uffb_taps *taps, float *losses,
                            float *logits);
 
@@ -35,6 +40,7 @@ void test_slopes(const random_model *m, const example *e);
 void test_threads_agree(const random_model *m, const example *e, const char *isa);
 
 void test_distil(void);
+void test_attention_guides(void);
 void test_balance(void);
 void test_noise(void);
 void test_padding(void);

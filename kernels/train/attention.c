@@ -2,10 +2,14 @@
  * in the engine. Backward, probabilities are computed again from q and k, and from them what attention put out, O, where that
  * is wanted; all else is GEMMs over blocks of queries:
  *
- *     dV = P^T dO    dP = dO V^T    dS = scale P (dP - rowsum(P dP))    dQ = dS K    dK = dS^T Q */
+ *     dV = P^T dO    dP = dO V^T    dS = scale P (dP - rowsum(P dP))    dQ = dS K    dK = dS^T Q
+ *
+ * A guide of attention has another model's q and k of as many heads. Of its probabilities G the loss is the divergence
+ * sum(G log(G / P)), without dropout, whose gradient is plain: dS += weight scale (P - G). */
 #include "trainer.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Scores that a block of queries holds at most: they and their gradients share L2. */
@@ -36,6 +40,9 @@ typedef struct {
     int64_t heads, width; /* of the layer; floats of a row of `attended` */
     const float *qkv, *dattended;
     float *attended, *dqkv;
+    const uffb_guide *guide; /* NULL for none */
+    float pull;              /* what P - G counts for in the gradient of scores */
+    double *divergence;      /* [tasks] */
 } attention;
 
 /* One head of one sequence. */
@@ -54,18 +61,34 @@ static head_view view_of(const attention *t, int64_t task) {
     return v;
 }
 
+/* The same head of the guide, whose q has its factor. */
+static head_view guide_of(const attention *t, const head_view *own) {
+    const int64_t size = t->guide->width / (2 * t->heads), ld = t->guide->width;
+    const float *q = t->guide->states + own->start * ld + own->head * 2 * size;
+    return (head_view){own->start, own->length, own->head, size, ld, q, q + size, NULL};
+}
+
+/* s [rows, lds] = q k^T of queries `row` and after. */
+static void scores(const attention *t, const head_view *v, const float *keys, int64_t row, int64_t rows, float *s,
+                   int64_t lds) {
+    t->trainer->ops->gemm(rows, v->length, v->size, v->q + row * v->ld, v->ld, keys, NULL, s, lds, 0, NULL);
+}
+
+/* Keys that a query attends to. */
+static int64_t seen_by(const attention *t, int64_t query, int64_t length) { return t->call->step->causal ? query + 1 : length; }
+
 /* p [rows, lds] = softmax(q k^T scale) of queries `row` and after. */
-static void probabilities(const attention *t, const head_view *v, const float *keys, int64_t row, int64_t rows, float *p,
-                          int64_t lds) {
+static void probabilities(const attention *t, const head_view *v, float scale, const float *keys, int64_t row, int64_t rows,
+                          float *p, int64_t lds) {
     const uffb_ops *ops = t->trainer->ops;
-    ops->gemm(rows, v->length, v->size, v->q + row * v->ld, v->ld, keys, NULL, p, lds, 0, NULL);
+    scores(t, v, keys, row, rows, p, lds);
     if (!t->call->step->causal) {
-        ops->softmax(rows, v->length, t->scale, p, lds);
+        ops->softmax(rows, v->length, scale, p, lds);
         return;
     }
     for (int64_t r = 0; r < rows; r++) {
-        const int64_t seen = row + r + 1;
-        ops->softmax(1, seen, t->scale, p + r * lds, lds);
+        const int64_t seen = seen_by(t, row + r, v->length);
+        ops->softmax(1, seen, scale, p + r * lds, lds);
         memset(p + r * lds + seen, 0, (size_t)(v->length - seen) * sizeof *p);
     }
 }
@@ -95,7 +118,7 @@ static void attend_task(void *arg, int64_t task, int32_t thread) {
     ops->pack(v.size, v.length, v.v, v.ld, 1, values);
     for (int64_t row = 0; row < v.length; row += step) {
         const int64_t rows = smaller(step, v.length - row);
-        probabilities(t, &v, keys, row, rows, p, lds);
+        probabilities(t, &v, t->scale, keys, row, rows, p, lds);
         drop(t, &v, row, rows, p, lds);
         ops->gemm(rows, v.size, v.length, p, lds, values, NULL, t->attended + (v.start + row) * h + v.head * v.size, h, 0,
                   NULL);
@@ -123,6 +146,19 @@ void uffb_train_attend(uffb_trainer *t, const uffb_train_call *call, int64_t l, 
     uffb_parallel(t->context->team, call->step->sequences * a.heads, attend_task, &a);
 }
 
+int64_t uffb_guided_attention_scratch(int64_t head_size, int64_t longest) { return padded(longest) * head_size; }
+
+/* ds += pull (P - G), of which `p` is P; `others` is scratch for G. */
+static void pull_scores(const attention *t, const head_view *guide, const float *keys, int64_t row, int64_t rows,
+                        const float *p, float *others, float *ds, int64_t lds) {
+    const uffb_ops *ops = t->trainer->ops;
+    probabilities(t, guide, 1, keys, row, rows, others, lds);
+    for (int64_t r = 0; r < rows; r++) {
+        ops->axpy(guide->length, t->pull, p + r * lds, ds + r * lds);
+        ops->axpy(guide->length, -t->pull, others + r * lds, ds + r * lds);
+    }
+}
+
 static void back_task(void *arg, int64_t task, int32_t thread) {
     const attention *t = arg;
     uffb_trainer *trainer = t->trainer;
@@ -138,14 +174,17 @@ static void back_task(void *arg, int64_t task, int32_t thread) {
     float *summed = turned + padded(size) * v.length;                  /* the same of v */
     float *p = summed + padded(size) * v.length, *dp = p + step * lds, *dropped = dp + step * lds;
     float *queries = dropped + step * lds, *outs = queries + padded(size) * step; /* [size/16][rows][16] */
+    float *others = outs + padded(size) * step;                                   /* keys of the guide */
     const int drops = t->call->step->attention_dropout > 0;
     ops->pack(v.length, size, v.k, v.ld, 0, keys);
     ops->pack(v.length, size, v.v, v.ld, 0, values);
     ops->pack(size, v.length, v.k, v.ld, 1, turned);
     if (t->attended) ops->pack(size, v.length, v.v, v.ld, 1, summed);
+    const head_view guide = t->guide ? guide_of(t, &v) : v;
+    if (t->guide) ops->pack(v.length, guide.size, guide.k, guide.ld, 0, others);
     for (int64_t row = 0; row < v.length; row += step) {
         const int64_t rows = smaller(step, v.length - row);
-        probabilities(t, &v, keys, row, rows, p, lds);
+        probabilities(t, &v, t->scale, keys, row, rows, p, lds);
         const float *used = p;
         if (drops) {
             memcpy(dropped, p, (size_t)(rows * lds) * sizeof *p);
@@ -161,6 +200,7 @@ static void back_task(void *arg, int64_t task, int32_t thread) {
         ops->gemm(rows, v.length, size, out + row * h, h, values, NULL, dp, lds, 0, NULL);
         if (drops) drop(t, &v, row, rows, dp, lds);
         ops->softmax_back(rows, v.length, t->scale, p, lds, dp, lds);
+        if (t->guide) pull_scores(t, &guide, others, row, rows, p, dropped, dp, lds);
         ops->gemm(rows, size, v.length, dp, lds, turned, NULL, dq + row * v.ld, v.ld, 0, NULL);
         ops->pack(size, rows, v.q + row * v.ld, v.ld, 1, queries);
         ops->outer(v.length, size, rows, dp, lds, queries, dk, v.ld, row > 0);
@@ -173,5 +213,57 @@ void uffb_attend_back(uffb_trainer *t, const uffb_train_call *call, int64_t l, c
     a.attended = attended;
     a.dattended = dattended;
     a.dqkv = dqkv;
+    a.guide = uffb_guide_at(t, UFFB_TAP_QK, l);
+    if (a.guide) a.pull = (float)(uffb_guide_share(t, a.guide) * (double)a.scale);
     uffb_parallel(t->context->team, call->step->sequences * a.heads, back_task, &a);
+}
+
+/* Sum of G log(G / P) of a row, from both models' scores; `g` and `p` are scratch. Beside equal scores it is exactly 0. */
+static double row_divergence(const uffb_ops *ops, int64_t seen, const float *guide, const float *own, float *g, float *p) {
+    float top;
+    memcpy(g, guide, (size_t)seen * sizeof *g);
+    memcpy(p, own, (size_t)seen * sizeof *p);
+    const double apart = ops->log_sum(seen, 1, g, &top) - ops->log_sum(seen, 1, p, &top);
+    double sum = 0;
+    for (int64_t i = 0; i < seen; i++) sum += (double)g[i] * ((double)guide[i] - (double)own[i] - apart);
+    return sum;
+}
+
+static void divergence_task(void *arg, int64_t task, int32_t thread) {
+    const attention *t = arg;
+    uffb_trainer *trainer = t->trainer;
+    const uffb_ops *ops = trainer->ops;
+    const head_view v = view_of(t, task), guide = guide_of(t, &v);
+    const int64_t lds = padded(v.length), step = block_rows(v.length);
+    float *keys = trainer->scratch + thread * trainer->thread_scratch; /* [length/16][size][16] */
+    float *others = keys + lds * v.size;                               /* the same of the guide */
+    float *own = others + lds * guide.size, *theirs = own + step * lds, *g = theirs + step * lds, *p = g + lds;
+    ops->pack(v.length, v.size, v.k, v.ld, 0, keys);
+    ops->pack(v.length, guide.size, guide.k, guide.ld, 0, others);
+    double sum = 0;
+    for (int64_t row = 0; row < v.length; row += step) {
+        const int64_t rows = smaller(step, v.length - row);
+        scores(t, &v, keys, row, rows, own, lds);
+        scores(t, &guide, others, row, rows, theirs, lds);
+        for (int64_t r = 0; r < rows; r++) {
+            const int64_t seen = seen_by(t, row + r, v.length);
+            float *scaled = own + r * lds;
+            for (int64_t i = 0; i < seen; i++) scaled[i] *= t->scale;
+            sum += row_divergence(ops, seen, theirs + r * lds, scaled, g, p);
+        }
+    }
+    t->divergence[task] = sum;
+}
+
+int32_t uffb_attention_divergence(uffb_trainer *t, const uffb_train_call *call, const uffb_guide *guide, double *sum) {
+    attention a = attention_of(t, call, guide->layer);
+    const int64_t tasks = call->step->sequences * a.heads;
+    a.guide = guide;
+    a.divergence = malloc((size_t)tasks * sizeof *a.divergence);
+    if (!a.divergence) return uffb_fail(UFFB_NO_MEMORY, "no memory for the divergence of attention");
+    uffb_parallel(t->context->team, tasks, divergence_task, &a);
+    *sum = 0;
+    for (int64_t task = 0; task < tasks; task++) *sum += a.divergence[task];
+    free(a.divergence);
+    return UFFB_OK;
 }

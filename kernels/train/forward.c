@@ -139,6 +139,8 @@ static void run_block(uffb_trainer *t, const uffb_train_call *call, int64_t l, f
     const float *input = pre ? t->normed : layer->input;
     uffb_train_project(t, tokens, &layer->qkv, input, h, layer->qkv_rows, layer->qkv.linear->rows, 0);
     uffb_train_attend(t, call, l, t->normed);
+    float *qk = uffb_tap(call->taps, UFFB_TAP_QK, l);
+    if (qk) uffb_tap_qk(t->context, &t->model->layers[l], layer->qkv_rows, qk);
     add_attention(t, call, l, layer->input, layer->middle);
     if (!uffb_has_feedforward(&t->arch)) {
         if (pre) uffb_copy_rows(t, tokens, layer->middle, out);

@@ -57,8 +57,9 @@ static void place(uffb_trainer *t, int64_t tokens) {
     t->sort = (int32_t *)take(&at, tokens, 5);
 }
 
-static int64_t thread_scratch(const uffb_arch *a, int64_t longest) {
-    return larger(uffb_attend_back_scratch(a, longest), UFFB_OUTER_SCRATCH);
+static int64_t thread_scratch(const uffb_arch *a, int64_t longest, int64_t guided_head) {
+    const int64_t attention = uffb_attend_back_scratch(a, longest) + uffb_guided_attention_scratch(guided_head, longest);
+    return larger(attention, UFFB_OUTER_SCRATCH);
 }
 
 /* Panels for any product of a step; those of heads have no more rows than there are tokens. */
@@ -87,7 +88,8 @@ int32_t uffb_trainer_reserve(uffb_trainer *t, int64_t sequences, int64_t tokens,
     if (__builtin_mul_overflow(per_token, tokens, &floats) || floats > INT64_MAX / 8 ||
         !uffb_trainer_grow(&t->kept, &t->capacity, floats) ||
         !uffb_trainer_grow(&t->packed, &t->packed_size, packed_size(t, tokens)) ||
-        !uffb_trainer_grow(&t->scratch, &t->scratch_size, t->context->threads * thread_scratch(a, longest))) {
+        !uffb_trainer_grow(&t->scratch, &t->scratch_size,
+                           t->context->threads * thread_scratch(a, longest, uffb_guided_head(t)))) {
         return uffb_fail(UFFB_NO_MEMORY, "no memory to train on %lld tokens at once; take smaller micro-batches",
                          (long long)tokens);
     }
@@ -96,12 +98,16 @@ int32_t uffb_trainer_reserve(uffb_trainer *t, int64_t sequences, int64_t tokens,
     return UFFB_OK;
 }
 
-int32_t uffb_trainer_memory(const uffb_trainer *t, int64_t sequences, int64_t tokens, int64_t longest, int64_t targets,
-                            int32_t threads, uffb_train_memory *memory) {
+static int is_size(const uffb_train_size *s) {
+    return s && s->sequences >= 1 && s->tokens >= s->sequences && s->longest >= 1 && s->longest <= s->tokens &&
+           s->targets >= 0 && s->guided >= 0 && s->guided_head >= 0 && s->threads >= 1;
+}
+
+int32_t uffb_trainer_memory(const uffb_trainer *t, const uffb_train_size *size, uffb_train_memory *memory) {
     if (!t || !memory) return uffb_fail(UFFB_INVALID, "uffb_trainer_memory: no trainer or nowhere to put the answer");
-    if (sequences < 1 || tokens < sequences || longest < 1 || longest > tokens || targets < 0 || threads < 1)
-        return uffb_fail(UFFB_INVALID, "uffb_trainer_memory: no such step");
+    if (!is_size(size)) return uffb_fail(UFFB_INVALID, "uffb_trainer_memory: no such step");
     const uffb_arch *a = &t->arch;
+    const int64_t tokens = size->tokens, longest = size->longest;
     int64_t most = 0; /* rows or columns of a weight */
     *memory = (uffb_train_memory){0};
     for (int64_t i = 0; i < t->parameters; i++) {
@@ -116,16 +122,17 @@ int32_t uffb_trainer_memory(const uffb_trainer *t, int64_t sequences, int64_t to
         memory->moments += 2 * bytes;
     }
     const uint64_t f = sizeof(float), n = (uint64_t)tokens;
-    memory->kept_per_token = (uint64_t)kept_per_token(a) * f;
+    memory->kept_per_token = (uint64_t)(kept_per_token(a) + size->guided) * f;
     memory->kept = memory->kept_per_token * n;
     memory->scratch = (uint64_t)scratch_per_token(a) * f * n;
     memory->scratch += (uint64_t)(2 * a->hidden + uffb_wide(a)) * f * n; /* the forward stages' own */
-    memory->scratch += (uint64_t)(thread_scratch(a, longest) + uffb_thread_scratch(a, longest)) * f * (uint64_t)threads;
+    const int64_t each = thread_scratch(a, longest, size->guided_head) + uffb_thread_scratch(a, longest);
+    memory->scratch += (uint64_t)each * f * (uint64_t)size->threads;
     memory->scratch += (uint64_t)packed_size(t, tokens) * f;
     if (t->compute == UFFB_BF16)
         memory->scratch += (uint64_t)(uffb_left_size(most) + uffb_right_size(tokens, most)) * sizeof(uint16_t);
-    memory->scratch += (uint64_t)uffb_head_size(a, sequences, targets) * f;
-    const uint64_t released = memory->kept + (uint64_t)scratch_per_token(a) * f * n, panels = uffb_panels_size(t);
+    memory->scratch += (uint64_t)uffb_head_size(a, size->sequences, size->targets) * f;
+    const uint64_t released = (uint64_t)(kept_per_token(a) + scratch_per_token(a)) * f * n, panels = uffb_panels_size(t);
     if (panels > released) memory->scratch += panels - released;
     memory->total = memory->weights + memory->gradients + memory->moments + memory->kept + memory->scratch;
     return UFFB_OK;

@@ -62,15 +62,15 @@ typedef struct uffb_train_layer {
     float *tree_sum; /* [T, hidden] of all trees, where its activation is the output */
 } uffb_train_layer;
 
-/* States that a step is to be pulled towards; its buffer is kept for the next step's. */
+/* States, or q and k, that a step is to be pulled towards; its buffer is kept for the next step's. */
 typedef struct uffb_guide {
     int32_t kind;
-    int64_t layer, tokens, size;
+    int64_t layer, tokens, width, size;
     double weight;
-    float *states; /* [tokens, hidden] */
+    float *states; /* [tokens, width] */
 } uffb_guide;
 
-#define UFFB_MAX_GUIDES 128
+#define UFFB_MAX_GUIDES 256
 
 struct uffb_trainer {
     uffb_arch arch;
@@ -229,6 +229,10 @@ int32_t uffb_embed_back(uffb_trainer *trainer, const uffb_train_call *call);
 void uffb_attend_back(uffb_trainer *trainer, const uffb_train_call *call, int64_t layer, const float *dattended, float *dqkv,
                       float *attended);
 int64_t uffb_attend_back_scratch(const uffb_arch *arch, int64_t longest);
+/* Floats of scratch a thread needs besides for the keys of a guide of attention with heads of that size. */
+int64_t uffb_guided_attention_scratch(int64_t head_size, int64_t longest);
+/* Of all rows of the layer's probabilities: the sum of their divergence from those of the guide. */
+int32_t uffb_attention_divergence(uffb_trainer *trainer, const uffb_train_call *call, const uffb_guide *guide, double *sum);
 /* Adds to dinput [T, hidden], if that is not NULL, the gradient of `input` from that of the output, dy. What the layer kept is
  * used up. */
 int32_t uffb_feed_forward_back(uffb_trainer *trainer, int64_t layer, int64_t tokens, const float *input, const float *dy,
@@ -274,6 +278,12 @@ int32_t uffb_guides_check(const uffb_trainer *trainer, int64_t tokens);
 int32_t uffb_guides_loss(uffb_trainer *trainer, const uffb_train_call *call, double *loss);
 /* Adds to trainer->stream, the gradient of the states at that place, what a guide of it asks for. */
 void uffb_guide_back(uffb_trainer *trainer, const uffb_train_call *call, int32_t kind, int64_t layer);
+/* The guide of that place, or NULL. */
+const uffb_guide *uffb_guide_at(const uffb_trainer *trainer, int32_t kind, int64_t layer);
+/* What a squared difference, or a row's divergence, counts for. */
+double uffb_guide_share(const uffb_trainer *trainer, const uffb_guide *guide);
+/* Largest head size of the guides of attention; 0 without any. */
+int64_t uffb_guided_head(const uffb_trainer *trainer);
 void uffb_free_guides(uffb_trainer *trainer);
 /* Of states and others, [tokens, hidden] each: the sum of squared differences; and stream += factor * (states - to). */
 int32_t uffb_squared_distance(uffb_trainer *trainer, int64_t tokens, const float *states, const float *to, double *sum);

@@ -94,6 +94,7 @@ describe("a student of sentence vectors", () => {
     ["with the teacher beside it", QUICK, { layers: [0, 2], feedforward: dense(16) }],
     ["from what the teacher said before", { ...QUICK, ...ALONE }, { layers: [0, 2], feedforward: dense(16) }],
     ["with trees", QUICK, { layers: [0, 2], feedforward: TREES, fit: 3 }],
+    ["attending like it", { ...QUICK, ...ALONE, attention: 1 }, { layers: [0, 2] }],
   ] as [string, DistilRecipe, Kept][])(
     "has the same bits on any number of threads, and after it was stopped, %s",
     async (name, recipe, kept) => {
@@ -255,6 +256,34 @@ describe("a student that classifies", () => {
     );
     expect([start.newHead, start.places]).toEqual([true, []]);
     expect(losses.at(-1)!).toBeLessThan(losses[0]!);
+  });
+
+  test("may be narrower and attend like its teacher, where it has as many heads", async () => {
+    const [student, other] = ["attends", "attends otherwise"].map((name) => folder.file(name)) as [
+      string,
+      string,
+    ];
+    await writeTinyBert(student, { hidden: 16, layers: 1, width: 8 });
+    await writeTinyBert(other, { hidden: 16, layers: 1, width: 8, heads: 4 });
+    const data = await labelled();
+    const recipe = { ...TASK, ...ALONE, attention: 5 };
+    const guided: number[] = [];
+    const onStep = (report: { guided?: number }) => guided.push(report.guided!);
+    const { start } = await run(classifier, { student, kept: {}, recipe, onStep }, data);
+    expect(startLines(start)[0]).toContain(
+      "attention is compared, student's to its: of layers 0 to 2; it runs",
+    );
+    expect(guided.at(-1)!).toBeLessThan(0.8 * guided[0]!);
+    // A token's q and k of one layer of the teacher are 64 numbers.
+    const alone = await run(
+      classifier,
+      { student, kept: {}, recipe: { ...TASK, ...ALONE, epochs: 1 } },
+      data,
+    );
+    expect(start.memory.keptPerToken - alone.start.memory.keptPerToken).toBe(64 * 4);
+    await expect(run(classifier, { student: other, kept: {}, recipe }, data)).rejects.toThrow(
+      "attends otherwise has 4 heads, and layer 2 of its teacher, which it is to attend like, 2; add --attention 0",
+    );
   });
 
   test("refuses labels that its teacher does not know", async () => {

@@ -11,7 +11,6 @@ import { join } from "node:path";
 import { poolingName } from "../../ffi/context.ts";
 import { cpuCount } from "../../ffi/engine.ts";
 import { CancelledError } from "../../ffi/status.ts";
-import { UsageError } from "../base/errors.ts";
 import type { Kind } from "../data/own/labels.ts";
 import { type Input, run } from "../eval/glue/run.ts";
 import { ragged } from "../text/batches.ts";
@@ -21,7 +20,7 @@ import { beginRun, checkOutput, type Keeper, runFolder } from "../train/keep.ts"
 import { counted, dropout } from "../train/labelled.ts";
 import type { Guide, Part, StepReport } from "../train/loop.ts";
 import { type Outline, outline } from "../train/outline.ts";
-import { checkRecipe, settingsOf } from "../train/recipe.ts";
+import { checkRecipe } from "../train/recipe.ts";
 import { type EpochRecord, jsonLines, type LogRecord } from "../train/records.ts";
 import { runEpochs } from "../train/run.ts";
 import { saveModel } from "../train/save.ts";
@@ -30,8 +29,8 @@ import type { DistilData } from "./data.ts";
 import type { HalfErrors } from "./fit.ts";
 import { askedOfClassifier, askedOfVectors, cosineLoss } from "./objective.ts";
 import { headOf, mostTokens, readAs, type TeacherModel } from "./open.ts";
-import { layerMap, type Place, placesOf } from "./places.ts";
-import { checkWeights, type DistilRecipe } from "./recipe.ts";
+import { checkPlaces, guidedSize, layerMap, type Place, placesOf } from "./places.ts";
+import { checkWeights, type DistilRecipe, distilSettings } from "./recipe.ts";
 import type { Kept } from "./student.ts";
 import { modelHash, Teacher } from "./teacher.ts";
 import { type Trainee, traineeOf } from "./trainee.ts";
@@ -70,7 +69,7 @@ export interface DistilStart extends Outline {
   /** How near the student's feedforward halves came to the teacher's; absent where they are these, or the run goes on. */
   errors?: HalfErrors | undefined;
   recipe: DistilRecipe;
-  /** Where states are compared; [] for outputs alone. */
+  /** Where states or attention are compared; [] for outputs alone. */
   places: readonly Place[];
   isa: string;
   threads: number;
@@ -159,6 +158,12 @@ export async function distil(
   const places = placesOf(
     recipe,
     layerMap(trainee.config.arch.layers, model.config.arch.layers, trainee.layers),
+    model.config.arch,
+  );
+  checkPlaces(
+    places,
+    { source: trainee.source, arch: trainee.config.arch, sameTokens: trainee.sameTokens },
+    { source: model.source, arch: model.config.arch },
   );
   return await trainStudent({ source, data, options, recipe, trainee, teacher, places, train, valid });
 }
@@ -167,7 +172,7 @@ export async function distil(
 function settle(
   recipe: DistilRecipe,
   { train, valid }: DistilData,
-  { config: { arch }, sameTokens, source }: Trainee,
+  { config: { arch } }: Trainee,
   { onWarning }: DistilOptions,
 ): DistilRecipe {
   checkRecipe(recipe, arch.layers);
@@ -178,26 +183,13 @@ function settle(
     onWarning?.(`there are only ${count} texts to train on, so that each step takes all of them`);
   }
   if (valid === undefined) settled.keep = "last";
-  const comparesStates = recipe.embedding + recipe.states + recipe.final > 0;
-  if (comparesStates && !sameTokens)
-    throw new UsageError(
-      `${source} reads other tokens than its teacher, so that their states cannot be compared; add ${NO_STATES}`,
-    );
   return settled;
 }
 
-/** The flags without which outputs alone are compared. */
-const NO_STATES = "--states 0 --embedding 0 --final 0";
-
 async function trainStudent(job: Job): Promise<DistilOutcome> {
-  const { data, options, recipe, trainee, teacher, train, valid, source } = job;
+  const { data, options, recipe, trainee, teacher, train, valid } = job;
   const { output, signal } = options;
   const { trainer, config, files } = trainee;
-  const { hidden } = source.model.config.arch;
-  if (job.places.length > 0 && config.arch.hidden !== hidden)
-    throw new UsageError(
-      `${trainee.source} has states of ${config.arch.hidden} numbers, and its teacher of ${hidden}, so that they cannot be compared; add ${NO_STATES}`,
-    );
   const { keeper, start } = await begin(job);
   using _ = keeper;
   const { progress, log } = keeper;
@@ -309,12 +301,13 @@ async function begin({
   const { trainer, newHead, errors } = trainee;
   freeze(trainer, recipe);
   trainer.multiply(recipe.compute);
-  const found = outline(trainer, train.student, recipe, threads || cpuCount());
+  const guided = guidedSize(places, source.model.config.arch);
+  const found = outline(trainer, train.student, recipe, threads || cpuCount(), guided);
   trainer.ready({ threads });
   const settings = {
     teacher: teacher.options.hash,
     student: trainee.key,
-    ...settingsOf(recipe),
+    ...distilSettings(recipe),
     files: data.files.map(({ sha256, rows }) => ({ sha256: sha256 ?? "", rows })),
     held: data.held,
   };

@@ -1,10 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { UFFB_TAP_QK } from "../../ffi/bindings.ts";
+import { PLAIN } from "../../ffi/plain.ts";
 import { Random } from "../base/random.ts";
 import { Products, solveSymmetric } from "./least-squares.ts";
 import { importance, largestOf } from "./narrow.ts";
 import { askedOfClassifier, cosineLoss } from "./objective.ts";
-import { layerMap, placesOf } from "./places.ts";
+import { type Compares, checkPlaces, guidedSize, layerMap, placesOf } from "./places.ts";
 import { checkWeights, DISTIL_TASK, DISTIL_VECTORS } from "./recipe.ts";
 
 const normal = (count: number, purpose: string) => new Random(1, purpose).normal(count, 1);
@@ -69,6 +71,15 @@ describe("which neurons matter", () => {
   });
 });
 
+/** With so many heads of 8 in each layer. */
+const archOf = (heads: readonly number[]): Compares["arch"] => ({
+  ...PLAIN,
+  hidden: 64,
+  heads: 3,
+  headSize: 8,
+  layerHeads: Int32Array.from(heads),
+});
+
 describe("which layer stands for which", () => {
   test("one that was kept, for itself and those left out behind it", () => {
     expect(layerMap(3, 6, [0, 2, 4])).toEqual([1, 3, 5]);
@@ -89,9 +100,58 @@ describe("which layer stands for which", () => {
   });
 
   test("weights that are 0 ask for nothing, and layers share theirs", () => {
-    expect(placesOf({ ...DISTIL_TASK, embedding: 0, final: 0 }, [0, 1])).toEqual([]);
-    const places = placesOf({ ...DISTIL_VECTORS, states: 1, embedding: 0.25 }, [1, 3]);
-    expect(places.map(({ weight }) => weight)).toEqual([0.25, 0.5, 0.5]);
+    expect(placesOf({ ...DISTIL_TASK, embedding: 0, final: 0 }, [0, 1], archOf([2, 2]))).toEqual([]);
+    const recipe = { ...DISTIL_VECTORS, states: 1, embedding: 0.25, attention: 3 };
+    const places = placesOf(recipe, [1, 3], archOf([2, 2, 2, 1]));
+    expect(places.map(({ weight }) => weight)).toEqual([0.25, 0.5, 0.5, 1.5, 1.5]);
+    expect(places.map(({ width }) => width)).toEqual([64, 64, 64, 32, 16]);
+    expect(guidedSize(places, archOf([2, 2, 2, 1]))).toEqual({ guided: 240, guidedHead: 8 });
+    expect(guidedSize(places.slice(0, 3), archOf([2]))).toEqual({ guided: 192, guidedHead: 0 });
+  });
+
+  test("attention of any two models is compared where all layers that meet have equally many heads", () => {
+    const layers = fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(layers, layers, fc.boolean(), (own, theirs, narrower) => {
+        const student = { ...archOf(own), ...(narrower && { hidden: 48, headSize: 6 }) };
+        const teacher = archOf(theirs);
+        const map = layerMap(own.length, theirs.length);
+        const recipe = { ...DISTIL_TASK, embedding: 0, final: 0, attention: 2 };
+        const places = placesOf(recipe, map, teacher);
+        expect(places.map(({ kind, layer }) => [kind, layer])).toEqual(own.map((_, i) => [UFFB_TAP_QK, i]));
+        expect(places.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(2, 12);
+        expect(guidedSize(places, teacher).guided).toBe(
+          map.reduce((sum, layer) => sum + 2 * 8 * theirs[layer]!, 0),
+        );
+        const check = () =>
+          checkPlaces(
+            places,
+            { source: "s", arch: student, sameTokens: true },
+            { source: "t", arch: teacher },
+          );
+        const odd = own.findIndex((heads, i) => heads !== theirs[map[i]!]);
+        if (odd === -1) check();
+        else expect(check).toThrow(`layer ${odd} of s has ${own[odd]} head`);
+      }),
+    );
+  });
+
+  test("says which flags to leave out where models cannot be compared", () => {
+    const arch = archOf([2, 2]);
+    const check = (attention: number, other = {}, sameTokens = true, theirs = arch) =>
+      checkPlaces(
+        placesOf({ ...DISTIL_TASK, attention }, [0, 1], theirs),
+        { source: "s", arch: { ...arch, ...other }, sameTokens },
+        { source: "t", arch: theirs },
+      );
+    check(1);
+    expect(() => check(1, {}, false)).toThrow(
+      "their states cannot be compared; add --states 0 --embedding 0 --final 0 --attention 0",
+    );
+    expect(() => check(1, { hidden: 32 })).toThrow(
+      "has states of 32 numbers, and its teacher of 64, so that they cannot be compared; add --states 0 --embedding 0 --final 0",
+    );
+    expect(() => check(1, {}, true, { ...arch, window: 4 })).toThrow("within windows");
   });
 });
 

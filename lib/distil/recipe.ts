@@ -1,5 +1,5 @@
 import { UsageError } from "../base/errors.ts";
-import { FINETUNE, type Recipe } from "../train/recipe.ts";
+import { FINETUNE, type Recipe, settingsOf } from "../train/recipe.ts";
 
 /** How a student is trained, and what of its teacher counts for how much. */
 export interface DistilRecipe extends Recipe {
@@ -13,6 +13,8 @@ export interface DistilRecipe extends Recipe {
   embedding: number;
   states: number;
   final: number;
+  /** Weight of the divergence of attention's probabilities, of each layer (their mean). */
+  attention: number;
 }
 
 /**
@@ -31,6 +33,7 @@ export const DISTIL_TASK: DistilRecipe = {
   embedding: 0.1,
   states: 0,
   final: 0.1,
+  attention: 0,
 };
 
 /** For sentence vectors. */
@@ -50,7 +53,13 @@ export const DISTIL_VECTORS: DistilRecipe = {
   embedding: 0,
   states: 1,
   final: 0,
+  attention: 0,
 };
+
+/** What a run is told by; see settingsOf. */
+export function distilSettings({ attention, ...recipe }: DistilRecipe) {
+  return { ...settingsOf(recipe), ...(attention > 0 && { attention }) };
+}
 
 /** What is compared, whose kind decides which settings mean something. */
 export type Compared = "classification" | "multi-label" | "regression" | "vectors";

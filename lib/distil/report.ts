@@ -1,5 +1,5 @@
 /** What a distillation says of itself, for people, for programs, and on the student's card. */
-import { UFFB_TAP_EMBEDDING, UFFB_TAP_FINAL } from "../../ffi/bindings.ts";
+import { UFFB_TAP_EMBEDDING, UFFB_TAP_FINAL, UFFB_TAP_LAYER, UFFB_TAP_QK } from "../../ffi/bindings.ts";
 import { count, formatSeconds, plural } from "../base/numbers.ts";
 import { printable } from "../base/printable.ts";
 import { align, numericColumns } from "../base/table.ts";
@@ -12,17 +12,26 @@ import { DISTIL_TASK, type DistilRecipe } from "./recipe.ts";
 /** What is to come, before the first step. */
 export function startLines(start: DistilStart): string[] {
   const { teacher, places } = start;
-  const named = places.map(({ kind, layer, teacherLayer }) => {
-    if (kind === UFFB_TAP_EMBEDDING) return "the embedding's";
-    return kind === UFFB_TAP_FINAL ? "final ones" : `${layer} to ${teacherLayer}`;
-  });
-  const layers = named.filter((name) => name.includes(" to "));
-  const others = named.filter((name) => !name.includes(" to "));
-  const states = [...others, ...(layers.length > 0 ? [`those after layers ${layers.join(", ")}`] : [])];
+  const of = (wanted: number) => places.filter(({ kind }) => kind === wanted);
+  const layersOf = (kind: number) =>
+    of(kind)
+      .map(({ layer, teacherLayer }) => `${layer} to ${teacherLayer}`)
+      .join(", ");
+  const layers = layersOf(UFFB_TAP_LAYER);
+  const attention = layersOf(UFFB_TAP_QK);
+  const states = [
+    ...of(UFFB_TAP_EMBEDDING).map(() => "the embedding's"),
+    ...of(UFFB_TAP_FINAL).map(() => "final ones"),
+    ...(layers ? [`those after layers ${layers}`] : []),
+  ];
+  const compared = [
+    ...(states.length > 0 ? [`states are compared, student's to its: ${states.join(", ")}`] : []),
+    ...(attention ? [`attention is compared, student's to its: of layers ${attention}`] : []),
+  ];
   const how =
-    states.length === 0
+    compared.length === 0
       ? "its outputs are computed once"
-      : `states are compared, student's to its: ${states.join(", ")}; it runs beside the student`;
+      : `${compared.join("; ")}; it runs beside the student`;
   return [`the teacher is ${teacher}; ${how}`, ...errorLines(start), ...trainLines(start)];
 }
 

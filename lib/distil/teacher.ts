@@ -83,25 +83,24 @@ export class Teacher implements Disposable {
     return logits;
   }
 
-  /** Its outputs [texts, width] of a batch, and its states at `places` as guides. @throws UffbError when they are no numbers */
+  /** Its outputs [texts, width] of a batch, and its states or attention at `places` as guides. @throws UffbError when they are no numbers */
   async states(
     inputs: readonly Input[],
     places: readonly Place[],
   ): Promise<{ outputs: Float32Array; guides: Guide[] }> {
     const batch = ragged(inputs);
-    const size = batch.ids.length * this.model.config.arch.hidden;
     using taps = new NativeTaps();
     // Several of the student's layers may stand for one of the teacher's.
     const buffers = new Map<string, Float32Array>();
-    const guides = places.map(({ kind, layer, teacherLayer, weight }) => {
+    const guides = places.map(({ kind, layer, teacherLayer, weight, width }) => {
       const place = `${kind} ${teacherLayer}`;
       let states = buffers.get(place);
       if (states === undefined) {
-        states = new Float32Array(size);
+        states = new Float32Array(batch.ids.length * width);
         buffers.set(place, states);
         taps.add(kind, teacherLayer, states);
       }
-      return { kind, layer, weight, states };
+      return { kind, layer, weight, states, width };
     });
     await this.#context.encode(batch, taps);
     const outputs = await this.options.head.read(this.#context);

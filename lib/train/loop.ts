@@ -16,22 +16,23 @@ export interface Part {
   options: StepOptions;
   /** Final states [tokens, hidden] in the encoder's place; see StepOutputs. */
   final?: Float32Array | undefined;
-  /** States that the model's own are pulled towards; see NativeTrainer.guide. */
+  /** States, or attention, that the model's own are pulled towards; see NativeTrainer.guide. */
   guides?: readonly Guide[] | undefined;
   tokens: number;
   /** What messages call these of its targets: `bad` holds their numbers, or is absent for all of them. */
   places(bad?: readonly number[]): string;
 }
 
-/** A teacher's states at one place. */
+/** A teacher's states at one place, or its attention. */
 export interface Guide {
-  /** UFFB_TAP_EMBEDDING, UFFB_TAP_LAYER or UFFB_TAP_FINAL */
+  /** UFFB_TAP_EMBEDDING, UFFB_TAP_LAYER or UFFB_TAP_FINAL, or UFFB_TAP_QK */
   kind: number;
   layer: number;
-  /** Of the mean squared difference in what is minimised. */
+  /** Of the mean squared difference, or the mean divergence, in what is minimised. */
   weight: number;
-  /** [tokens, hidden] of the batch */
+  /** [tokens, width] of the batch */
   states: Float32Array;
+  width: number;
 }
 
 /** One update. */
@@ -154,7 +155,8 @@ async function runStep(
     const { batch, targets, options, final, guides = [] } = part;
     const count = targets.positions?.length ?? batch.offsets.length - 1;
     const losses = new Float32Array(count);
-    for (const { kind, layer, weight, states } of guides) trainer.guide(kind, layer, weight, states);
+    for (const { kind, layer, weight, states, width } of guides)
+      trainer.guide(kind, layer, weight, states, width);
     const output = await trainer.step(batch, targets, options, { losses, final });
     if (output.notFinite > 0) {
       const bad = [...losses.keys()].filter((i) => !Number.isFinite(losses[i]));

@@ -19,11 +19,13 @@ export interface Outline {
   bound?: { seconds: number; rate: number; tokens: number };
 }
 
+/** @param guided what steps are guided by; see uffb_train_size */
 export function outline(
   trainer: NativeTrainer,
   examples: Examples & { cut: number },
   recipe: Recipe,
   threads: number,
+  guided?: { guided: number; guidedHead: number },
 ): Outline {
   const lengths = examples.inputs.map(({ ids }) => ids.length).sort((a, b) => b - a);
   const longest = recipe.headOnly ? [1] : lengths.slice(0, recipe.batch);
@@ -35,6 +37,7 @@ export function outline(
     longest: longest[0]!,
     targets: recipe.batch,
     threads,
+    ...guided,
   });
   return {
     parameters: count(own),
