@@ -3,8 +3,10 @@
 
 #include <stddef.h>
 
-/* Rows of one GEMM task: whole register tiles of every ISA, and few enough that they stay in L2 while the panels go by. */
+/* Rows of one GEMM task, at most: few enough that they stay in L2 while the panels go by; and rows that are not divided, as
+ * they are the largest register tile. */
 #define ROW_CHUNK 140
+#define TILE_ROWS 14
 /* Rows of one task of the cheap stages. */
 #define ROWS_A_TASK 32
 
@@ -26,16 +28,30 @@ typedef struct {
 
 static int64_t part(int64_t whole, int64_t parts, int64_t index) { return whole * index / parts; }
 
+static int64_t tiles_of(int64_t rows) { return (rows + TILE_ROWS - 1) / TILE_ROWS; }
+
+/* The first row of a chunk; of the one behind the last, the number of rows. */
+static int64_t first_row(const projection *p, int64_t chunk) {
+    const int64_t row = part(tiles_of(p->tokens), p->row_chunks, chunk) * TILE_ROWS;
+    return row < p->tokens ? row : p->tokens;
+}
+
+/* As many chunks for each thread, where there are enough. */
+static int64_t row_chunks(int64_t rows, int64_t threads) {
+    const int64_t chunks = (rows + ROW_CHUNK - 1) / ROW_CHUNK, even = (chunks + threads - 1) / threads * threads;
+    return chunks < threads ? chunks : even < tiles_of(rows) ? even : tiles_of(rows);
+}
+
 static void project_task(void *arg, int64_t task, int32_t thread) {
     const projection *p = arg;
     const uffb_linear *w = p->linear;
     const uffb_kind *kind = w->weights.kind;
     /* Pairs of panels, since a tile may be two panels wide. */
     int64_t pairs = (w->rows + 2 * UFFB_PANEL - 1) / (2 * UFFB_PANEL);
-    int64_t row = part(p->tokens, p->row_chunks, task % p->row_chunks);
-    int64_t end = part(p->tokens, p->row_chunks, task % p->row_chunks + 1);
-    int64_t col = part(pairs, p->panel_chunks, task / p->row_chunks) * 2 * UFFB_PANEL;
-    int64_t col_end = part(pairs, p->panel_chunks, task / p->row_chunks + 1) * 2 * UFFB_PANEL;
+    const int64_t chunk = task / p->panel_chunks, panel = task % p->panel_chunks; /* so that a thread has rows of its own */
+    int64_t row = first_row(p, chunk), end = first_row(p, chunk + 1);
+    int64_t col = part(pairs, p->panel_chunks, panel) * 2 * UFFB_PANEL;
+    int64_t col_end = part(pairs, p->panel_chunks, panel + 1) * 2 * UFFB_PANEL;
     if (col_end > w->rows) col_end = w->rows;
     const uffb_product product = {.m = end - row,
                                   .n = col_end - col,
@@ -74,7 +90,7 @@ void uffb_project(uffb_context *context, int64_t tokens, const uffb_linear *line
         p.ld_inputs = uffb_input_cols(linear->weights.kind, linear->cols);
         uffb_parallel(context->team, (tokens + ROWS_A_TASK - 1) / ROWS_A_TASK, quantise_task, &p);
     }
-    p.row_chunks = (tokens + ROW_CHUNK - 1) / ROW_CHUNK;
+    p.row_chunks = row_chunks(tokens, context->threads);
     p.panel_chunks = 1;
     if (context->threads > 1) {
         int64_t pairs = (linear->rows + 2 * UFFB_PANEL - 1) / (2 * UFFB_PANEL);

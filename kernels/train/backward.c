@@ -3,8 +3,6 @@
 #include "trainer.h"
 #include "../engine/positions.h"
 
-#include <string.h>
-
 /* The gradient of what a half added to the stream: the stream's, or a copy with the mask of its dropout. */
 static const float *branch_of(uffb_trainer *t, const uffb_train_call *call, int64_t l, int place) {
     if (call->step->block_dropout == 0) return t->stream;
@@ -35,7 +33,7 @@ static int32_t feed_forward_half(uffb_trainer *t, const uffb_train_call *call, i
                    t->normed);
     const float *dy = branch_of(t, call, l, UFFB_DROP_FEEDFORWARD);
     if (pre) {
-        memset(t->inner, 0, (size_t)(tokens * t->arch.hidden) * sizeof *t->inner);
+        uffb_clear_rows(t, tokens, t->inner);
     } else {
         uffb_copy_rows(t, tokens, t->stream, t->inner);
     }

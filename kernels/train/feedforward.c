@@ -112,7 +112,7 @@ static void add_trees(uffb_trainer *t, int64_t tokens, int64_t l, const float *i
 static void add_activated_trees(uffb_trainer *t, int64_t tokens, int64_t l, const float *input, float *out) {
     const int64_t h = t->arch.hidden;
     float *sum = t->layers[l].tree_sum;
-    memset(sum, 0, (size_t)(tokens * h) * sizeof *sum);
+    uffb_clear_rows(t, tokens, sum);
     add_trees(t, tokens, l, input, sum);
     uffb_copy_rows(t, tokens, sum, t->wide);
     uffb_activate_all(t->context, t->arch.activation, tokens, h, t->wide, h);

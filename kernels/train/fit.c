@@ -41,7 +41,7 @@ static int32_t run_fit(uffb_trainer *t, int64_t layer, int64_t tokens, const flo
     *result = (uffb_train_result){.guided = mean * squares};
     if (!backward) return UFFB_OK;
 
-    memset(t->stream, 0, (size_t)(tokens * hidden) * sizeof *t->stream);
+    uffb_clear_rows(t, tokens, t->stream);
     uffb_pull(t, tokens, t->last, output, (float)(2 * mean), t->stream);
     status = uffb_norm_gradient(t, &of->norm2, tokens, of->sum, t->stream, t->stream, 0);
     if (status) return status;

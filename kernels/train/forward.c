@@ -12,7 +12,7 @@
 
 typedef struct {
     int64_t tokens, hidden, add;
-    const float *x;
+    const float *x; /* NULL for zeros */
     float *y;
 } moving;
 
@@ -21,8 +21,12 @@ static void move_task(void *arg, int64_t task, int32_t thread) {
     const moving *m = arg;
     const int64_t first = task * TASK_ROWS, rows = m->tokens - first < TASK_ROWS ? m->tokens - first : TASK_ROWS;
     const int64_t count = rows * m->hidden;
-    const float *x = m->x + first * m->hidden;
     float *y = m->y + first * m->hidden;
+    if (!m->x) {
+        memset(y, 0, (size_t)count * sizeof *y);
+        return;
+    }
+    const float *x = m->x + first * m->hidden;
     if (!m->add) {
         memcpy(y, x, (size_t)count * sizeof *y);
         return;
@@ -34,6 +38,8 @@ static void move(uffb_trainer *t, int64_t tokens, const float *x, float *y, int6
     moving m = {tokens, t->arch.hidden, add, x, y};
     uffb_parallel(t->context->team, (tokens + TASK_ROWS - 1) / TASK_ROWS, move_task, &m);
 }
+
+void uffb_clear_rows(uffb_trainer *t, int64_t tokens, float *y) { move(t, tokens, NULL, y, 0); }
 
 void uffb_copy_rows(uffb_trainer *t, int64_t tokens, const float *x, float *y) { move(t, tokens, x, y, 0); }
 
@@ -124,7 +130,7 @@ static void add_feed_forward(uffb_trainer *t, const uffb_train_call *call, int64
         uffb_train_feed_forward(t, call->tokens, l, input, out, units);
         return;
     }
-    memset(t->branch, 0, (size_t)(call->tokens * h) * sizeof *t->branch);
+    uffb_clear_rows(t, call->tokens, t->branch);
     uffb_train_feed_forward(t, call->tokens, l, input, t->branch, units);
     uffb_drop_rows(t, call->step, uffb_drop_place(l, UFFB_DROP_FEEDFORWARD), rate, call->tokens, h, t->branch);
     uffb_add_rows(t, call->tokens, t->branch, out);

@@ -90,7 +90,7 @@ int32_t uffb_train_mlm(uffb_trainer *t, const uffb_train_call *call, const uffb_
     const int64_t count = call->step->targets, blocks = mlm_blocks(count);
     int32_t status = reserve(t, call);
     if (status) return status;
-    memset(t->stream, 0, (size_t)(call->tokens * t->arch.hidden) * sizeof *t->stream);
+    uffb_clear_rows(t, call->tokens, t->stream);
     for (int64_t b = 0; !status && b < blocks; b++) {
         const int64_t first = count * b / blocks;
         status = uffb_trainer_cancelled(t);

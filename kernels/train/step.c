@@ -140,7 +140,7 @@ static int32_t run_head(uffb_trainer *t, const uffb_train_call *call, const uffb
     case UFFB_HEAD_MLM: return uffb_train_mlm(t, call, of);
     case UFFB_HEAD_CLASS: return uffb_train_class(t, call, of);
     case UFFB_HEAD_VECTOR: return uffb_train_vector(t, call, of);
-    default: memset(t->stream, 0, (size_t)(call->tokens * t->arch.hidden) * sizeof *t->stream); return UFFB_OK;
+    default: uffb_clear_rows(t, call->tokens, t->stream); return UFFB_OK;
     }
 }
 

@@ -206,7 +206,8 @@ void uffb_make_noise(uffb_trainer *trainer, const uffb_train_step *step, int64_t
 
 /* Token ids to final states, which trainer->final points to. */
 int32_t uffb_train_forward(uffb_trainer *trainer, const uffb_train_call *call);
-/* y = x, and y += x; [tokens, hidden] */
+/* y = 0, y = x, and y += x; [tokens, hidden] */
+void uffb_clear_rows(uffb_trainer *trainer, int64_t tokens, float *y);
 void uffb_copy_rows(uffb_trainer *trainer, int64_t tokens, const float *x, float *y);
 void uffb_add_rows(uffb_trainer *trainer, int64_t tokens, const float *x, float *y);
 /* UFFB_CANCELLED, once, after uffb_trainer_cancel. */
