@@ -295,7 +295,7 @@ void uffb_pull(uffb_trainer *trainer, int64_t tokens, const float *states, const
 /* Floats of scratch a thread needs for uffb_linear_gradient, and of panels for the three products of a weight [rows, cols] and
  * as many tokens. */
 #define UFFB_OUTER_TOKENS 1024
-#define UFFB_OUTER_ROWS 56
+#define UFFB_OUTER_ROWS 112
 #define UFFB_OUTER_SCRATCH (UFFB_OUTER_TOKENS * UFFB_OUTER_ROWS)
 int64_t uffb_packed_size(int64_t tokens, int64_t rows, int64_t cols);
 

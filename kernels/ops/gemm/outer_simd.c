@@ -7,7 +7,7 @@
 
 void KERNEL(outer)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, float *c, int64_t ldc,
                    int32_t accumulate) {
-    gemm_tiles(m, n, k, a, lda, 0, b, NULL, c, ldc, accumulate);
+    gemm_tiles(m, n, k, a, lda, 0, b, NULL, c, ldc, accumulate, NULL);
 }
 
 void KERNEL(gemm_packed)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *w, const float *bias,
@@ -18,5 +18,6 @@ void KERNEL(gemm_packed)(int64_t m, int64_t n, int64_t k, const float *a, int64_
         KERNEL(pack)(rows, k, a + row * lda, lda, 0, scratch + t * UFFB_PANEL * k);
         row += rows;
     }
-    gemm_tiles(m, n, k, scratch, UFFB_PANEL, UFFB_PANEL * k, w, bias, c, ldc, accumulate);
+    /* The next rows of `a`, which lie behind these in one piece: callers mostly go on with them. */
+    gemm_tiles(m, n, k, scratch, UFFB_PANEL, UFFB_PANEL * k, w, bias, c, ldc, accumulate, lda == k ? a + m * lda : NULL);
 }

@@ -71,7 +71,8 @@ UFFB_INLINE void tile_step(int rows, int panels, const float *a, int64_t lda, co
 /* c [rows, cols] of one tile; cols <= panels * 16; a [rows, k], or [k, rows] if TILE_TRANSPOSED. Asks for `lines` cache lines
  * of what is at `next` for STEPS steps. `rows` and `panels` are constants in every call. */
 UFFB_INLINE void gemm_tile(int rows, int panels, int64_t cols, int64_t k, const float *a, int64_t lda, const float *w,
-                           const float *bias, float *c, int64_t ldc, int32_t accumulate, const float *next, int64_t lines) {
+                           const float *bias, float *c, int64_t ldc, int32_t accumulate, const float *next, int64_t lines,
+                           const float *later, int64_t later_lines) {
     tile_sums sum;
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++) {
@@ -83,6 +84,7 @@ UFFB_INLINE void gemm_tile(int rows, int panels, int64_t cols, int64_t k, const 
     for (; l + LINE <= k; l += LINE) {
         if (ASKS(rows) && !TILE_TRANSPOSED) ask_for_rows(rows, a + LINE, lda);
         if (ASKS(rows) && l == late) ask_for_output(rows, panels, c, ldc);
+        for (int64_t j = 0; j < later_lines; j++, later += LINE) __builtin_prefetch(later, 0, 2);
         for (int i = 0; i < LINE; i += STEPS) {
             for (int64_t j = 0; j < lines && rows > FEW_ROWS; j++, next += LINE) __builtin_prefetch(next, 0, 2);
 #pragma GCC unroll 4
@@ -105,13 +107,14 @@ UFFB_INLINE void gemm_tile(int rows, int panels, int64_t cols, int64_t k, const 
 }
 
 typedef void tile_fn(int64_t cols, int64_t k, const float *a, int64_t lda, const float *w, const float *bias, float *c,
-                     int64_t ldc, int32_t accumulate, const float *next, int64_t lines);
+                     int64_t ldc, int32_t accumulate, const float *next, int64_t lines, const float *later,
+                     int64_t later_lines);
 
 #define TILE(rows, panels)                                                                                                     \
     static void tile_##rows##x##panels(int64_t cols, int64_t k, const float *a, int64_t lda, const float *w,                   \
                                        const float *bias, float *c, int64_t ldc, int32_t accumulate, const float *next,        \
-                                       int64_t lines) {                                                                        \
-        gemm_tile(rows, panels, cols, k, a, lda, w, bias, c, ldc, accumulate, next, lines);                                    \
+                                       int64_t lines, const float *later, int64_t later_lines) {                               \
+        gemm_tile(rows, panels, cols, k, a, lda, w, bias, c, ldc, accumulate, next, lines, later, later_lines);                \
     }
 #if VEC_TILE_PANELS == 2
 #define TILES(rows) TILE(rows, 1) TILE(rows, 2)
@@ -135,21 +138,26 @@ static tile_fn *const tiles[VEC_TILE_ROWS][VEC_TILE_PANELS] = {
 };
 /* clang-format on */
 
-/* `apart`: floats from the `a` of a tile to that of the next, where each tile's lies by itself; else 0. */
+/* `apart`: floats from the `a` of a tile to that of the next, where each tile's lies by itself; else 0. `later`: as many
+ * numbers as `a` has, which are wanted next and asked for meanwhile; or NULL. */
 UFFB_INLINE void gemm_tiles(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, int64_t apart, const float *w,
-                            const float *bias, float *c, int64_t ldc, int32_t accumulate) {
+                            const float *bias, float *c, int64_t ldc, int32_t accumulate, const float *later) {
     const int64_t row_tiles = (m + VEC_TILE_ROWS - 1) / VEC_TILE_ROWS;
     if (!row_tiles) return;
-    for (int64_t col = 0; col < n; col += VEC_TILE_PANELS * UFFB_PANEL) {
-        const int64_t cols = n - col < VEC_TILE_PANELS * UFFB_PANEL ? n - col : VEC_TILE_PANELS * UFFB_PANEL;
+    const int64_t width = VEC_TILE_PANELS * UFFB_PANEL, calls = row_tiles * ((n + width - 1) / width);
+    const int64_t later_lines = later ? (m + calls * LINE - 1) / (calls * LINE) : 0,
+                  later_apart = later_lines * (k / LINE) * LINE;
+    for (int64_t col = 0; col < n; col += width) {
+        const int64_t cols = n - col < width ? n - col : width;
         const int64_t panels = (cols + UFFB_PANEL - 1) / UFFB_PANEL, lines = (panels * STEPS + row_tiles - 1) / row_tiles;
         const float *next = w + (col + panels * UFFB_PANEL) * k;
         for (int64_t t = 0, row = 0; t < row_tiles; t++) {
             const int64_t rows = m / row_tiles + (t < m % row_tiles);
             const float *at = apart ? a + t * apart : a + row * (TILE_TRANSPOSED ? 1 : lda);
             tiles[rows - 1][panels - 1](cols, k, at, lda, w + col * k, bias ? bias + col : bias, c + row * ldc + col, ldc,
-                                        accumulate, next + t * lines * k / STEPS * LINE, lines);
+                                        accumulate, next + t * lines * k / STEPS * LINE, lines, later, later_lines);
             row += rows;
+            if (later) later += later_apart;
         }
     }
 }
