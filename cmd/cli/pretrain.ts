@@ -155,6 +155,14 @@ export const pretrainArgs = grouped("TRAINING", {
     description:
       "Keep the factor of the positions' sinusoids at this, which over small budgets makes attention learn sooner; default: 0, it is trained from 1/sqrt(hidden) on, as published",
   },
+  positionGrowth: {
+    type: "number",
+    min: 0,
+    max: 1000,
+    valueHint: "times",
+    description:
+      "Let --position-factor become this many times as large over the masked phase, as embeddings do that learn; default: 1, it stays",
+  },
   init: {
     type: "enum",
     options: INITS,

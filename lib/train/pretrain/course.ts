@@ -7,6 +7,7 @@ import type { ScoreRecord, StepRecord } from "../records.ts";
 import { learningRate } from "../schedule.ts";
 import type { Progress } from "../state.ts";
 import { treeRecords } from "../trees.ts";
+import { POSITION_FACTOR } from "./initial.ts";
 import { examplesOf, type MaskOptions, predictions } from "./mask.ts";
 import {
   batchAt,
@@ -15,6 +16,7 @@ import {
   objectiveAt,
   type Position,
   type PretrainRecipe,
+  positionFactorAt,
   shareOf,
   usedOf,
 } from "./recipe.ts";
@@ -53,13 +55,15 @@ export class Budgeted implements Course {
   }
 
   next(seconds: number): Step | undefined {
-    const { recipe, progress, sequences } = this.#options;
+    const { trainer, recipe, progress, sequences } = this.#options;
     const { schedule: shape, lr: peak, warmup, budget } = recipe;
     const used = usedOf(recipe, this.#position(seconds));
     if (used >= budget.amount) return undefined;
     const share = this.share(seconds);
     this.#before = share;
     this.#size = batchAt(recipe, share);
+    if (recipe.positionGrowth !== 1)
+      trainer.set(POSITION_FACTOR, Float32Array.of(positionFactorAt(recipe, share)));
     const objective = objectiveAt(recipe, share);
     const epoch = Math.floor(progress.sequences / sequences.count) + 1;
     return {

@@ -35,7 +35,8 @@ export function newTrainer({ arch, padding }: Config, beginning: Beginning): Nat
   return trainer;
 }
 
-const POSITION_FACTOR = "embed.position.scale";
+/** The parameter that the positions' sinusoids are multiplied by. */
+export const POSITION_FACTOR = "embed.position.scale";
 
 /** Biases that a crammedBERT has though `use_bias` is off. */
 const BIASES = /norm\d?\.bias$|\.fff\.in\.bias$/;

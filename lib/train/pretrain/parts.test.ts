@@ -15,6 +15,7 @@ import {
   extentOf,
   objectiveAt,
   type PretrainRecipe,
+  positionFactorAt,
   shareOf,
 } from "./recipe.ts";
 import { type Order, Sequences } from "./sequences.ts";
@@ -155,10 +156,18 @@ describe("the budget", () => {
     ]);
   });
 
+  test("lets the factor of positions stay while next tokens are predicted, and grow with the root of what follows", () => {
+    const recipe = { ...CRAMMING, causal: 0.2, positionFactor: 0.1, positionGrowth: 3 };
+    expect([0, 0.2, 0.4, 1].map((share) => positionFactorAt(recipe, share))).toEqual(
+      [0.1, 0.1, 0.2, 0.3].map((to) => expect.closeTo(to, 9)),
+    );
+  });
+
   test.each([
     [{ microbatch: 9, batch: 8 }, "--microbatch 9 is more than --batch 8"],
     [{ budget: { unit: "steps", amount: 0 } }, "--steps 0 leaves nothing to do"],
     [{ heldOut: 1 }, "--held-out 1 leaves nothing to train on"],
+    [{ positionGrowth: 2 }, "--position-growth 2 is of a factor that is kept; give --position-factor"],
   ] as const)("%j is refused", (changed, message) => {
     expect(() => checkPretrainRecipe({ ...CRAMMING, ...changed })).toThrow(message);
   });

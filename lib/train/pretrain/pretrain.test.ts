@@ -203,7 +203,13 @@ describe("a run", () => {
     };
     await run("1x3", { output: join(folder, "fixed"), recipe: { ...QUICK, positionFactor: 0.2 } });
     await run("1x3", { output: join(folder, "trained") });
+    await run("1x3", {
+      output: join(folder, "grown"),
+      recipe: { ...QUICK, positionFactor: 0.2, positionGrowth: 3, causal: 0.5 },
+    });
     expect(factor("fixed")).toBe(Math.fround(0.2));
+    // Of the last of 12 updates: 11/12 of the budget are used up before it.
+    expect(factor("grown")).toBeCloseTo(0.2 * (1 + 2 * Math.sqrt((11 / 12 - 0.5) / 0.5)), 6);
     expect(factor("trained")).toBeCloseTo(1 / Math.sqrt(32), 1);
     expect(factor("trained")).not.toBe(Math.fround(1 / Math.sqrt(32)));
   });

@@ -52,6 +52,11 @@ export interface PretrainRecipe {
    * to where attention cannot tell positions apart, before attention has learnt to use them.
    */
   positionFactor: number;
+  /**
+   * How many times as large the kept factor becomes over the masked phase. Embeddings grow about as the root of the updates while they learn, and a
+   * factor that stays is lost beside them. 1: it stays.
+   */
+  positionGrowth: number;
   /** How large the first weights are. */
   init: Init;
   order: Order;
@@ -88,6 +93,7 @@ export const CRAMMING: PretrainRecipe = {
   balance: 0,
   branchNoise: 0,
   positionFactor: 0,
+  positionGrowth: 1,
   init: "published",
   order: "prevalence",
   heldOut: 0.005,
@@ -99,19 +105,31 @@ export const CRAMMING: PretrainRecipe = {
 
 /** @throws UsageError for settings that contradict each other */
 export function checkPretrainRecipe(recipe: PretrainRecipe): void {
-  const { batch, microbatch, budget, heldOut } = recipe;
+  const { batch, microbatch, budget, heldOut, positionFactor, positionGrowth } = recipe;
   if (microbatch > batch)
     throw new UsageError(`--microbatch ${microbatch} is more than --batch ${batch}; give at most as many`);
   if (!(budget.amount > 0)) throw new UsageError(`--${budget.unit} ${budget.amount} leaves nothing to do`);
   if (!(heldOut < 1)) throw new UsageError(`--held-out ${heldOut} leaves nothing to train on`);
+  if (positionGrowth !== 1 && positionFactor === 0)
+    throw new UsageError(
+      `--position-growth ${positionGrowth} is of a factor that is kept; give --position-factor`,
+    );
 }
 
 /** What a run is told by: settings that came later are left out where they are off, so that older runs go on. */
-export function settingsOf({ branchNoise, positionFactor, init, compute, ...recipe }: PretrainRecipe) {
+export function settingsOf({
+  branchNoise,
+  positionFactor,
+  positionGrowth,
+  init,
+  compute,
+  ...recipe
+}: PretrainRecipe) {
   return {
     ...recipe,
     ...(branchNoise > 0 && { branchNoise }),
     ...(positionFactor > 0 && { positionFactor }),
+    ...(positionGrowth !== 1 && { positionGrowth }),
     ...(init !== "published" && { init }),
     ...(compute !== "f32" && { compute }),
   };
@@ -150,6 +168,15 @@ export function objectiveAt({ causal }: PretrainRecipe, share: number): Objectiv
 /** Of the update that begins when `share` of the budget is used up. */
 export function branchNoiseAt({ branchNoise }: PretrainRecipe, share: number): number {
   return branchNoise * (1 - share);
+}
+
+/** The kept factor of the positions' sinusoids in the update that begins when `share` of the budget is used up. */
+export function positionFactorAt(
+  { positionFactor, positionGrowth, causal }: PretrainRecipe,
+  share: number,
+): number {
+  const masked = share > causal ? (share - causal) / (1 - causal) : 0;
+  return positionFactor * (1 + (positionGrowth - 1) * Math.sqrt(masked));
 }
 
 /** Updates and sequences that a budget comes to, where it alone decides that: not one in hours. */
