@@ -100,7 +100,7 @@ export function notesOf({ steps, trials, left }: LadderResult, facts: LadderFact
       : []),
     ...trials.map(
       ({ title, faster, lost, pays }) =>
-        `${title}: in turns with the model before, ${faster.toFixed(2)} times as fast, and ${points(lost)} lost against the teacher. ${pays ? "That pays, and later rungs have them." : "That does not pay: plain narrow dense layers win here, and later rungs are made of the model before."}`,
+        `${title}: in turns with the model before, ${faster.toFixed(2)} times as fast, and ${points(lost)} lost against the teacher. ${pays ? "That pays, and later rungs have them; whether plain layers narrowed until they are as fast would do as well, --prune-width tells." : "That does not pay: plain narrow dense layers win here, and later rungs are made of the model before."}`,
     ),
     ...(limit === undefined ? [] : [`A trial on the first ${limit} rows of each split: no result.`]),
     ...left.map((why) => `Left out: ${why}.`),
