@@ -116,6 +116,10 @@ const ARGS = {
       description:
         "What each of its layers has in place of the teacher's feedforward layer: so many neurons of it (dense:256), trees of so many levels of branches (8x6), the two side by side (dense:192+8x6), or none; :linear behind trees: their nodes put out their logits, and :after: the activation comes after their sum; default: the teacher's",
     },
+    headSize: sizeArg(
+      "units",
+      "Units of each attention head that it has: queries and keys whose products, and values whose sums, are nearest to the teacher's; default: all",
+    ),
     fit: {
       type: "number",
       integer: true,
@@ -192,6 +196,7 @@ export default command({
     "uffb distill reviews.csv --teacher large --student small --states 0 --embedding 0 --final 0 -o taught",
     "uffb distill reviews.csv --teacher reviews-model --layers 0,2 --attention 1 -o reviews-half",
     "uffb distill sentences.txt --teacher minilm-int8.safetensors --student all-MiniLM-L6-v2 --width 256 -o small   # a faster teacher",
+    "uffb distill sentences.txt --teacher all-MiniLM-L6-v2 --width 256 --head-size 24 -o small",
     "uffb distill sentences.txt --teacher all-MiniLM-L6-v2 --width 256 -o small --resume",
   ],
   sections: {
@@ -199,6 +204,7 @@ export default command({
       "A classifier learns the teacher's distribution over classes, a model of scores these, one of sentence vectors the direction of the vectors and how alike those of a batch are. States are compared where both models have as many numbers a token and read the same tokens: of a student that was made of its teacher, each layer with the last one of the teacher's that it stands for.",
       "With --attention 1, say, the student's layers also learn to attend as these do: each token's probabilities of each head are pulled towards the teacher's, by their divergence. States may then differ in size, but layers that are compared have equally many heads, and both models read the same tokens. The teacher's queries and keys come batch by batch and never kept on disk: a token's take 8 bytes for each number of a layer's width, which the memory that is printed counts. Probabilities are computed from them where they are needed.",
       "Trees are made layer by layer: each reads the teacher's states and is trained to give what the teacher gives behind the LayerNorm that follows; its error there is printed, as a share of the variance. transformers has no such feedforward layers, nor blocks without any, and refuses the folder: a narrower dense layer is what it holds. docs/files.md has the format.",
+      "Narrower heads are made of what 8,192 tokens tell: of the products of queries and keys, and of values and the projection behind them, what varies most stays.",
       "Without states and attention the teacher's outputs are computed once, and kept with a hash of teacher and texts; with either it runs beside the student.",
     ],
     "WHILE IT RUNS": [
@@ -212,7 +218,8 @@ export default command({
     if (output === undefined) throw new UsageError("--output is missing: give the folder to write");
     if (args.teacher === undefined)
       throw new UsageError("--teacher is missing: give the model to learn from");
-    const kept = { layers: parseLayers(args.layers), feedforward: parseShape(args), fit: args.fit };
+    const { headSize, fit } = args;
+    const kept = { layers: parseLayers(args.layers), feedforward: parseShape(args), headSize, fit };
     checkOutput(output, resume);
     using teacher = await openTeacher(await chooseModel(args.teacher, download));
     const base = teacher.compared === "vectors" ? DISTIL_VECTORS : DISTIL_TASK;
@@ -245,6 +252,10 @@ export default command({
       if (kept.feedforward !== undefined && kept.feedforward.kind !== "dense")
         messages.info(
           `transformers has no such feedforward layers and refuses ${output}; --shape dense:N makes one that it loads`,
+        );
+      if (headSize !== undefined && headSize !== teacher.model.config.arch.headSize)
+        messages.info(
+          `transformers takes no notice of head_dim in config.json and refuses ${output}; leave --head-size out for a model that it loads`,
         );
       const embeds = teacher.compared === "vectors" ? " --embed" : "";
       messages.info(`${output} is there; uffb infer --model ${output}${embeds} runs it`);

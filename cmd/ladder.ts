@@ -97,6 +97,7 @@ export default command({
         description: "The teacher's layers that the student has; default: every second",
       },
       width: sizeArg("neurons", "Neurons of each feedforward layer that it has; default: half"),
+      headSize: sizeArg("units", "Units of each attention head that it has; default: the teacher's"),
       pruneWidth: sizeArg(
         "neurons",
         "Neurons of each feedforward layer after pruning; default: half of --width",
@@ -224,6 +225,7 @@ export default command({
           kept: {
             layers: layers ?? Array.from({ length: Math.ceil(arch.layers / 2) }, (_, i) => 2 * i),
             feedforward: { kind: "dense", width },
+            headSize: args.headSize,
           },
           pruneWidth,
           pruneHeads: args.pruneHeads,

@@ -121,7 +121,7 @@ export const skipBadArg = {
 } as const satisfies Arg;
 
 /** How many neurons or heads a smaller model has: at least one. */
-export function sizeArg(valueHint: "neurons" | "heads", description: string) {
+export function sizeArg(valueHint: "neurons" | "heads" | "units", description: string) {
   return {
     type: "number",
     integer: true,

@@ -4,6 +4,7 @@ import { reviewsCsv } from "../../testing/finetune.ts";
 import { reference, TemporaryFolder } from "../../testing/folders.ts";
 import { writeTinyBert } from "../../testing/tiny-bert.ts";
 import { convertModel } from "../convert/convert.ts";
+import { run as encodeAll } from "../eval/glue/run.ts";
 import { openCheckpoint } from "../files/checkpoint.ts";
 import { parseConfig } from "../model/config.ts";
 import { type Feedforward, feedforwardArch } from "../model/families/feedforward.ts";
@@ -11,10 +12,11 @@ import { openModel } from "../model/model.ts";
 import { PLAIN_SENTENCES } from "../text/sample.ts";
 import { type DistilData, readLabelled, readTexts } from "./data.ts";
 import { type DistilOptions, distil } from "./distil.ts";
-import { openTeacher } from "./open.ts";
+import { headOf, openTeacher, readAs } from "./open.ts";
 import { DISTIL_TASK, DISTIL_VECTORS, type DistilRecipe } from "./recipe.ts";
 import { distilCard, outcomeJson, outcomeText, startLines } from "./report.ts";
 import { type Kept, studentShape } from "./student.ts";
+import { traineeOf } from "./trainee.ts";
 
 const folder = new TemporaryFolder();
 const [encoder, classifier, doubled] = ["encoder", "classifier", "doubled"].map((name) =>
@@ -67,6 +69,65 @@ async function run(path: string, options: Partial<DistilOptions> = {}, own?: Dis
 }
 
 const weights = (path: string) => readFileSync(`${path}/model.safetensors`);
+
+/** Units of a head of `thin`, of which some do nothing by themselves: its products have rank 8. */
+const THIN = { size: 16, rank: 8 };
+
+describe("narrower heads", () => {
+  const thin = folder.file("thin-heads");
+  beforeAll(() =>
+    writeTinyBert(thin, {
+      change(name, weight) {
+        const part = /attn\.qkv\.(weight|bias)$/.exec(name)?.[1];
+        const columns = part === "weight" ? 32 : 1;
+        // Each unit from the ninth on is the sum of two others, of queries and of values.
+        for (let row = 0; part !== undefined && row < weight.length / columns; row++) {
+          const unit = row % THIN.size;
+          if (unit < THIN.rank || Math.floor(row / THIN.size) % 3 === 1) continue;
+          for (let c = 0; c < columns; c++) {
+            const first = (row - THIN.rank) * columns + c;
+            const second = (row - unit) * columns + c;
+            weight[row * columns + c] = weight[first]! + weight[second]!;
+          }
+        }
+      },
+    }),
+  );
+
+  /** Of the vectors of a student of `thin` before it learns anything and its teacher's, the largest difference. */
+  async function difference(headSize: number): Promise<number> {
+    using teacher = await openTeacher(thin);
+    const { train } = await texts();
+    const { inputs } = readAs(teacher.model, teacher.compared, train, 64);
+    const making = { threads: 1, fits: true };
+    using trainee = await traineeOf(teacher, inputs, { kept: { headSize }, seed: 1, making });
+    expect(trainee.config.arch.headSize).toBe(headSize);
+    trainee.trainer.ready({ threads: 1 });
+    const theirs = await encodeAll(teacher.model, inputs, { head: headOf(teacher), threads: 1 });
+    const head = headOf({ ...teacher, model: trainee.model });
+    const { logits } = await encodeAll(trainee.model, inputs, { head, threads: 1 });
+    return logits.reduce((most, value, i) => Math.max(most, Math.abs(value - theirs.logits[i]!)), 0);
+  }
+
+  test("give what wider ones gave whose products have no higher rank", async () => {
+    expect(await difference(THIN.rank)).toBeLessThan(1e-4);
+  });
+
+  test("lose more, the narrower they are", async () => {
+    const [some, more] = [await difference(6), await difference(2)];
+    expect(some).toBeGreaterThan(1e-3);
+    expect(more).toBeGreaterThan(some);
+  });
+
+  test("are written, open and learn", async () => {
+    const output = folder.file("narrow-heads");
+    const kept = { layers: [0, 2], headSize: 8 };
+    const { losses } = await run(encoder, { kept, output });
+    expect(losses.at(-1)!).toBeLessThan(losses[0]!);
+    using model = await openModel(output);
+    expect([model.config.arch.headSize, model.config.arch.layers]).toEqual([8, 2]);
+  });
+});
 
 describe("a student of sentence vectors", () => {
   test("comes near its teacher, and is a folder that can be opened", async () => {
@@ -299,6 +360,7 @@ describe("refuses", () => {
     [{ feedforward: dense(49) }, "--shape dense:49 has more than the 48 neurons"],
     [{ feedforward: { ...TREES, dense: 49 } }, "--shape dense:49+2x4:linear has more than the 48 neurons"],
     [{ feedforward: { kind: "glu", width: 8 } }, "--shape glu:8: a student has trees, a dense layer"],
+    [{ headSize: 17 }, "has heads of 16 units; give fewer"],
     [{ layers: [0], fit: 5 }, "--fit 5 is for other feedforward layers than the teacher's"],
     [{ feedforward: dense(48), fit: 5 }, "--fit 5 is for other feedforward layers than the teacher's"],
     [{ feedforward: { kind: "none" }, fit: 5 }, "--fit 5 is for trees and dense layers"],
@@ -313,6 +375,7 @@ describe("refuses", () => {
       "x: a crammedBERT cannot become a student with --shape dense:8+2x4:linear; give --shape dense:N",
     );
     expect(studentShape(model, { feedforward: dense(8) })).toMatchObject({ fit: 0 });
+    expect(() => studentShape(model, { headSize: 5 })).toThrow("--head-size 5 is for models that normalise");
     expect(() => studentShape(model, { feedforward: dense(8), fit: 5 })).toThrow(
       "normalise behind each half",
     );

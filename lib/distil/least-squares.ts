@@ -75,6 +75,20 @@ export function solveSymmetric(
   b: Float64Array,
   { n, columns, ridge }: { n: number; columns: number; ridge: number },
 ): Float64Array {
+  const lower = cholesky(s, n, ridge);
+  const x = b.slice();
+  for (let i = 0; i < n; i++) {
+    for (let k = 0; k < i; k++) subtract(x, columns, k, lower[i * n + k]!, i);
+    divide(x, columns, i, lower[i * n + i]!);
+  }
+  return solveTransposed(lower, x, n, columns);
+}
+
+/**
+ * The lower L [n, n] for which L L' = S + ridge I.
+ * @param s as solveSymmetric takes it
+ */
+export function cholesky(s: Float64Array, n: number, ridge: number): Float64Array {
   const lower = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
     for (let j = 0; j <= i; j++) {
@@ -83,23 +97,30 @@ export function solveSymmetric(
       lower[i * n + j] = i === j ? Math.sqrt(Math.max(sum, ridge)) : sum / lower[j * n + j]!;
     }
   }
-  const x = b.slice();
-  const subtract = (from: number, factor: number, row: number) => {
-    const source = x.subarray(from * columns, (from + 1) * columns);
-    const target = x.subarray(row * columns, (row + 1) * columns);
-    for (let c = 0; c < columns; c++) target[c]! -= factor * source[c]!;
-  };
-  const divide = (row: number) => {
-    const by = lower[row * n + row]!;
-    for (let c = 0; c < columns; c++) x[row * columns + c]! /= by;
-  };
-  for (let i = 0; i < n; i++) {
-    for (let k = 0; k < i; k++) subtract(k, lower[i * n + k]!, i);
-    divide(i);
-  }
+  return lower;
+}
+
+/** The X [n, columns] for which L' X = B, which becomes X. @param lower L [n, n] */
+export function solveTransposed(
+  lower: Float64Array,
+  b: Float64Array,
+  n: number,
+  columns: number,
+): Float64Array {
   for (let i = n - 1; i >= 0; i--) {
-    for (let k = i + 1; k < n; k++) subtract(k, lower[k * n + i]!, i);
-    divide(i);
+    for (let k = i + 1; k < n; k++) subtract(b, columns, k, lower[k * n + i]!, i);
+    divide(b, columns, i, lower[i * n + i]!);
   }
-  return x;
+  return b;
+}
+
+/** Takes a row times a factor from another, of a matrix [*, columns]. */
+function subtract(x: Float64Array, columns: number, from: number, factor: number, row: number): void {
+  const source = x.subarray(from * columns, (from + 1) * columns);
+  const target = x.subarray(row * columns, (row + 1) * columns);
+  for (let c = 0; c < columns; c++) target[c]! -= factor * source[c]!;
+}
+
+function divide(x: Float64Array, columns: number, row: number, by: number): void {
+  for (let c = 0; c < columns; c++) x[row * columns + c]! /= by;
 }

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { UFFB_TAP_QK } from "../../ffi/bindings.ts";
 import { PLAIN } from "../../ffi/plain.ts";
 import { Random } from "../base/random.ts";
+import { eigenvectors } from "./jacobi.ts";
 import { Products, solveSymmetric } from "./least-squares.ts";
 import { importance, largestOf } from "./narrow.ts";
 import { askedOfClassifier, cosineLoss } from "./objective.ts";
@@ -50,6 +51,34 @@ describe("least squares", () => {
             let sum = 0.5 * x[i * columns + c]!;
             for (let j = 0; j < n; j++) sum += s[i * n + j]! * x[j * columns + c]!;
             expect(sum).toBeCloseTo(b[i * columns + c]!, 8);
+          }
+        }
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
+
+describe("eigenvectors", () => {
+  test("turn a symmetric matrix into their values, the largest first", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 12 }), (n, rank) => {
+        const rows = normal(rank * n, "matrix");
+        const matrix = new Float64Array(n * n);
+        for (let t = 0; t < rank; t++)
+          for (let i = 0; i < n; i++)
+            for (let j = 0; j < n; j++) matrix[i * n + j]! += rows[t * n + i]! * rows[t * n + j]!;
+        const { values, vectors } = eigenvectors(matrix, n);
+        expect([...values]).toEqual([...values].sort((a, b) => b - a));
+        for (let i = 0; i < n; i++) {
+          for (let j = 0; j < n; j++) {
+            let [again, unit] = [0, 0];
+            for (let c = 0; c < n; c++) {
+              again += vectors[i * n + c]! * values[c]! * vectors[j * n + c]!;
+              unit += vectors[i * n + c]! * vectors[j * n + c]!;
+            }
+            expect(again).toBeCloseTo(matrix[i * n + j]!, 8);
+            expect(unit).toBeCloseTo(i === j ? 1 : 0, 10);
           }
         }
       }),

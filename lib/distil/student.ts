@@ -1,5 +1,5 @@
 /** A student made from its teacher: some of its layers, with other feedforward halves. */
-import { UFFB_FFN_DENSE, UFFB_PRE_NORM } from "../../ffi/bindings.ts";
+import { type Arch, UFFB_FFN_DENSE, UFFB_PRE_NORM } from "../../ffi/bindings.ts";
 import { NativeTrainer } from "../../ffi/train.ts";
 import { UffbError, UsageError } from "../base/errors.ts";
 import { type JsonObject, readObject } from "../base/json.ts";
@@ -8,12 +8,13 @@ import type { Input } from "../eval/glue/run.ts";
 import type { Checkpoint } from "../files/checkpoint.ts";
 import { type Config, parseConfig } from "../model/config.ts";
 import { type Feedforward, feedforwardArch, feedforwardName } from "../model/families/feedforward.ts";
-import { headNumbers, type PrunedHeads } from "../model/families/heads.ts";
+import { HEAD_SIZE_KEY, headNumbers, type PrunedHeads } from "../model/families/heads.ts";
 import type { Model } from "../model/model.ts";
 import { openTrainable } from "../model/trainable.ts";
 import { openContext } from "../run/device.ts";
 import { setAt, valueAt } from "../train/save.ts";
 import { canFit, dropHalves, type Fit, fitHalves, type HalfErrors, type Weights } from "./fit.ts";
+import { type AttentionWeights, attentionMoments, narrowedHeads } from "./heads.ts";
 import { type FeedforwardWeights, narrowed, type Reading } from "./narrow.ts";
 
 /** What a student keeps of its teacher. */
@@ -22,6 +23,8 @@ export interface Kept {
   layers?: readonly number[] | undefined;
   /** What its layers have in place of the teacher's dense feedforward layers; these when absent. */
   feedforward?: Feedforward | undefined;
+  /** Units of each attention head; the teacher's when absent. */
+  headSize?: number | undefined;
   /** Steps that each half is trained alone, before the whole is; FIT_STEPS for trees and none for others when absent. */
   fit?: number | undefined;
 }
@@ -31,6 +34,8 @@ export interface StudentShape {
   layers: readonly number[];
   /** Absent where the feedforward layers are the teacher's. */
   feedforward?: Feedforward;
+  /** Absent where it is the teacher's. */
+  headSize?: number;
   fit: number;
 }
 
@@ -63,7 +68,7 @@ export const FIT_STEPS = 400;
 export function studentShape({ config, source }: Pick<Model, "config" | "source">, kept: Kept): StudentShape {
   const { arch, family } = config;
   const all = Array.from({ length: arch.layers }, (_, layer) => layer);
-  const { layers = all, feedforward } = kept;
+  const { layers = all, feedforward, headSize } = kept;
   if (
     layers.length === 0 ||
     layers.some((layer, i) => !all.includes(layer) || layer <= (layers[i - 1] ?? -1))
@@ -75,6 +80,8 @@ export function studentShape({ config, source }: Pick<Model, "config" | "source"
     throw new UffbError(
       `${source}: no student can be made of a ${family.modelType}; give one with --student`,
     );
+  const narrow = headSize !== undefined && headSize !== arch.headSize ? { headSize } : {};
+  if (headSize !== undefined) checkHeads(arch, source, headSize);
   const isDense = arch.feedforward === UFFB_FFN_DENSE;
   if (
     feedforward === undefined ||
@@ -84,7 +91,7 @@ export function studentShape({ config, source }: Pick<Model, "config" | "source"
       throw new UsageError(
         `--fit ${kept.fit} is for other feedforward layers than the teacher's; give a --shape`,
       );
-    return { layers, fit: 0 };
+    return { layers, ...narrow, fit: 0 };
   }
   checkFeedforward(config, source, feedforward);
   const fit = kept.fit ?? (feedforward.kind === "trees" ? FIT_STEPS : 0);
@@ -92,7 +99,19 @@ export function studentShape({ config, source }: Pick<Model, "config" | "source"
     throw new UsageError(
       `--fit ${fit} is for trees and dense layers of models that normalise behind each half, as BERT; leave it out`,
     );
-  return { layers, feedforward, fit };
+  return { layers, feedforward, ...narrow, fit };
+}
+
+/** @throws UsageError */
+function checkHeads(arch: Arch, source: string, headSize: number): void {
+  if (!canFit(arch))
+    throw new UsageError(
+      `--head-size ${headSize} is for models that normalise behind each half, as BERT; leave it out`,
+    );
+  if (headSize > arch.headSize)
+    throw new UsageError(
+      `--head-size ${headSize}: ${source} has heads of ${plural(arch.headSize, "unit")}; give fewer`,
+    );
 }
 
 /** @throws as studentShape */
@@ -129,11 +148,13 @@ export async function makeStudent(
   const { config, text } = studentConfig(original, checkpoint, shape);
   const has = new Set(weights.parameters().flatMap(({ name, present }) => (present ? [name] : [])));
   const halves = await otherHalves({ teacher, weights, has, config, shape, making });
+  const heads = await narrowHeads(teacher, weights, has, { ...making, ...shape });
   const trainer = new NativeTrainer(config.arch, config.padding);
   try {
     for (const { name } of trainer.parameters()) {
       const own = teachersName(name, shape.layers);
-      const weight = halves?.weights.get(name) ?? (has.has(own) ? weights.get(own) : undefined);
+      const weight =
+        heads?.get(name) ?? halves?.weights.get(name) ?? (has.has(own) ? weights.get(own) : undefined);
       if (weight !== undefined) trainer.set(name, weight);
     }
   } catch (error) {
@@ -236,6 +257,43 @@ async function narrowHalves(
   return halves;
 }
 
+/** The first halves with narrower heads, by the student's names; undefined where heads are the teacher's. */
+async function narrowHeads(
+  teacher: Model,
+  weights: NativeTrainer,
+  has: ReadonlySet<string>,
+  { layers, headSize: to, sample, ...reading }: StudentShape & Pick<Making, "sample"> & Reading,
+): Promise<Weights | undefined> {
+  if (to === undefined) return undefined;
+  if (!has.has("layer.0.attn.qkv.bias") || !has.has("layer.0.attn.out.bias"))
+    throw new UffbError(
+      `${teacher.source}: its attention has no biases, which narrower heads need; leave --head-size out`,
+    );
+  const { headSize: size } = teacher.config.arch;
+  const moments = await attentionMoments(teacher, sample, layers, reading);
+  const found: Weights = new Map();
+  for (const [i, layer] of layers.entries()) {
+    const read = (part: string) => weights.get(`layer.${layer}.attn.${part}`);
+    const own = {
+      qkvWeight: read("qkv.weight"),
+      qkvBias: read("qkv.bias"),
+      outWeight: read("out.weight"),
+      outBias: read("out.bias"),
+    };
+    const narrower = narrowedHeads(own, moments[i]!, { size, to });
+    for (const [part, key] of Object.entries(ATTENTION)) found.set(`layer.${i}.attn.${part}`, narrower[key]);
+  }
+  return found;
+}
+
+/** The parameters of a layer that narrower heads change. */
+const ATTENTION: Readonly<Record<string, keyof AttentionWeights>> = {
+  "qkv.weight": "qkvWeight",
+  "qkv.bias": "qkvBias",
+  "out.weight": "outWeight",
+  "out.bias": "outBias",
+};
+
 /** The parameters of a layer that narrowing changes. */
 const NARROWED: Readonly<Record<string, keyof FeedforwardWeights>> = {
   "ffn.in.weight": "inWeight",
@@ -268,7 +326,7 @@ function nextNorm(trainer: NativeTrainer, has: ReadonlySet<string>, layer: numbe
 export function studentConfig(
   original: Config,
   checkpoint: Checkpoint,
-  { layers, feedforward }: Pick<StudentShape, "layers" | "feedforward">,
+  { layers, feedforward, headSize }: Pick<StudentShape, "layers" | "feedforward" | "headSize">,
   heads?: readonly (readonly number[])[],
 ): { config: Config; text: string } {
   const file = checkpoint.file("config.json")!;
@@ -280,12 +338,14 @@ export function studentConfig(
     setAt(values, sizes.width, null);
     setAt(values, sizes.feedforward!, feedforwardName(feedforward));
   }
+  if (headSize !== undefined) setAt(values, [...sizes.heads.slice(0, -1), HEAD_SIZE_KEY], headSize);
   setPruned(values, original, layers, heads);
   const text = `${JSON.stringify(values, null, 2)}\n`;
   const { arch } = parseConfig(text, file.source);
   const own = feedforward === undefined ? {} : feedforwardArch(feedforward);
-  const { layers: count, layerHeads } = arch;
-  return { text, config: { ...original, arch: { ...original.arch, layers: count, layerHeads, ...own } } };
+  const { layers: count, layerHeads, headSize: units } = arch;
+  const sized = { layers: count, layerHeads, headSize: units };
+  return { text, config: { ...original, arch: { ...original.arch, ...sized, ...own } } };
 }
 
 /** Says which heads layers lack: those that the original's lacked, and those that do not stay. */

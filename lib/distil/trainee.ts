@@ -1,6 +1,7 @@
 /** The student as it is before its first step: made of its teacher, or a model of its own. */
 import type { NativeTrainer } from "../../ffi/train.ts";
 import { UffbError } from "../base/errors.ts";
+import { plural } from "../base/numbers.ts";
 import { Random } from "../base/random.ts";
 import type { Input } from "../eval/glue/run.ts";
 import { type Checkpoint, openCheckpoint } from "../files/checkpoint.ts";
@@ -59,7 +60,7 @@ export async function traineeOf(
 ): Promise<Trainee> {
   const { student, kept = {}, seed } = options;
   const making = { ...options.making, sample: sampleOf(inputs, seed), inputs, seed };
-  const isMade = kept.layers !== undefined || kept.feedforward !== undefined;
+  const isMade = [kept.layers, kept.feedforward, kept.headSize].some((own) => own !== undefined);
   if (student !== undefined && !isMade) return opened(teacher, student, seed);
   if (student === undefined) return made(teacher, teacher, kept, making);
   using base = await openTeacher(student);
@@ -90,13 +91,13 @@ async function made(
 ): Promise<Trainee> {
   const shape = studentShape(model, kept);
   const { config, text, trainer, errors } = await makeStudent(model, checkpoint, shape, making);
-  const { layers, feedforward } = shape;
+  const { layers, feedforward, headSize } = shape;
   return {
     config,
     trainer,
     model: trainedModel(trainer, config, checkpoint, model.source, model),
     files: { ...Object.fromEntries(modelTexts(checkpoint.file)), "config.json": text },
-    source: `${model.source}, layers ${layers.join(",")}${feedforward ? `, feedforward ${feedforwardName(feedforward)}` : ""}`,
+    source: `${model.source}, layers ${layers.join(",")}${feedforward ? `, feedforward ${feedforwardName(feedforward)}` : ""}${headSize ? `, heads of ${plural(headSize, "unit")}` : ""}`,
     newHead: false,
     sameTokens: true,
     ...(model.config.arch.layers === teacher.model.config.arch.layers && { layers }),

@@ -17,10 +17,10 @@ export function readHeads(
   { hidden, layers }: { hidden: number; layers: number },
 ): Heads {
   const heads = config.size(keys.heads, 1, hidden);
-  const hasSize = config.has("head_dim");
+  const hasSize = config.has(HEAD_SIZE_KEY);
   if (!hasSize && hidden % heads !== 0)
     throw config.bad(keys.heads, `it does not divide ${keys.hidden}, ${hidden}`);
-  const headSize = hasSize ? config.size("head_dim", 1, Math.floor(hidden / heads)) : hidden / heads;
+  const headSize = hasSize ? config.size(HEAD_SIZE_KEY, 1, Math.floor(hidden / heads)) : hidden / heads;
   return { heads, headSize, layerHeads: readPruned(config, heads, layers) };
 }
 
@@ -46,6 +46,7 @@ function readPruned(config: Section, heads: number, layers: number): Int32Array 
 }
 
 export const PRUNED_KEY = "pruned_heads";
+export const HEAD_SIZE_KEY = "head_dim";
 
 /** What `pruned_heads` says. */
 export type PrunedHeads = Readonly<Record<string, readonly number[]>>;
