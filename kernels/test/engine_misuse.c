@@ -117,6 +117,19 @@ static void test_absent_heads(void) {
     test_end();
 }
 
+/* That a model of that kind has no such tap in its first layer. */
+static void test_tap_refused(const uffb_arch *arch, int32_t kind, void *buffer, uint64_t bytes) {
+    uffb_taps *taps;
+    uffb_taps_new(&taps);
+    random_model *m = random_model_new(arch, 1, UFFB_F32, AS_ASKED);
+    uffb_context *context = context_new(m, 1, NULL);
+    uffb_taps_add(taps, kind, 0, buffer, bytes);
+    REFUSED(UFFB_INVALID, uffb_encode(context, 2, offsets, ids, types, taps));
+    uffb_context_free(context);
+    random_model_free(m);
+    uffb_taps_free(taps);
+}
+
 static void test_bad_taps(uffb_context *context) {
     test_begin("bad taps");
     float buffer[5 * 10];
@@ -151,28 +164,12 @@ static void test_bad_taps(uffb_context *context) {
         REFUSED(UFFB_INVALID, uffb_encode(context, 2, offsets, ids, types, taps));
         uffb_taps_free(taps);
     }
-    uffb_taps_new(&taps);
-    uffb_arch dense = small;
+    uffb_arch dense = small, windows = small;
     dense.feedforward = UFFB_FFN_DENSE;
     dense.width = 4;
-    random_model *m = random_model_new(&dense, 1, UFFB_F32, AS_ASKED);
-    uffb_context *treeless = context_new(m, 1, NULL);
-    uffb_taps_add(taps, UFFB_TAP_PATH, 0, buffer, 200);
-    REFUSED(UFFB_INVALID, uffb_encode(treeless, 2, offsets, ids, types, taps));
-    uffb_context_free(treeless);
-    random_model_free(m);
-    uffb_taps_free(taps);
-
-    uffb_taps_new(&taps);
-    uffb_arch windows = small;
+    test_tap_refused(&dense, UFFB_TAP_PATH, buffer, 200);
     windows.window = 1;
-    m = random_model_new(&windows, 1, UFFB_F32, AS_ASKED);
-    uffb_context *windowed = context_new(m, 1, NULL);
-    uffb_taps_add(taps, UFFB_TAP_QK, 0, buffer, 320);
-    REFUSED(UFFB_INVALID, uffb_encode(windowed, 2, offsets, ids, types, taps));
-    uffb_context_free(windowed);
-    random_model_free(m);
-    uffb_taps_free(taps);
+    test_tap_refused(&windows, UFFB_TAP_QK, buffer, 320);
     test_end();
 }
 
