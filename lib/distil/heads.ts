@@ -7,14 +7,11 @@
  * bias behind: so both count without their means.
  */
 import { UFFB_TAP_EMBEDDING, UFFB_TAP_LAYER } from "../../ffi/bindings.ts";
-import { NativeTaps } from "../../ffi/taps.ts";
 import type { Input } from "../eval/glue/run.ts";
 import type { Model } from "../model/model.ts";
-import { openContext } from "../run/device.ts";
-import { BATCH_TOKENS, group, ragged } from "../text/batches.ts";
 import { eigenvectors } from "./jacobi.ts";
 import { cholesky, Products, solveTransposed } from "./least-squares.ts";
-import type { Reading } from "./narrow.ts";
+import { type Reading, readSample } from "./sample.ts";
 
 /** A layer's first half. */
 export interface AttentionWeights {
@@ -37,32 +34,23 @@ export async function attentionMoments(
   model: Model,
   inputs: readonly Input[],
   layers: readonly number[],
-  { threads, onProgress }: Reading,
+  reading: Reading,
 ): Promise<Float64Array[]> {
-  using context = openContext(model.native, { threads: threads ?? 0 });
   const { hidden } = model.config.arch;
   const width = hidden + 1;
   const products = layers.map(() => new Products(width, width));
-  let [count, done] = [0, 0];
-  for (const part of group(inputs, { weight: ({ ids }) => ids.length, budget: BATCH_TOKENS })) {
-    const batch = ragged(part);
-    const tokens = batch.ids.length;
-    using taps = new NativeTaps();
-    const states = layers.map((layer) => {
-      const read = new Float32Array(tokens * hidden);
-      taps.add(layer === 0 ? UFFB_TAP_EMBEDDING : UFFB_TAP_LAYER, Math.max(0, layer - 1), read);
-      return read;
-    });
-    await context.encode(batch, taps);
-    for (const [i, read] of states.entries()) {
-      const rows = new Float32Array(tokens * width).fill(1);
-      for (let t = 0; t < tokens; t++) rows.set(read.subarray(t * hidden, (t + 1) * hidden), t * width);
-      products[i]!.add(tokens, rows, rows);
-    }
-    count += tokens;
-    done += part.length;
-    onProgress?.(done, inputs.length);
-  }
+  const places = layers.map((layer) => ({
+    kind: layer === 0 ? UFFB_TAP_EMBEDDING : UFFB_TAP_LAYER,
+    layer: Math.max(0, layer - 1),
+    width: hidden,
+  }));
+  let count = 0;
+  await readSample(model, inputs, places, reading, (i, tokens, states) => {
+    const rows = new Float32Array(tokens * width).fill(1);
+    for (let t = 0; t < tokens; t++) rows.set(states.subarray(t * hidden, (t + 1) * hidden), t * width);
+    products[i]!.add(tokens, rows, rows);
+    if (i === 0) count += tokens;
+  });
   return products.map(({ sums }) => sums.map((sum) => sum / count));
 }
 

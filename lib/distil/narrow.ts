@@ -6,12 +6,10 @@
  * its output column without its mean, element by element times the norm's weight. A neuron that always gives the same is a bias.
  */
 import { UFFB_TAP_FFN_UNITS } from "../../ffi/bindings.ts";
-import { NativeTaps } from "../../ffi/taps.ts";
 import type { Input } from "../eval/glue/run.ts";
 import type { Model } from "../model/model.ts";
-import { openContext } from "../run/device.ts";
-import { BATCH_TOKENS, group, ragged } from "../text/batches.ts";
 import { Products, solveSymmetric } from "./least-squares.ts";
+import { type Reading, readSample } from "./sample.ts";
 
 /** A layer's second half. */
 export interface FeedforwardWeights {
@@ -33,38 +31,17 @@ export interface UnitStatistics {
 /** Of the mean square of neurons, added to their sums of squares: text that is not in the sample counts, too. */
 const RIDGE = 1e-3;
 
-/** How a sample is read. */
-export interface Reading {
-  threads?: number | undefined;
-  /** Texts that are done; what it throws ends the work. */
-  onProgress?: ((done: number, total: number) => void) | undefined;
-}
-
 /** Calls `visit` with the units [tokens, width] of each of `layers`, batch by batch. */
-async function eachUnits(
+function eachUnits(
   model: Model,
   inputs: readonly Input[],
   layers: readonly number[],
-  { threads, onProgress }: Reading,
+  reading: Reading,
   visit: (layer: number, tokens: number, units: Float32Array) => void,
 ): Promise<void> {
-  using context = openContext(model.native, { threads: threads ?? 0 });
   const { width } = model.config.arch;
-  let done = 0;
-  for (const part of group(inputs, { weight: ({ ids }) => ids.length, budget: BATCH_TOKENS })) {
-    const batch = ragged(part);
-    const tokens = batch.ids.length;
-    using taps = new NativeTaps();
-    const buffers = layers.map((layer) => {
-      const units = new Float32Array(tokens * width);
-      taps.add(UFFB_TAP_FFN_UNITS, layer, units);
-      return units;
-    });
-    await context.encode(batch, taps);
-    for (const [i, layer] of layers.entries()) visit(layer, tokens, buffers[i]!);
-    done += part.length;
-    onProgress?.(done, inputs.length);
-  }
+  const places = layers.map((layer) => ({ kind: UFFB_TAP_FFN_UNITS, layer, width }));
+  return readSample(model, inputs, places, reading, (i, tokens, units) => visit(layers[i]!, tokens, units));
 }
 
 /** Means and deviations of the units of each of `layers` over the inputs' tokens. */

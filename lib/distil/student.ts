@@ -15,7 +15,8 @@ import { openContext } from "../run/device.ts";
 import { setAt, valueAt } from "../train/save.ts";
 import { canFit, dropHalves, type Fit, fitHalves, type HalfErrors, type Weights } from "./fit.ts";
 import { type AttentionWeights, attentionMoments, narrowedHeads } from "./heads.ts";
-import { type FeedforwardWeights, narrowed, type Reading } from "./narrow.ts";
+import { type FeedforwardWeights, narrowed } from "./narrow.ts";
+import type { Reading } from "./sample.ts";
 
 /** What a student keeps of its teacher. */
 export interface Kept {
