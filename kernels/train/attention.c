@@ -1,8 +1,7 @@
 /* Attention within each sequence, forward with dropout or a causal mask, and backward. A task is one head of one sequence, as
- * in the engine. Backward, probabilities are computed again from q and k, and from them what attention put out, O, where that
- * is wanted; all else is GEMMs over blocks of queries:
+ * in the engine. Backward, probabilities are computed again from q and k; all else is GEMMs over blocks of queries:
  *
- *     dV = P^T dO    dP = dO V^T    dS = scale P (dP - rowsum(P dP))    dQ = dS K    dK = dS^T Q
+ *     dP = dO V^T    dS = scale P (dP - rowsum(P dP))    dV = P^T dO    dQ = dS K    dK = dS^T Q
  *
  * A guide of attention has another model's q and k of as many heads. Of its probabilities G the loss is the divergence
  * sum(G log(G / P)), without dropout, whose gradient is plain: dS += weight scale (P - G). */
@@ -27,7 +26,7 @@ static int64_t block_rows(int64_t length) {
 
 int64_t uffb_attend_back_scratch(const uffb_arch *a, int64_t longest) {
     const int64_t size = a->head_size, long_panels = padded(longest);
-    const int64_t keys = 2 * long_panels * size + 2 * padded(size) * longest; /* of k and v, and of both transposed */
+    const int64_t keys = 2 * long_panels * size + padded(size) * longest; /* of k and v, and of k transposed */
     const int64_t most = BLOCK_SCORES > long_panels ? BLOCK_SCORES : long_panels;
     return keys + 3 * (most + UFFB_PANEL) + 2 * padded(size) * longest;
 }
@@ -136,13 +135,13 @@ static attention attention_of(uffb_trainer *t, const uffb_train_call *call, int6
                        .qkv = t->layers[l].qkv_rows};
 }
 
-void uffb_train_attend(uffb_trainer *t, const uffb_train_call *call, int64_t l, float *attended) {
+void uffb_train_attend(uffb_trainer *t, const uffb_train_call *call, int64_t l) {
     if (!call->step->causal && call->step->attention_dropout == 0) {
-        uffb_attend(t->context, &t->model->layers[l], t->layers[l].qkv_rows, attended);
+        uffb_attend(t->context, &t->model->layers[l], t->layers[l].qkv_rows, t->layers[l].attended);
         return;
     }
     attention a = attention_of(t, call, l);
-    a.attended = attended;
+    a.attended = t->layers[l].attended;
     uffb_parallel(t->context->team, call->step->sequences * a.heads, attend_task, &a);
 }
 
@@ -171,15 +170,13 @@ static void back_task(void *arg, int64_t task, int32_t thread) {
     float *keys = trainer->scratch + thread * trainer->thread_scratch; /* [length/16][size][16] */
     float *values = keys + lds * size;                                 /* the same of v */
     float *turned = values + lds * size;                               /* k transposed: [size/16][length][16] */
-    float *summed = turned + padded(size) * v.length;                  /* the same of v */
-    float *p = summed + padded(size) * v.length, *dp = p + step * lds, *dropped = dp + step * lds;
+    float *p = turned + padded(size) * v.length, *dp = p + step * lds, *dropped = dp + step * lds;
     float *queries = dropped + step * lds, *outs = queries + padded(size) * step; /* [size/16][rows][16] */
     float *others = outs + padded(size) * step;                                   /* keys of the guide */
     const int drops = t->call->step->attention_dropout > 0;
     ops->pack(v.length, size, v.k, v.ld, 0, keys);
     ops->pack(v.length, size, v.v, v.ld, 0, values);
     ops->pack(size, v.length, v.k, v.ld, 1, turned);
-    if (t->attended) ops->pack(size, v.length, v.v, v.ld, 1, summed);
     const head_view guide = t->guide ? guide_of(t, &v) : v;
     if (t->guide) ops->pack(v.length, guide.size, guide.k, guide.ld, 0, others);
     for (int64_t row = 0; row < v.length; row += step) {
@@ -190,10 +187,6 @@ static void back_task(void *arg, int64_t task, int32_t thread) {
             memcpy(dropped, p, (size_t)(rows * lds) * sizeof *p);
             drop(t, &v, row, rows, dropped, lds);
             used = dropped;
-        }
-        if (t->attended) {
-            float *attended = t->attended + (v.start + row) * h + v.head * size;
-            ops->gemm(rows, size, v.length, used, lds, summed, NULL, attended, h, 0, NULL);
         }
         ops->pack(size, rows, out + row * h, h, 1, outs);
         ops->outer(v.length, size, rows, used, lds, outs, dv, v.ld, row > 0);
@@ -207,10 +200,8 @@ static void back_task(void *arg, int64_t task, int32_t thread) {
     }
 }
 
-void uffb_attend_back(uffb_trainer *t, const uffb_train_call *call, int64_t l, const float *dattended, float *dqkv,
-                      float *attended) {
+void uffb_attend_back(uffb_trainer *t, const uffb_train_call *call, int64_t l, const float *dattended, float *dqkv) {
     attention a = attention_of(t, call, l);
-    a.attended = attended;
     a.dattended = dattended;
     a.dqkv = dqkv;
     a.guide = uffb_guide_at(t, UFFB_TAP_QK, l);

@@ -49,12 +49,10 @@ static int32_t attention_half(uffb_trainer *t, const uffb_train_call *call, int6
     const int pre = t->arch.norm_position == UFFB_PRE_NORM;
     const int64_t tokens = call->tokens, h = t->arch.hidden, width = layer->out.linear->cols;
     const float *dy = branch_of(t, call, l, UFFB_DROP_ATTENDED);
-    int32_t status = uffb_linear_back(t, &layer->out, tokens, dy, h, t->inner, width, 0);
+    int32_t status = uffb_linear_gradient(t, &layer->out, tokens, dy, h, layer->attended, width);
+    if (!status) status = uffb_linear_back(t, &layer->out, tokens, dy, h, t->inner, width, 0);
     if (status) return status;
-    float *attended = uffb_trains(layer->out.weight) ? t->normed : NULL;
-    uffb_attend_back(t, call, l, t->inner, t->wide, attended);
-    status = uffb_linear_gradient(t, &layer->out, tokens, dy, h, attended, width);
-    if (status) return status;
+    uffb_attend_back(t, call, l, t->inner, t->wide);
     if (pre) uffb_normalise(t->context, tokens, t->arch.hidden, layer->norm1.affine, layer->input, t->normed);
     status = uffb_linear_gradient(t, &layer->qkv, tokens, t->wide, 3 * width, pre ? t->normed : layer->input, h);
     if (status) return status;

@@ -105,7 +105,7 @@ static void fill_path_taps(const uffb_trainer *t, const uffb_train_call *call, i
 
 /* --- blocks --------------------------------------------------------------------------------------------------------------- */
 
-/* out = base + dropout(attention x weight), which trainer->normed has. Without dropout the projection adds to the stream
+/* out = base + dropout(attention x weight), of what the layer kept of it. Without dropout the projection adds to the stream
  * itself, as in the engine. */
 static void add_attention(uffb_trainer *t, const uffb_train_call *call, int64_t l, const float *base, float *out) {
     const uffb_train_layer *layer = &t->layers[l];
@@ -113,7 +113,7 @@ static void add_attention(uffb_trainer *t, const uffb_train_call *call, int64_t 
     const double rate = call->step->block_dropout;
     uffb_copy_rows(t, call->tokens, base, out);
     float *to = rate > 0 ? t->branch : out;
-    uffb_train_project(t, call->tokens, &layer->out, t->normed, layer->out.linear->cols, to, h, rate == 0);
+    uffb_train_project(t, call->tokens, &layer->out, layer->attended, layer->out.linear->cols, to, h, rate == 0);
     if (rate == 0) return;
     uffb_drop_rows(t, call->step, uffb_drop_place(l, UFFB_DROP_ATTENDED), rate, call->tokens, h, to);
     uffb_add_rows(t, call->tokens, to, out);
@@ -144,7 +144,7 @@ static void run_block(uffb_trainer *t, const uffb_train_call *call, int64_t l, f
     if (pre) uffb_normalise(t->context, tokens, t->arch.hidden, layer->norm1.affine, layer->input, t->normed);
     const float *input = pre ? t->normed : layer->input;
     uffb_train_project(t, tokens, &layer->qkv, input, h, layer->qkv_rows, layer->qkv.linear->rows, 0);
-    uffb_train_attend(t, call, l, t->normed);
+    uffb_train_attend(t, call, l);
     float *qk = uffb_tap(call->taps, UFFB_TAP_QK, l);
     if (qk) uffb_tap_qk(t->context, &t->model->layers[l], layer->qkv_rows, qk);
     add_attention(t, call, l, layer->input, layer->middle);

@@ -14,7 +14,7 @@ static int64_t sum_size(const uffb_arch *a) { return uffb_activates_sum(a) ? a->
 
 /* Floats that a token takes in each layer for the backward pass. */
 static int64_t kept_per_layer(const uffb_arch *a) {
-    const int64_t states = a->norm_position == UFFB_PRE_NORM ? 5 : 6; /* input, middle, (sum,) q, k, v */
+    const int64_t states = a->norm_position == UFFB_PRE_NORM ? 6 : 7; /* input, middle, (sum,) q, k, v, attended */
     return states * a->hidden + uffb_hidden_stride(a->width) + uffb_node_stride(a) + path_size(a) + logit_size(a) + sum_size(a);
 }
 
@@ -39,6 +39,7 @@ static void place(uffb_trainer *t, int64_t tokens) {
         layer->middle = take(&at, tokens, a->hidden);
         layer->sum = a->norm_position == UFFB_PRE_NORM ? NULL : take(&at, tokens, a->hidden);
         layer->qkv_rows = take(&at, tokens, 3 * a->hidden);
+        layer->attended = take(&at, tokens, a->hidden);
         layer->units = take(&at, tokens, uffb_hidden_stride(a->width));
         layer->shallow = take(&at, tokens, uffb_node_stride(a));
         layer->nodes = (int32_t *)take(&at, tokens, path_size(a));

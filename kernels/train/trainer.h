@@ -55,6 +55,7 @@ typedef struct uffb_train_layer {
     float *middle;   /* [T, hidden] after attention; post-norm: before norm1 */
     float *sum;      /* [T, hidden] post-norm: before norm2 */
     float *qkv_rows; /* [T, 3 hidden] */
+    float *attended; /* [T, hidden] what attention puts out, before its projection */
     float *units;    /* [T, uffb_hidden_stride(width)] before the activation */
     float *shallow;  /* [T, uffb_node_stride] of shallow trees, likewise; zero off the path */
     int32_t *nodes;  /* [T, trees, depth+1] that tokens came to */
@@ -102,7 +103,7 @@ struct uffb_trainer {
     float *final;   /* [T, hidden] */
     float *stream;  /* [T, hidden] the gradient that goes down */
     float *branch;  /* [T, hidden] of a block's half, after its dropout; this and the two below are the context's own */
-    float *normed;  /* [T, hidden] what a half reads, or attention puts out; computed again */
+    float *normed;  /* [T, hidden] what a half reads; computed again */
     float *wide;    /* [T, uffb_wide] of q, k and v, or of units */
     float *inner;   /* [T, hidden] of what a half reads */
     float *dlogits; /* [T, trees, depth+1] of paths */
@@ -214,8 +215,8 @@ void uffb_add_rows(uffb_trainer *trainer, int64_t tokens, const float *x, float 
 int32_t uffb_trainer_cancelled(uffb_trainer *trainer);
 /* x [T, hidden] = word + position + type */
 void uffb_train_embed(uffb_trainer *trainer, const uffb_train_call *call, float *x);
-/* attended [T, hidden] of what the layer kept of q, k and v */
-void uffb_train_attend(uffb_trainer *trainer, const uffb_train_call *call, int64_t layer, float *attended);
+/* From what the layer kept of q, k and v to what it keeps of attention's output. */
+void uffb_train_attend(uffb_trainer *trainer, const uffb_train_call *call, int64_t layer);
 /* out [T, hidden] += feedforward(input); keeps what its gradient needs. units: a tap, or NULL. */
 void uffb_train_feed_forward(uffb_trainer *trainer, int64_t tokens, int64_t layer, const float *input, float *out,
                              float *units);
@@ -226,9 +227,8 @@ void uffb_walk_trees(uffb_trainer *trainer, int64_t tokens, int64_t layer, const
 /* trainer->stream holds the gradient of the final states. */
 int32_t uffb_train_backward(uffb_trainer *trainer, const uffb_train_call *call);
 int32_t uffb_embed_back(uffb_trainer *trainer, const uffb_train_call *call);
-/* dqkv [T, 3 hidden] from that of the attention's output, and that output again, both [T, hidden]; `attended` may be NULL */
-void uffb_attend_back(uffb_trainer *trainer, const uffb_train_call *call, int64_t layer, const float *dattended, float *dqkv,
-                      float *attended);
+/* dqkv [T, 3 hidden] from that of the attention's output, [T, hidden] */
+void uffb_attend_back(uffb_trainer *trainer, const uffb_train_call *call, int64_t layer, const float *dattended, float *dqkv);
 int64_t uffb_attend_back_scratch(const uffb_arch *arch, int64_t longest);
 /* Floats of scratch a thread needs besides for the keys of a guide of attention with heads of that size. */
 int64_t uffb_guided_attention_scratch(int64_t head_size, int64_t longest);
