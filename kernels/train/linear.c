@@ -97,8 +97,10 @@ typedef struct {
 static void outer_task(void *arg, int64_t task, int32_t thread) {
     const outer *o = arg;
     uffb_trainer *t = o->trainer;
-    const int64_t row = task % o->row_blocks * UFFB_OUTER_ROWS, rows = smaller(o->m - row, UFFB_OUTER_ROWS);
-    const int64_t pairs = (o->n + 2 * UFFB_PANEL - 1) / (2 * UFFB_PANEL), block = task / o->row_blocks;
+    const int64_t lines = panels_of(o->m), chunk = task / o->col_blocks, block = task % o->col_blocks;
+    const int64_t row = part(lines, o->row_blocks, chunk) * UFFB_PANEL;
+    const int64_t rows = smaller(part(lines, o->row_blocks, chunk + 1) * UFFB_PANEL, o->m) - row;
+    const int64_t pairs = (o->n + 2 * UFFB_PANEL - 1) / (2 * UFFB_PANEL);
     const int64_t col = part(pairs, o->col_blocks, block) * 2 * UFFB_PANEL;
     const int64_t end = smaller(part(pairs, o->col_blocks, block + 1) * 2 * UFFB_PANEL, o->n);
     float *columns = t->scratch + thread * t->thread_scratch;
@@ -140,9 +142,11 @@ int32_t uffb_linear_gradient(uffb_trainer *t, const uffb_train_linear *linear, i
     if (linear->weight->blocks) return uffb_gradient_bf16(t, linear, rows, dy, lddy, x, ldx);
     outer o = {.trainer = t, .m = m, .n = n, .lddy = lddy, .gradient = linear->weight->gradient};
     o.accumulate = uffb_gradient_accumulates(linear->weight);
-    o.row_blocks = (m + UFFB_OUTER_ROWS - 1) / UFFB_OUTER_ROWS;
-    const int64_t want = (4 * t->context->threads + o.row_blocks - 1) / o.row_blocks;
-    o.col_blocks = t->context->threads == 1 ? 1 : smaller(want, (n + 2 * UFFB_PANEL - 1) / (2 * UFFB_PANEL));
+    /* As many rows for each thread: whoever has some rows reads only that part of dy, and copies it once. */
+    const int64_t threads = t->context->threads, least = (m + UFFB_OUTER_ROWS - 1) / UFFB_OUTER_ROWS;
+    o.row_blocks = smaller((least + threads - 1) / threads * threads, panels_of(m));
+    const int64_t want = (2 * threads + o.row_blocks - 1) / o.row_blocks;
+    o.col_blocks = threads == 1 ? 1 : smaller(want, (n + 2 * UFFB_PANEL - 1) / (2 * UFFB_PANEL));
     const int64_t chunks = (rows + UFFB_OUTER_TOKENS - 1) / UFFB_OUTER_TOKENS;
     for (int64_t i = 0; i < chunks; i++) {
         const int64_t first = part(rows, chunks, i);
