@@ -19,10 +19,11 @@
  * given these again goes on with the same bits (accumulated gradients can be given back, too).
  *
  * What the backward pass needs: per token and layer are kept, in f32, the block's input and the sum after attention (post-norm:
- * also the sum after the feedforward half), each [hidden]; q, k and v [3 hidden] and attention's output, [hidden]; and of the
- * feedforward layer the values before its activation, [width], or nodes and logits of each path, 2 [trees, depth+1]. All else
- * is computed again: normalised rows, attention's probabilities, activations, and dropout masks, which a counter-based
- * generator gives. uffb_trainer_memory says beforehand what that comes to.
+ * also the sum after the feedforward half), each [hidden]; q, k and v [3 hidden] and attention's output, [hidden]; for each
+ * head attention's probabilities, as far as 2 head_size a token have room for them, which is all of sequences no longer than
+ * that; and of the feedforward layer the values before its activation, [width], or nodes and logits of each path, 2 [trees,
+ * depth+1]. All else is computed again: other probabilities, normalised rows, activations, and dropout masks, which a
+ * counter-based generator gives. uffb_trainer_memory says beforehand what that comes to.
  */
 #ifndef UFFB_TRAIN_H
 #define UFFB_TRAIN_H

@@ -147,6 +147,29 @@ static void test_memory(const random_model *m) {
     uffb_trainer_free(t);
 }
 
+static uint64_t kept_per_token(const uffb_trainer *t, int64_t longest) {
+    const uffb_train_size size = {.sequences = 1, .tokens = 1000, .longest = longest, .threads = 2};
+    uffb_train_memory memory;
+    check(uffb_trainer_memory(t, &size, &memory) == UFFB_OK, "%s", uffb_error());
+    return memory.kept_per_token;
+}
+
+/* Probabilities take a panel's width of room for each head, and no more than two numbers for each of its own. */
+static void test_kept(const random_model *m) {
+    test_case("probabilities that are kept");
+    uffb_trainer *t = trainer_new(m, 2, NULL);
+    const int64_t most = 2 * head_size_of(&m->arch), lengths_of[] = {1, 16, 17, 33, most, most + 1, 1000};
+    const uint64_t none = kept_per_token(t, 1) - (uint64_t)(m->arch.layers * m->arch.heads * (most < 16 ? most : 16)) * 4;
+    for (size_t i = 0; i < sizeof lengths_of / sizeof *lengths_of; i++) {
+        const int64_t wide = (lengths_of[i] + 15) / 16 * 16, keys = wide < most ? wide : most;
+        const uint64_t expected = (uint64_t)(m->arch.layers * m->arch.heads * keys) * 4;
+        check(kept_per_token(t, lengths_of[i]) == none + expected, "of %lld tokens %llu bytes in place of %llu",
+              (long long)lengths_of[i], (unsigned long long)(kept_per_token(t, lengths_of[i]) - none),
+              (unsigned long long)expected);
+    }
+    uffb_trainer_free(t);
+}
+
 static void test_refused(const random_model *m, const batch *b) {
     test_case("refused");
     uffb_trainer *t = trainer_new(m, 1, NULL);
@@ -207,6 +230,7 @@ void test_attention_guides(void) {
         test_own(m, b);
         if (!strcmp(configs[i].name, "bert")) {
             test_memory(m);
+            test_kept(m);
             test_refused(m, b);
         }
         test_end();

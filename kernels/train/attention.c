@@ -1,5 +1,6 @@
 /* Attention within each sequence, forward with dropout or a causal mask, and backward. A task is one head of one sequence, as
- * in the engine. Backward, probabilities are computed again from q and k; all else is GEMMs over blocks of queries:
+ * in the engine. Backward, probabilities are those that the forward pass kept, as far as there is room for them, or computed
+ * again from q and k; all else is GEMMs over blocks of queries:
  *
  *     dP = dO V^T    dS = scale P (dP - rowsum(P dP))    dV = P^T dO    dQ = dS K    dK = dS^T Q
  *
@@ -13,17 +14,24 @@
 
 /* Scores that a block of queries holds at most: they and their gradients share L2. */
 #define BLOCK_SCORES (128 * 128)
+/* Probabilities of a query that there is room to keep, for each number of a head: as much as its k and v take. */
+#define MOST_KEPT 2
+/* Queries of a block of the forward pass: two register tiles, so that scores and keys share L1. */
+#define QUERY_ROWS 28
 
 static int64_t padded(int64_t n) { return (n + UFFB_PANEL - 1) / UFFB_PANEL * UFFB_PANEL; }
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* Queries of a block; a function of the sequence's length alone. */
-static int64_t block_rows(int64_t length) {
-    const int64_t rows = BLOCK_SCORES / padded(length);
+/* Queries of a block, no more than can be kept; a function of the sequence's length and of the head alone. */
+static int64_t block_rows(int64_t length, int64_t size) {
+    const int64_t rows = smaller(BLOCK_SCORES, MOST_KEPT * size * length) / padded(length);
     return rows < 1 ? 1 : smaller(rows, length);
 }
 
+int64_t uffb_kept_keys(const uffb_arch *a, int64_t longest) { return smaller(padded(longest), MOST_KEPT * a->head_size); }
+
+/* The forward pass, with k, v and one block, takes less: panels are no narrower than half of its blocks. */
 int64_t uffb_attend_back_scratch(const uffb_arch *a, int64_t longest) {
     const int64_t size = a->head_size, long_panels = padded(longest);
     const int64_t keys = 2 * long_panels * size + padded(size) * longest; /* of k and v, and of k transposed */
@@ -39,6 +47,7 @@ typedef struct {
     int64_t heads, width; /* of the layer; floats of a row of `attended` */
     const float *qkv, *dattended;
     float *attended, *dqkv;
+    float *shares;           /* where the layer keeps probabilities, or NULL */
     const uffb_guide *guide; /* NULL for none */
     float pull;              /* what P - G counts for in the gradient of scores */
     double *divergence;      /* [tasks] */
@@ -58,6 +67,14 @@ static head_view view_of(const attention *t, int64_t task) {
     v.k = v.q + size;
     v.v = v.k + size;
     return v;
+}
+
+/* Where the probabilities of that head are kept, [length, padded(length)]; and of how many queries, in whole blocks. */
+static float *shares_of(const attention *t, const head_view *v, int64_t *queries) {
+    const int64_t keys = t->trainer->kept_keys, room = v->length * keys / padded(v->length);
+    const int64_t step = block_rows(v->length, v->size);
+    *queries = !t->shares ? 0 : room < v->length ? room / step * step : v->length;
+    return *queries ? t->shares + (v->start * t->heads + v->head * v->length) * keys : NULL;
 }
 
 /* The same head of the guide, whose q has its factor. */
@@ -92,10 +109,12 @@ static void probabilities(const attention *t, const head_view *v, float scale, c
     }
 }
 
+static int drops(const attention *t) { return t->call->step->attention_dropout > 0; }
+
 /* The mask of those probabilities, on them or on their gradient. */
 static void drop(const attention *t, const head_view *v, int64_t row, int64_t rows, float *p, int64_t lds) {
     const double rate = t->call->step->attention_dropout;
-    if (rate == 0) return;
+    if (!drops(t)) return;
     const uffb_arch *a = &t->trainer->arch;
     uffb_random random = uffb_drop_stream(t->call->step, t->stream);
     for (int64_t r = 0; r < rows; r++) {
@@ -109,15 +128,19 @@ static void attend_task(void *arg, int64_t task, int32_t thread) {
     uffb_trainer *trainer = t->trainer;
     const uffb_ops *ops = trainer->ops;
     const head_view v = view_of(t, task);
-    const int64_t lds = padded(v.length), h = t->width, step = block_rows(v.length);
+    const int64_t lds = padded(v.length), h = t->width;
     float *keys = trainer->scratch + thread * trainer->thread_scratch; /* [length/16][size][16] */
     float *values = keys + lds * v.size;                               /* [size/16][length][16] */
-    float *p = values + padded(v.size) * v.length;
+    float *block = values + padded(v.size) * v.length;                 /* [QUERY_ROWS, lds] */
+    int64_t kept, rows;
+    float *shares = shares_of(t, &v, &kept);
     ops->pack(v.length, v.size, v.k, v.ld, 0, keys);
     ops->pack(v.size, v.length, v.v, v.ld, 1, values);
-    for (int64_t row = 0; row < v.length; row += step) {
-        const int64_t rows = smaller(step, v.length - row);
+    for (int64_t row = 0; row < v.length; row += rows) {
+        rows = smaller(QUERY_ROWS, (row < kept ? kept : v.length) - row);
+        float *p = row < kept ? shares + row * lds : block;
         probabilities(t, &v, t->scale, keys, row, rows, p, lds);
+        if (drops(t) && p != block) p = memcpy(block, p, (size_t)(rows * lds) * sizeof *p);
         drop(t, &v, row, rows, p, lds);
         ops->gemm(rows, v.size, v.length, p, lds, values, NULL, t->attended + (v.start + row) * h + v.head * v.size, h, 0,
                   NULL);
@@ -132,16 +155,14 @@ static attention attention_of(uffb_trainer *t, const uffb_train_call *call, int6
                        .scale = layer->scale ? *layer->scale : 1.0f / sqrtf((float)t->arch.head_size),
                        .heads = layer->heads,
                        .width = layer->out.cols,
-                       .qkv = t->layers[l].qkv_rows};
+                       .qkv = t->layers[l].qkv_rows,
+                       .shares = t->layers[l].shares};
 }
 
 void uffb_train_attend(uffb_trainer *t, const uffb_train_call *call, int64_t l) {
-    if (!call->step->causal && call->step->attention_dropout == 0) {
-        uffb_attend(t->context, &t->model->layers[l], t->layers[l].qkv_rows, t->layers[l].attended);
-        return;
-    }
     attention a = attention_of(t, call, l);
     a.attended = t->layers[l].attended;
+    if (!t->learning || l < t->lowest) a.shares = NULL;
     uffb_parallel(t->context->team, call->step->sequences * a.heads, attend_task, &a);
 }
 
@@ -163,36 +184,37 @@ static void back_task(void *arg, int64_t task, int32_t thread) {
     uffb_trainer *trainer = t->trainer;
     const uffb_ops *ops = trainer->ops;
     const head_view v = view_of(t, task);
-    const int64_t lds = padded(v.length), h = t->width, step = block_rows(v.length), size = v.size;
+    const int64_t lds = padded(v.length), h = t->width, size = v.size, step = block_rows(v.length, size);
     const float *out = t->dattended + v.start * h + v.head * size;
     float *dq = t->dqkv + (v.q - t->qkv), *dk = dq + size, *dv = dk + size;
 
     float *keys = trainer->scratch + thread * trainer->thread_scratch; /* [length/16][size][16] */
     float *values = keys + lds * size;                                 /* the same of v */
     float *turned = values + lds * size;                               /* k transposed: [size/16][length][16] */
-    float *p = turned + padded(size) * v.length, *dp = p + step * lds, *dropped = dp + step * lds;
+    float *again = turned + padded(size) * v.length, *dp = again + step * lds, *dropped = dp + step * lds;
     float *queries = dropped + step * lds, *outs = queries + padded(size) * step; /* [size/16][rows][16] */
     float *others = outs + padded(size) * step;                                   /* keys of the guide */
-    const int drops = t->call->step->attention_dropout > 0;
-    ops->pack(v.length, size, v.k, v.ld, 0, keys);
+    int64_t kept;
+    float *shares = shares_of(t, &v, &kept);
+    if (kept < v.length) ops->pack(v.length, size, v.k, v.ld, 0, keys);
     ops->pack(v.length, size, v.v, v.ld, 0, values);
     ops->pack(size, v.length, v.k, v.ld, 1, turned);
     const head_view guide = t->guide ? guide_of(t, &v) : v;
     if (t->guide) ops->pack(v.length, guide.size, guide.k, guide.ld, 0, others);
     for (int64_t row = 0; row < v.length; row += step) {
         const int64_t rows = smaller(step, v.length - row);
-        probabilities(t, &v, t->scale, keys, row, rows, p, lds);
+        float *p = row < kept ? shares + row * lds : again;
+        if (p == again) probabilities(t, &v, t->scale, keys, row, rows, p, lds);
+        ops->gemm(rows, v.length, size, out + row * h, h, values, NULL, dp, lds, 0, NULL);
+        drop(t, &v, row, rows, dp, lds);
+        ops->softmax_back(rows, v.length, t->scale, p, lds, dp, lds); /* before `outer`, which takes rows out of order */
         const float *used = p;
-        if (drops) {
-            memcpy(dropped, p, (size_t)(rows * lds) * sizeof *p);
+        if (drops(t)) {
+            used = memcpy(dropped, p, (size_t)(rows * lds) * sizeof *p);
             drop(t, &v, row, rows, dropped, lds);
-            used = dropped;
         }
         ops->pack(size, rows, out + row * h, h, 1, outs);
         ops->outer(v.length, size, rows, used, lds, outs, dv, v.ld, row > 0);
-        ops->gemm(rows, v.length, size, out + row * h, h, values, NULL, dp, lds, 0, NULL);
-        if (drops) drop(t, &v, row, rows, dp, lds);
-        ops->softmax_back(rows, v.length, t->scale, p, lds, dp, lds);
         if (t->guide) pull_scores(t, &guide, others, row, rows, p, dropped, dp, lds);
         ops->gemm(rows, size, v.length, dp, lds, turned, NULL, dq + row * v.ld, v.ld, 0, NULL);
         ops->pack(size, rows, v.q + row * v.ld, v.ld, 1, queries);
@@ -225,7 +247,7 @@ static void divergence_task(void *arg, int64_t task, int32_t thread) {
     uffb_trainer *trainer = t->trainer;
     const uffb_ops *ops = trainer->ops;
     const head_view v = view_of(t, task), guide = guide_of(t, &v);
-    const int64_t lds = padded(v.length), step = block_rows(v.length);
+    const int64_t lds = padded(v.length), step = block_rows(v.length, v.size);
     float *keys = trainer->scratch + thread * trainer->thread_scratch; /* [length/16][size][16] */
     float *others = keys + lds * v.size;                               /* the same of the guide */
     float *own = others + lds * guide.size, *theirs = own + step * lds, *g = theirs + step * lds, *p = g + lds;

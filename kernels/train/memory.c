@@ -12,13 +12,16 @@ static int64_t logit_size(const uffb_arch *a) { return uffb_fff_walks(a) ? path_
 
 static int64_t sum_size(const uffb_arch *a) { return uffb_activates_sum(a) ? a->hidden : 0; }
 
-/* Floats that a token takes in each layer for the backward pass. */
-static int64_t kept_per_layer(const uffb_arch *a) {
+/* Floats that a token takes in each layer for the backward pass, in sequences of up to `longest`. */
+static int64_t kept_per_layer(const uffb_arch *a, int64_t longest) {
     const int64_t states = a->norm_position == UFFB_PRE_NORM ? 6 : 7; /* input, middle, (sum,) q, k, v, attended */
-    return states * a->hidden + uffb_hidden_stride(a->width) + uffb_node_stride(a) + path_size(a) + logit_size(a) + sum_size(a);
+    return states * a->hidden + a->heads * uffb_kept_keys(a, longest) + uffb_hidden_stride(a->width) + uffb_node_stride(a) +
+           path_size(a) + logit_size(a) + sum_size(a);
 }
 
-static int64_t kept_per_token(const uffb_arch *a) { return a->layers * kept_per_layer(a) + 2 * a->hidden; }
+static int64_t kept_per_token(const uffb_arch *a, int64_t longest) {
+    return a->layers * kept_per_layer(a, longest) + 2 * a->hidden;
+}
 
 /* Two streams of gradients, logits of paths, noise of branches, and the places of tokens in a sort; three more buffers are the
  * context's. */
@@ -30,9 +33,10 @@ static float *take(float **at, int64_t tokens, int64_t width) {
     return rows;
 }
 
-static void place(uffb_trainer *t, int64_t tokens) {
+static void place(uffb_trainer *t, int64_t tokens, int64_t longest) {
     const uffb_arch *a = &t->arch;
     float *at = t->kept;
+    t->kept_keys = uffb_kept_keys(a, longest);
     for (int64_t l = 0; l < a->layers; l++) {
         uffb_train_layer *layer = &t->layers[l];
         layer->input = take(&at, tokens, a->hidden);
@@ -40,6 +44,7 @@ static void place(uffb_trainer *t, int64_t tokens) {
         layer->sum = a->norm_position == UFFB_PRE_NORM ? NULL : take(&at, tokens, a->hidden);
         layer->qkv_rows = take(&at, tokens, 3 * a->hidden);
         layer->attended = take(&at, tokens, a->hidden);
+        layer->shares = take(&at, tokens, a->heads * t->kept_keys);
         layer->units = take(&at, tokens, uffb_hidden_stride(a->width));
         layer->shallow = take(&at, tokens, uffb_node_stride(a));
         layer->nodes = (int32_t *)take(&at, tokens, path_size(a));
@@ -85,7 +90,7 @@ int32_t uffb_trainer_reserve(uffb_trainer *t, int64_t sequences, int64_t tokens,
     uffb_free_panels(t);
     int32_t status = uffb_context_reserve(t->context, sequences, tokens, longest);
     if (status) return status;
-    int64_t per_token = kept_per_token(a) + scratch_per_token(a), floats;
+    int64_t per_token = kept_per_token(a, longest) + scratch_per_token(a), floats;
     if (__builtin_mul_overflow(per_token, tokens, &floats) || floats > INT64_MAX / 8 ||
         !uffb_trainer_grow(&t->kept, &t->capacity, floats) ||
         !uffb_trainer_grow(&t->packed, &t->packed_size, packed_size(t, tokens)) ||
@@ -95,7 +100,7 @@ int32_t uffb_trainer_reserve(uffb_trainer *t, int64_t sequences, int64_t tokens,
                          (long long)tokens);
     }
     t->thread_scratch = t->scratch_size / t->context->threads;
-    place(t, tokens);
+    place(t, tokens, longest);
     return UFFB_OK;
 }
 
@@ -123,7 +128,7 @@ int32_t uffb_trainer_memory(const uffb_trainer *t, const uffb_train_size *size, 
         memory->moments += 2 * bytes;
     }
     const uint64_t f = sizeof(float), n = (uint64_t)tokens;
-    memory->kept_per_token = (uint64_t)(kept_per_token(a) + size->guided) * f;
+    memory->kept_per_token = (uint64_t)(kept_per_token(a, longest) + size->guided) * f;
     memory->kept = memory->kept_per_token * n;
     memory->scratch = (uint64_t)scratch_per_token(a) * f * n;
     memory->scratch += (uint64_t)(2 * a->hidden + uffb_wide(a)) * f * n; /* the forward stages' own */
@@ -133,7 +138,8 @@ int32_t uffb_trainer_memory(const uffb_trainer *t, const uffb_train_size *size, 
     if (t->compute == UFFB_BF16)
         memory->scratch += (uint64_t)(uffb_left_size(most) + uffb_right_size(tokens, most)) * sizeof(uint16_t);
     memory->scratch += (uint64_t)uffb_head_size(a, size->sequences, size->targets) * f;
-    const uint64_t released = (uint64_t)(kept_per_token(a) + scratch_per_token(a)) * f * n, panels = uffb_panels_size(t);
+    const uint64_t released = (uint64_t)(kept_per_token(a, longest) + scratch_per_token(a)) * f * n,
+                   panels = uffb_panels_size(t);
     if (panels > released) memory->scratch += panels - released;
     memory->total = memory->weights + memory->gradients + memory->moments + memory->kept + memory->scratch;
     return UFFB_OK;

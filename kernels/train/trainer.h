@@ -56,6 +56,7 @@ typedef struct uffb_train_layer {
     float *sum;      /* [T, hidden] post-norm: before norm2 */
     float *qkv_rows; /* [T, 3 hidden] */
     float *attended; /* [T, hidden] what attention puts out, before its projection */
+    float *shares;   /* [T, heads, kept_keys] attention's probabilities before dropout, as far as they find room */
     float *units;    /* [T, uffb_hidden_stride(width)] before the activation */
     float *shallow;  /* [T, uffb_node_stride] of shallow trees, likewise; zero off the path */
     int32_t *nodes;  /* [T, trees, depth+1] that tokens came to */
@@ -98,6 +99,7 @@ struct uffb_trainer {
 
     /* Buffers for `capacity` tokens, and what a step of T tokens finds there. */
     int64_t capacity;
+    int64_t kept_keys; /* of this step */
     float *kept;
     float *last;    /* [T, hidden] the stream after the last layer */
     float *final;   /* [T, hidden] */
@@ -229,6 +231,8 @@ int32_t uffb_train_backward(uffb_trainer *trainer, const uffb_train_call *call);
 int32_t uffb_embed_back(uffb_trainer *trainer, const uffb_train_call *call);
 /* dqkv [T, 3 hidden] from that of the attention's output, [T, hidden] */
 void uffb_attend_back(uffb_trainer *trainer, const uffb_train_call *call, int64_t layer, const float *dattended, float *dqkv);
+/* Floats of a token and head that probabilities are kept in: of each sequence, those of its first queries. */
+int64_t uffb_kept_keys(const uffb_arch *arch, int64_t longest);
 int64_t uffb_attend_back_scratch(const uffb_arch *arch, int64_t longest);
 /* Floats of scratch a thread needs besides for the keys of a guide of attention with heads of that size. */
 int64_t uffb_guided_attention_scratch(int64_t head_size, int64_t longest);
