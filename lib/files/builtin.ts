@@ -10,7 +10,7 @@ import { parseTensorFile } from "./safetensors/safetensors.ts";
  * call each, and its path in the checkout, where fixtures/README.md tells of them.
  */
 export const BUILTIN = {
-  masked: { source: "the built-in model", path: "fixtures/model/model-tiny.uffb.safetensors" },
+  masked: { source: "the built-in model", path: "fixtures/model/masked.uffb.safetensors" },
   sentence: { source: "the built-in sentence model", path: "fixtures/model/sentence.uffb.safetensors" },
 } as const;
 

@@ -14,7 +14,7 @@ afterAll(() => folder[Symbol.dispose]());
 const JOURNEY: readonly [command: string, shown: RegExp][] = [
   [
     'uffb infer "The film was [MASK] by Steven Spielberg."',
-    /The film was directed by Steven Spielberg\.\n +directed +53/,
+    /The film was directed by Steven Spielberg\.\n +directed +19/,
   ],
   ['uffb tokenize "The film was good."', /5 tokens|6 tokens/],
   ["uffb inspect", /1 tree of depth 8 with 256 leaves; a token uses 9 of 511 neurons/],
