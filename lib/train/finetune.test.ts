@@ -36,11 +36,12 @@ describe("a run", () => {
     const output = folder.file("out");
     const result = await run({
       output,
+      recipe: { ...QUICK, epochs: 6 },
       describe: (outcome) => ({
         "README.md": modelCard(outcome, { title: "t", command: "uffb finetune", version: "1", data: [] }),
       }),
     });
-    expect(result.losses.length).toBe(10);
+    expect(result.losses.length).toBe(30);
     expect(result.losses.at(-1)!).toBeLessThan(0.6 * result.losses[0]!);
     expect(result.final!.scores.accuracy!).toBeGreaterThan(0.7);
     expect(readdirSync(folder.path)).toEqual(["out"]);
@@ -67,8 +68,8 @@ describe("a run", () => {
       ]),
     ).toEqual([
       ["start", 1],
-      ["step", 10],
-      ["epoch", 2],
+      ["step", 30],
+      ["epoch", 6],
       ["end", 1],
     ]);
     const trees = events.find(({ event }) => event === "epoch").trees;
