@@ -33,8 +33,7 @@ static int32_t check_request(const uffb_model *m, int32_t dtype) {
 }
 
 static int32_t build(uffb_cuda_encoder *e, const uffb_model *m) {
-    int32_t status = uffb_cuda_use(e->device);
-    if (!status) status = uffb_cuda_upload(e, m);
+    int32_t status = uffb_cuda_upload(e, m);
     if (!status) status = uffb_cublas_new(&e->blas);
     if (status) return status;
     CUDA_TRY(cudaStreamCreateWithFlags(&e->stream, cudaStreamNonBlocking), "creating a stream");
@@ -47,6 +46,7 @@ int32_t uffb_cuda_encoder_new(const uffb_model *model, int32_t device, int32_t d
     if (!encoder) return uffb_cuda_fail(UFFB_INVALID, "uffb_cuda_encoder_new: nowhere to put the encoder");
     *encoder = NULL;
     int32_t status = check_request(model, dtype);
+    if (!status) status = uffb_cuda_use(device); /* before there is anything to free on it */
     if (status) return status;
     uffb_cuda_encoder *e = (uffb_cuda_encoder *)calloc(1, sizeof *e);
     uffb_cuda_block *blocks = (uffb_cuda_block *)calloc((size_t)model->arch.layers + 1, sizeof *blocks);

@@ -18,7 +18,7 @@ enum cudaError_t {
     cudaErrorLaunchFailure = 719
 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice, cudaMemcpyDefault };
-enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor, cudaDevAttrMultiProcessorCount };
+enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor, cudaDevAttrMultiProcessorCount, cudaDevAttrL2CacheSize };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize, cudaFuncAttributePreferredSharedMemoryCarveout };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal };
 enum { cudaStreamNonBlocking = 1, cudaEventDefault = 0, cudaHostAllocDefault = 0 };
@@ -36,18 +36,32 @@ struct cudaDeviceProp {
 
 namespace simt {
 constexpr size_t TAIL = 64;
+constexpr int L2 = 1 << 20;
 inline std::map<void *, size_t> &allocations() {
     static std::map<void *, size_t> all;
     return all;
 }
-} // namespace simt
-
-inline cudaError_t cudaGetLastError() {
-    const bool failed = simt::m().failed;
-    simt::m().failed = false;
+inline cudaError_t &last_error() {
+    static cudaError_t last = cudaSuccess;
+    return last;
+}
+/* A call that fails is remembered until somebody asks, as by the runtime: who checks a later launch is told of it. */
+inline cudaError_t fails(cudaError_t error) { return last_error() = error; }
+/* Whether a kernel failed, asked once. */
+inline cudaError_t launched() {
+    const bool failed = m().failed;
+    m().failed = false;
     return failed ? cudaErrorLaunchFailure : cudaSuccess;
 }
-inline cudaError_t cudaPeekAtLastError() { return simt::m().failed ? cudaErrorLaunchFailure : cudaSuccess; }
+} // namespace simt
+
+inline cudaError_t cudaPeekAtLastError() { return simt::m().failed ? cudaErrorLaunchFailure : simt::last_error(); }
+inline cudaError_t cudaGetLastError() {
+    const cudaError_t error = cudaPeekAtLastError();
+    simt::launched();
+    simt::last_error() = cudaSuccess;
+    return error;
+}
 inline const char *cudaGetErrorString(cudaError_t e) {
     return e == cudaErrorLaunchFailure      ? "unspecified launch failure"
            : e == cudaErrorMemoryAllocation ? "out of memory"
@@ -58,7 +72,7 @@ inline cudaError_t cudaGetDeviceCount(int *count) {
     *count = 1;
     return cudaSuccess;
 }
-inline cudaError_t cudaSetDevice(int device) { return device ? cudaErrorInvalidDevice : cudaSuccess; }
+inline cudaError_t cudaSetDevice(int device) { return device ? simt::fails(cudaErrorInvalidDevice) : cudaSuccess; }
 inline cudaError_t cudaGetDevice(int *device) {
     *device = 0;
     return cudaSuccess;
@@ -69,14 +83,14 @@ inline cudaError_t cudaDriverGetVersion(int *version) {
 }
 inline cudaError_t cudaRuntimeGetVersion(int *version) { return cudaDriverGetVersion(version); }
 inline cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr which, int) {
-    *value = which == cudaDevAttrComputeCapabilityMajor ? 9 : 4;
+    *value = which == cudaDevAttrComputeCapabilityMajor ? 9 : which == cudaDevAttrL2CacheSize ? simt::L2 : 4;
     return cudaSuccess;
 }
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int) {
     memset(p, 0, sizeof *p);
     strcpy(p->name, "simulator");
     p->totalGlobalMem = (size_t)1 << 30;
-    p->l2CacheSize = 1 << 20;
+    p->l2CacheSize = simt::L2;
     p->major = 9;
     p->multiProcessorCount = 4;
     return cudaSuccess;
@@ -88,9 +102,9 @@ inline cudaError_t cudaMemGetInfo(size_t *free, size_t *total) {
 
 inline cudaError_t cudaMalloc(void **p, size_t bytes) {
     *p = NULL;
-    if (bytes > (size_t)1 << 30) return cudaErrorMemoryAllocation;
+    if (bytes > (size_t)1 << 30) return simt::fails(cudaErrorMemoryAllocation);
     unsigned char *memory = (unsigned char *)aligned_alloc(256, (bytes + simt::TAIL + 255) / 256 * 256);
-    if (!memory) return cudaErrorMemoryAllocation;
+    if (!memory) return simt::fails(cudaErrorMemoryAllocation);
     memset(memory, 0xff, bytes);
     memset(memory + bytes, 0xa5, simt::TAIL);
     simt::allocations()[memory] = bytes;
@@ -112,7 +126,7 @@ inline cudaError_t cudaFree(void *p) {
     return cudaSuccess;
 }
 inline cudaError_t cudaMallocHost(void **p, size_t bytes) {
-    return (*p = malloc(bytes)) ? cudaSuccess : cudaErrorMemoryAllocation;
+    return (*p = malloc(bytes)) ? cudaSuccess : simt::fails(cudaErrorMemoryAllocation);
 }
 template <class T> cudaError_t cudaMallocHost(T **p, size_t bytes) { return cudaMallocHost((void **)p, bytes); }
 inline cudaError_t cudaFreeHost(void *p) {
@@ -142,8 +156,8 @@ inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     free(stream);
     return cudaSuccess;
 }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaGetLastError(); }
-inline cudaError_t cudaDeviceSynchronize() { return cudaGetLastError(); }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return simt::launched(); }
+inline cudaError_t cudaDeviceSynchronize() { return simt::launched(); }
 
 inline cudaError_t cudaEventCreate(cudaEvent_t *event) {
     *event = new double();
@@ -208,7 +222,7 @@ inline cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
 
 template <class F> cudaError_t cudaFuncSetAttribute(F *kernel, cudaFuncAttribute which, int bytes) {
     if (which != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
-    if (bytes < 0 || (size_t)bytes > simt::MOST_SHARED) return cudaErrorInvalidValue;
+    if (bytes < 0 || (size_t)bytes > simt::MOST_SHARED) return simt::fails(cudaErrorInvalidValue);
     simt::m().allowed.push_back({(const void *)kernel, (size_t)bytes});
     return cudaSuccess;
 }
