@@ -1,10 +1,11 @@
-/* Which way a batch takes through an FFF layer. The limits are estimates until they have been measured on a device: the
- * driver's table has a line for each way. */
+/* Which way a batch takes through an FFF layer. The driver's table has a line for each way. On an H200, whose L2 of 63 MB holds
+ * all of a layer of 1x11, a block a token is faster up to some 400 tokens and sorting pays in no 16-bit batch
+ * (PERFORMANCE.md); where a layer exceeds L2, the limit for sorting is an estimate. */
 #include "workspace.h"
 
 /* Up to here a block a token is faster than a warp. */
 static const int64_t SMALL_TOKENS = 256;
-/* From here on sorting pays for its three launches. */
+/* From here on sorting pays for its three launches, where rows come from memory. */
 static const int64_t SORTED_TOKENS = 4096;
 /* With many trees no path is long, and there are enough of them to keep a device busy. */
 static const int64_t FEW_TREES = 32;
@@ -32,8 +33,20 @@ uint64_t uffb_cuda_fff_workspace(const uffb_cuda_fff *layer, int64_t tokens) {
     return walking > all ? walking : all;
 }
 
+static int32_t exceeds_l2(const uffb_cuda_fff *l, bool *exceeds) {
+    int device = 0, l2 = 0;
+    CUDA_TRY(cudaGetDevice(&device), "asking for the device");
+    CUDA_TRY(cudaDeviceGetAttribute(&l2, cudaDevAttrL2CacheSize, device), "asking for the size of L2");
+    *exceeds = 2 * l->trees * uffb_cuda_fff_nodes(l) * l->hidden * uffb_dtype_bytes(l->dtype) > l2;
+    return UFFB_OK;
+}
+
 int32_t uffb_cuda_fff_forward(const uffb_cuda_fff_call *c) {
     if (takes_all_nodes(c->layer, c->tokens)) return uffb_cuda_fff_all_nodes(c);
     if (c->tokens <= SMALL_TOKENS && c->layer->trees <= FEW_TREES) return uffb_cuda_fff_small(c);
-    return c->tokens < SORTED_TOKENS || c->layer->trees > FEW_TREES ? uffb_cuda_fff_walk(c) : uffb_cuda_fff_sorted(c);
+    if (c->tokens < SORTED_TOKENS || c->layer->trees > FEW_TREES) return uffb_cuda_fff_walk(c);
+    bool sorts = false;
+    const int32_t status = exceeds_l2(c->layer, &sorts);
+    if (status) return status;
+    return sorts ? uffb_cuda_fff_sorted(c) : uffb_cuda_fff_walk(c);
 }
