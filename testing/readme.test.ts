@@ -13,7 +13,8 @@ const COMMANDS = Array.from(readme.matchAll(/^ {4}(?:\$ )?(uffb .*)$/gm), ([, li
 );
 
 /** What needs the network or a GPU cannot end well here, but it is no wrong usage. */
-const ELSEWHERE = /^uffb download|MiniLM|pbelcak\/|ufb\.uffb|--device cuda|^uffb glue (?!compare)/;
+const ELSEWHERE =
+  /^uffb download|MiniLM|pbelcak\/|ufb\.uffb|--device cuda|^uffb glue (?!compare)|^uffb ladder/;
 
 /** Layers and times that a test has time for. */
 const SMALL = "--hidden 16 --depth 2 --seconds 0.01 --batch 1,4 --warm";
