@@ -1,6 +1,7 @@
 """Fine-tunes a model for a task of GLUE in PyTorch by the recipe of `uffb glue`, for docs/scores.md: a JSON line for each seed.
 
-    python3 testing/torch-glue.py TASK MODEL GLUE [--seeds 1,2,3,4,5] [--epochs 5] [--threads 1]      (torch, tokenizers; transformers for a BERT)
+    python3 testing/torch-glue.py TASK MODEL GLUE [--seeds 1,2,3,4,5] [--threads 1] [--epochs 5] [--batch 16] [--lr 4e-5] [--dropout 0.1]
+    (with torch and tokenizers; transformers for a BERT)
     python3 testing/torch-glue.py TASK MODEL GLUE --replay FOLDER
 
 TASK is mrpc, rte, cola, stsb or sst2; MODEL a folder with config.json, model.safetensors and tokenizer.json: a crammedBERT whose feedforward layers are trees,
@@ -22,7 +23,8 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import nn
 
-BATCH, LENGTH, PEAK, WARMUP, DROPOUT = 16, 128, 4e-5, 0.1, 0.1
+LENGTH, WARMUP = 128, 0.1
+RECIPE = argparse.Namespace(epochs=5, batch=16, lr=4e-5, dropout=0.1)  # what main() reads into it where it is given
 ADAMW = {"betas": (0.9, 0.999), "eps": 1e-6, "weight_decay": 0.0}
 
 ENTAILMENT = {"entailment": 0, "not_entailment": 1}
@@ -78,7 +80,7 @@ class Layer(nn.Module):
             }
         )
         self.ffn = Trees(hidden, arch["intermed_size"], arch["intermed_depth"])
-        self.drop = nn.Dropout(DROPOUT)
+        self.drop = nn.Dropout(RECIPE.dropout)
 
     def attend(self, x, mask):
         batch, length, hidden = x.shape
@@ -116,7 +118,7 @@ class Crammed(nn.Module):
         width = arch["classification_head"]["head_dim"]
         self.pooler = nn.ModuleDict({"dense": nn.Linear(hidden, width)})
         self.head = nn.Linear(width, labels)
-        self.drop = nn.Dropout(DROPOUT)
+        self.drop = nn.Dropout(RECIPE.dropout)
         turns = torch.exp(torch.arange(0, hidden, 2) * (-math.log(10000.0) / hidden))
         angles = torch.arange(embedding["max_seq_length"])[:, None] * turns
         self.register_buffer("waves", torch.stack([angles.sin(), angles.cos()], -1).flatten(1), persistent=False)
@@ -149,7 +151,7 @@ def bert(folder, labels):
     from transformers import AutoModelForSequenceClassification, logging
 
     logging.set_verbosity_error()
-    rates = {"hidden_dropout_prob": DROPOUT, "attention_probs_dropout_prob": DROPOUT, "classifier_dropout": DROPOUT}
+    rates = {"hidden_dropout_prob": RECIPE.dropout, "attention_probs_dropout_prob": RECIPE.dropout, "classifier_dropout": RECIPE.dropout}
     inner = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=labels, **rates)
 
     class Logits(nn.Module):
@@ -185,19 +187,19 @@ def batch_of(rows, scores):
 def rate(step, steps):
     """A cosine from the first step on, times a rise over the first tenth."""
     rise = math.floor(WARMUP * steps + 0.5)
-    return PEAK * (1 + math.cos(math.pi * step / steps)) / 2 * min(1.0, (step + 1) / rise)
+    return RECIPE.lr * (1 + math.cos(math.pi * step / steps)) / 2 * min(1.0, (step + 1) / rise)
 
 
-def train(model, rows, scores, epochs):
-    optimiser = torch.optim.AdamW(model.parameters(), lr=PEAK, fused=True, **ADAMW)
-    per_epoch = len(rows) // BATCH
-    steps, total = per_epoch * epochs, 0.0
+def train(model, rows, scores):
+    optimiser = torch.optim.AdamW(model.parameters(), lr=RECIPE.lr, fused=True, **ADAMW)
+    per_epoch = len(rows) // RECIPE.batch
+    steps, total = per_epoch * RECIPE.epochs, 0.0
     model.train()
     for step in range(steps):
         if step % per_epoch == 0:
             order, total = torch.randperm(len(rows)).tolist(), 0.0
-        first = step % per_epoch * BATCH
-        inputs, targets = batch_of([rows[i] for i in order[first : first + BATCH]], scores)
+        first = step % per_epoch * RECIPE.batch
+        inputs, targets = batch_of([rows[i] for i in order[first : first + RECIPE.batch]], scores)
         logits = model(*inputs)
         loss = F.mse_loss(logits[:, 0], targets) if scores else F.cross_entropy(logits, targets)
         optimiser.param_groups[0]["lr"] = rate(step, steps)
@@ -226,9 +228,9 @@ def stored(model):
 
 def replay(model, rows, scores, steps=20):
     """Losses, norms of gradients and the last weights of the first steps, without dropout and in the order of the rows."""
-    (ids, mask, types), targets = batch_of(rows[: steps * BATCH], scores)
-    ids, mask, types, targets = (part.unflatten(0, (steps, BATCH)) for part in (ids, mask, types, targets))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=PEAK, fused=True, **ADAMW)
+    (ids, mask, types), targets = batch_of(rows[: steps * RECIPE.batch], scores)
+    ids, mask, types, targets = (part.unflatten(0, (steps, RECIPE.batch)) for part in (ids, mask, types, targets))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=RECIPE.lr, fused=True, **ADAMW)
     rates, losses, norms = [rate(step, steps) for step in range(steps)], [], []
     model.eval()
     for step in range(steps):
@@ -288,10 +290,14 @@ def main():
     parser.add_argument("model")
     parser.add_argument("glue")
     parser.add_argument("--seeds", default="1,2,3,4,5")
-    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--replay", metavar="FOLDER")
+    recipe = parser.add_argument_group("recipe")
+    for name, default in vars(RECIPE).items():
+        recipe.add_argument(f"--{name}", type=type(default), default=default)
     args = parser.parse_args()
+    for name in vars(RECIPE):
+        setattr(RECIPE, name, getattr(args, name))
     torch.set_num_threads(args.threads)
     with open(f"{args.model}/config.json") as file:
         config = json.load(file)
@@ -304,7 +310,7 @@ def main():
         if args.replay:
             return write_replay(args.replay, args.model, config, model, rows, scores)
         start = time.perf_counter()
-        loss = train(model, rows, scores, args.epochs) if args.epochs else None
+        loss = train(model, rows, scores) if RECIPE.epochs else None
         found = metrics(args.task, predict(model, dev, scores), dev)
         seconds = round(time.perf_counter() - start, 1)
         about = {"train": len(rows), "dev": len(dev), "loss": loss, "seconds": seconds, "torch": torch.__version__}
