@@ -21,12 +21,16 @@ export class Values {
   #compared = 0;
   #skipped = 0;
   #error = 0;
-  #largest = 0;
+  #largest: number;
 
+  /** `largest`: what errors are relative to where no number expected is larger. */
   constructor(
     readonly stage: Stage,
     readonly tolerance: number,
-  ) {}
+    largest = 0,
+  ) {
+    this.#largest = largest;
+  }
 
   skip(): void {
     this.#skipped++;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
 import { isas } from "../../../ffi/engine.ts";
-import { pack, REFERENCE, TemporaryFolder, writePlain } from "../../../testing/folders.ts";
+import { pack, REFERENCE, REFERENCE_BERT, TemporaryFolder, writePlain } from "../../../testing/folders.ts";
 import { openCheckpoint } from "../../files/checkpoint.ts";
 import { openTensorFile, type StoredTensor } from "../../files/safetensors/safetensors.ts";
 import { writeSafetensors } from "../../files/safetensors/write.ts";
@@ -91,6 +91,34 @@ describe("verifyGradients", () => {
     const found = await verifyGradients(openCheckpoint(`${REFERENCE}cls-2`), folder.file("x.safetensors"), {
       threads: 1,
     });
+    expect(found!.tensors.filter(({ passed }) => !passed).map((report) => report.name)).toEqual([name]);
+  });
+
+  test.each(
+    isas().flatMap((isa) =>
+      ["bert-cls", "bert-mlm", "distilbert-mlm", "roberta-cls"].map((name) => [isa, name]),
+    ),
+  )("%s: %s agrees with transformers", async (isa, name) => {
+    const found = await verifyGradients(
+      openCheckpoint(REFERENCE_BERT + name),
+      `${REFERENCE_BERT}${name}/expected.safetensors`,
+      { isa, threads: 2 },
+    );
+    expect(found!.tensors.filter(({ passed }) => !passed)).toEqual([]);
+    expect(found!.tensors.filter((report) => report.name.startsWith("grad.")).length).toBeGreaterThan(40);
+  });
+
+  test("a key's bias, whose gradient is rounding alone, is measured by those beside it", async () => {
+    using folder = new TemporaryFolder();
+    const tensors = new Map(openTensorFile(`${REFERENCE_BERT}bert-cls/expected.safetensors`).tensors);
+    const name = "grad.bert.encoder.layer.1.attention.self.key.bias";
+    tensors.set(name, { ...tensors.get(name)!, data: bent(tensors.get(name)!) });
+    writePlain(folder.file("x.safetensors"), tensors);
+    const found = await verifyGradients(
+      openCheckpoint(`${REFERENCE_BERT}bert-cls`),
+      folder.file("x.safetensors"),
+      { threads: 1 },
+    );
     expect(found!.tensors.filter(({ passed }) => !passed).map((report) => report.name)).toEqual([name]);
   });
 
