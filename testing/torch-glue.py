@@ -82,16 +82,18 @@ class Layer(nn.Module):
         self.ffn = Trees(hidden, arch["intermed_size"], arch["intermed_depth"])
         self.drop = nn.Dropout(RECIPE.dropout)
 
-    def attend(self, x, mask):
-        batch, length, hidden = x.shape
-        size = hidden // self.heads
-        qkv = self.attn["self_attention"]["query_key_value"](x).view(batch, length, self.heads, 3, size)
-        q, k, v = qkv.permute(3, 0, 2, 1, 4)  # the three parts lie together, head by head
-        shares = (q @ k.transpose(-1, -2) / math.sqrt(size) + mask).softmax(-1)
-        return self.attn["dense"]((self.drop(shares) @ v).transpose(1, 2).reshape(batch, length, hidden))
+    def attend(self, x, real):
+        """x [tokens, hidden]: there is padding where tokens attend, and nowhere else."""
+        size = x.shape[-1] // self.heads
+        qkv = x.new_zeros(*real.shape, 3 * x.shape[-1])
+        qkv[real] = self.attn["self_attention"]["query_key_value"](x)
+        q, k, v = qkv.unflatten(-1, (self.heads, 3, size)).permute(3, 0, 2, 1, 4)  # the three parts lie together, head by head
+        hidden = torch.where(real, 0.0, float("-inf"))[:, None, None, :]
+        shares = (q @ k.transpose(-1, -2) / math.sqrt(size) + hidden).softmax(-1)
+        return self.attn["dense"]((self.drop(shares) @ v).transpose(1, 2).flatten(2)[real])
 
-    def forward(self, x, mask):
-        x = x + self.drop(self.attend(self.norm1(x), mask))
+    def forward(self, x, real):
+        x = x + self.drop(self.attend(self.norm1(x), real))
         return x + self.drop(self.ffn(self.norm2(x)))
 
 
@@ -125,12 +127,13 @@ class Crammed(nn.Module):
 
     def forward(self, ids, mask, types):
         parts = self.encoder["embedding"]
-        places = self.waves[: ids.shape[1]] * parts["pos_embedding"]["scale_factor"]
-        x = self.drop(parts["norm"](parts["word_embedding"](ids) + places))
-        hidden = torch.where(mask.bool(), 0.0, float("-inf"))[:, None, None, :]
+        real = mask.bool()
+        place = real.nonzero()[:, 1]
+        places = self.waves[place] * parts["pos_embedding"]["scale_factor"]
+        x = self.drop(parts["norm"](parts["word_embedding"](ids[real]) + places))
         for layer in self.encoder["layers"]:
-            x = layer(x, hidden)
-        return self.head(self.drop(torch.tanh(self.pooler["dense"](self.encoder["final_norm"](x)[:, 0]))))
+            x = layer(x, real)
+        return self.head(self.drop(torch.tanh(self.pooler["dense"](self.encoder["final_norm"](x[place == 0])))))
 
 
 def crammed(folder, config, labels):
