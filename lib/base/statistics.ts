@@ -1,4 +1,4 @@
-/** Order statistics. */
+/** Statistics of samples. */
 
 /**
  * The q-quantile, 0 to 1, between samples linearly, as NumPy's default.
@@ -22,3 +22,12 @@ export function quantileOfSorted(sorted: ArrayLike<number>, q: number): number {
 }
 
 export const median = (samples: readonly number[]): number => quantile(samples, 0.5);
+
+export const mean = (samples: readonly number[]): number =>
+  samples.reduce((sum, sample) => sum + sample, 0) / samples.length;
+
+/** Standard deviation of what the samples are drawn from: divided by one less than their number. NaN of one alone. */
+export function deviation(samples: readonly number[]): number {
+  const middle = mean(samples);
+  return Math.sqrt(samples.reduce((sum, sample) => sum + (sample - middle) ** 2, 0) / (samples.length - 1));
+}

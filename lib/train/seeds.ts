@@ -1,6 +1,6 @@
 /** The same training with several seeds: how much of a score is chance. */
 
-import { median } from "../base/statistics.ts";
+import { deviation, median } from "../base/statistics.ts";
 import type { MetricName } from "../data/tasks.ts";
 import type { TaskReport } from "../eval/glue/glue.ts";
 import { PUBLISHED } from "../eval/glue/published.ts";
@@ -45,11 +45,6 @@ export function spreads(runs: readonly SeedRun[]): Spread[] {
     min: Math.min(...one.values),
     max: Math.max(...one.values),
   }));
-}
-
-function deviation(values: readonly number[]): number {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1));
 }
 
 /** Each task's scores are those of its first metric. */

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { isObject, tryJson } from "../../base/json.ts";
 import { readRegularText } from "../../base/read.ts";
+import { deviation, mean } from "../../base/statistics.ts";
 import type { Plan } from "./plan.ts";
 
 /** One contender trained with one seed: a file of its own. */
@@ -47,9 +48,7 @@ export interface Row extends Timed {
 }
 
 export function spread(values: readonly number[]): Spread {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { mean, deviation: values.length > 1 ? Math.sqrt(squares / (values.length - 1)) : 0 };
+  return { mean: mean(values), deviation: values.length > 1 ? deviation(values) : 0 };
 }
 
 /** The contenders that are trained and timed, in the plan's order. */
