@@ -2,6 +2,9 @@
 import { expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { deviation, mean, median } from "../lib/base/statistics.ts";
+import { findTasks, type MetricName } from "../lib/data/tasks.ts";
+import { METRICS } from "../lib/eval/metrics.ts";
 import { scripts, version } from "../package.json";
 
 const root = join(import.meta.dir, "..");
@@ -34,6 +37,36 @@ test.each([...PAGES, ...OTHERS])("every file that %s links to exists", (page) =>
 test("the changelog and the citation have this version", () => {
   expect(text("CHANGELOG.md")).toContain(`\n## ${version}\n`);
   expect(text("CITATION.cff")).toContain(`\nversion: ${version}\n`);
+});
+
+test("the table of docs/scores.md is what docs/scores.csv comes to", () => {
+  const [, ...lines] = text("docs/scores.csv").trim().split("\n");
+  const rows = Map.groupBy(
+    lines.map((line) => line.split(",")),
+    ([model, task, flags]) => [model, task, flags].join(),
+  );
+  const found = [...rows.values()].map((scores) => {
+    const [model, task, flags, metric] = scores[0]!;
+    const recipe = flags ? ` \`${flags}\`` : "";
+    const sides = ["uffb", "PyTorch"].map((side) =>
+      scores.filter(([, , , , engine]) => engine === side).map((score) => 100 * Number(score.at(-1))),
+    ) as [number[], number[]];
+    const middle = sides.map((all) => {
+      const [least, most] = [Math.min(...all), Math.max(...all)].map((score) => score.toFixed(1));
+      return `${median(all).toFixed(1)} (${least} to ${most})`;
+    });
+    const difference = mean(sides[0]) - mean(sides[1]);
+    const signed = `${difference < 0 ? "" : "+"}${difference.toFixed(1)}`;
+    const deviations = sides.map((all) => deviation(all).toFixed(1)).join(", ");
+    const { title } = findTasks([task!])[0]!;
+    const name = METRICS[metric as MetricName].title;
+    return `| ${[model, title + recipe, name, ...middle, signed, deviations].join(" | ")} |`;
+  });
+  const shown = Array.from(
+    text("docs/scores.md").matchAll(/^\| (?:all-MiniLM-L6-v2|built-in) \|.*/gm),
+    ([row]) => row,
+  );
+  expect(shown).toEqual(found);
 });
 
 test.each(PAGES)("every npm script in %s exists", (page) => {
