@@ -129,7 +129,8 @@ class Reference {
         const stage = { name, per: "sequence" as const, ...reader(this.path, name, tensor, [], form.shape) };
         return [{ ...form, stage }];
       });
-      const values = isSplitBias(stored) ? stored.flatMap(({ stage }) => [...stage.row(0)]) : [];
+      const together = kind === UFFB_GRADIENT && isSplitBias(stored);
+      const values = together ? stored.flatMap(({ stage }) => [...stage.row(0)]) : [];
       const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
       for (const { stage, layout, share } of stored) {
         const whole = this.trainer.get(parameter.name, kind, layout);
@@ -173,8 +174,8 @@ class Reference {
 }
 
 /**
- * Whether these are biases of query, key and value apart, which are measured by the largest of the three: a key's bias moves all scores
- * of a query alike, which softmax takes out again, so that its gradient is zero, and what either code has there is rounding.
+ * Whether these are biases of query, key and value apart. Their gradients are measured by the largest of the three: a key's bias moves all
+ * scores of a query alike, which softmax takes out again, so that its gradient is zero, and what either code has there is rounding.
  */
 function isSplitBias(stored: readonly StoredForm[]): boolean {
   return stored.every(({ share, shape }) => share !== undefined && shape.length === 1);
