@@ -1,4 +1,4 @@
-/** The pages name files, instruction sets and scripts: they have to be there. */
+/** The pages name files, instruction sets and scripts, which have to be there, and numbers, which data beside them have to come to. */
 import { expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -31,3 +31,10 @@ export function deviation(samples: readonly number[]): number {
   const middle = mean(samples);
   return Math.sqrt(samples.reduce((sum, sample) => sum + (sample - middle) ** 2, 0) / (samples.length - 1));
 }
+
+/** The largest magnitude; 0 without any, NaN where there is one. */
+export function largestMagnitude(samples: ArrayLike<number>): number {
+  let largest = 0;
+  for (let i = 0; i < samples.length; i++) largest = Math.max(largest, Math.abs(samples[i]!));
+  return largest;
+}

@@ -1,6 +1,7 @@
 import { probe } from "../../ffi/bench.ts";
 import { isas } from "../../ffi/engine.ts";
 import { percent } from "../base/numbers.ts";
+import { mean } from "../base/statistics.ts";
 import { align } from "../base/table.ts";
 import type { Converted } from "./convert.ts";
 import type { Cost } from "./cost.ts";
@@ -60,9 +61,8 @@ export function costLines(cost: Cost, dtype: string): string[] {
   const { sentences, tokens, paths, error, answers, same } = cost;
   const lines = [`What ${dtype} changes, on ${sentences} built-in sentences of ${tokens} tokens:`];
   if (paths.length > 0) {
-    const mean = paths.reduce((sum, share) => sum + share, 0) / paths.length;
     lines.push(
-      `  paths     ${percent(mean)} changed; by layer: ${paths.map((share) => percent(share)).join(" ")}`,
+      `  paths     ${percent(mean(paths))} changed; by layer: ${paths.map((share) => percent(share)).join(" ")}`,
     );
   }
   const { of, max, rms, largest } = error;

@@ -1,3 +1,4 @@
+import { largestMagnitude } from "../base/statistics.ts";
 import type { Result } from "./heads.ts";
 
 /** What is said of a result that is no number. */
@@ -18,7 +19,7 @@ export function areFinite(values: ArrayLike<number>, limit = Number.POSITIVE_INF
 export function faultOf(result: Result, limit: number): string | undefined {
   if (!areFinite(numbersOf(result))) return NOT_FINITE;
   if (result.task !== "embed" || areFinite(result.vector, limit)) return undefined;
-  const largest = result.vector.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const largest = largestMagnitude(result.vector);
   return `its vector holds ${largest.toPrecision(6)}, which --dtype f16 cannot; drop that for f32`;
 }
 

@@ -1,4 +1,5 @@
 /** A picture of a run: its loss, step by step, and its scores. */
+import { mean } from "../base/statistics.ts";
 import { round, svgDocument, text, textWidth } from "../base/svg.ts";
 import { isStep, type LogRecord } from "./records.ts";
 import { type Judge, metricTitle } from "./validate.ts";
@@ -72,10 +73,7 @@ function thin(points: readonly (readonly [number, number])[]): (readonly [number
   const groups = Array.from({ length: Math.ceil(points.length / Math.max(size, 1)) }, (_, i) =>
     points.slice(i * size, (i + 1) * size),
   );
-  return groups.map((group) => [
-    group.reduce((sum, [x]) => sum + x, 0) / group.length,
-    group.reduce((sum, [, y]) => sum + y, 0) / group.length,
-  ]);
+  return groups.map((group) => [mean(group.map(([x]) => x)), mean(group.map(([, y]) => y))]);
 }
 
 function panel(title: string, unit: string, curves: readonly Curve[], index: number): string {

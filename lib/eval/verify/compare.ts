@@ -1,3 +1,4 @@
+import { largestMagnitude } from "../../base/statistics.ts";
 import type { Stage } from "./expected.ts";
 
 /** The result for one stored tensor. Rows are tokens, or sequences for `sentence` and a classifier's `logits`. */
@@ -6,7 +7,7 @@ export interface Report {
   /** Rows compared, and rows left out because a near-tie before them went the other way. */
   compared: number;
   skipped: number;
-  /** Largest difference, relative to the largest expected magnitude; absent for paths. Infinity where a number is not finite. */
+  /** Largest difference, relative to the largest magnitude expected, of biases of query, key and value in any of the three; absent for paths. Infinity where a number is not finite. */
   maxError?: number;
   /** Rows whose path differs although no logit on it is nearly 0, and those that differ at a near-tie. */
   differ?: number;
@@ -88,7 +89,7 @@ export class Paths {
    */
   compare(r: number, ours: Int32Array, logits: Float32Array): boolean {
     const expected = this.stage.row(r);
-    const largest = logits.reduce((most, logit) => Math.max(most, Math.abs(logit)), 0);
+    const largest = largestMagnitude(logits);
     let ties = 0;
     let differences = 0;
     for (let root = 0; root < expected.length; root += this.levels) {

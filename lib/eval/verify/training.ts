@@ -18,6 +18,7 @@ import { INTEGERS } from "../../../ffi/matrix.ts";
 import { NativeTaps } from "../../../ffi/taps.ts";
 import type { NativeTrainer, Parameter, StepOptions, Targets } from "../../../ffi/train.ts";
 import { UffbError } from "../../base/errors.ts";
+import { largestMagnitude } from "../../base/statistics.ts";
 import type { Checkpoint } from "../../files/checkpoint.ts";
 import { openTensorFile, type StoredTensor } from "../../files/safetensors/safetensors.ts";
 import type { Config } from "../../model/config.ts";
@@ -130,8 +131,9 @@ class Reference {
         return [{ ...form, stage }];
       });
       const together = kind === UFFB_GRADIENT && isSplitBias(stored);
-      const values = together ? stored.flatMap(({ stage }) => [...stage.row(0)]) : [];
-      const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      const largest = together
+        ? Math.max(0, ...stored.map(({ stage }) => largestMagnitude(stage.row(0))))
+        : 0;
       for (const { stage, layout, share } of stored) {
         const whole = this.trainer.get(parameter.name, kind, layout);
         const bytes = new Uint8Array(whole.buffer);
@@ -140,9 +142,9 @@ class Reference {
               Buffer.concat([...takePart([bytes], share, { rows, cols, dtype: "F32" })]).slice().buffer,
             )
           : whole;
-        const compared = new Values(stage, tolerance, largest);
-        compared.compare(0, ours);
-        reports.push({ ...compared.report(), tolerance });
+        const values = new Values(stage, tolerance, largest);
+        values.compare(0, ours);
+        reports.push({ ...values.report(), tolerance });
       }
     }
     return reports;
@@ -325,7 +327,7 @@ function countTies(logits: Float32Array, levels: number): number {
   let ties = 0;
   for (let start = 0; start < logits.length; start += levels) {
     const path = logits.subarray(start, start + levels);
-    const largest = path.reduce((most, logit) => Math.max(most, Math.abs(logit)), 0);
+    const largest = largestMagnitude(path);
     for (let level = 0; level < levels - 1; level++) if (Math.abs(path[level]!) <= NEAR_TIE * largest) ties++;
   }
   return ties;

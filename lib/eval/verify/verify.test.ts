@@ -12,6 +12,7 @@ import { isas } from "../../../ffi/engine.ts";
 import { CancelledError } from "../../../ffi/status.ts";
 import { NativeTaps } from "../../../ffi/taps.ts";
 import { REFERENCE, TemporaryFolder, type Tensors, writePlain } from "../../../testing/folders.ts";
+import { largestMagnitude } from "../../base/statistics.ts";
 import { openSafetensors } from "../../files/safetensors/safetensors.ts";
 import { type Model, openModel } from "../../model/model.ts";
 import { ragged } from "../../text/batches.ts";
@@ -246,7 +247,7 @@ describe("near-ties", () => {
     // Path logits are largest logits; shift the root's bias so that the token's logit is `size` of the largest one.
     const before = await tapLogits(model, packed, layer);
     const row = before.subarray(token * levels, (token + 1) * levels);
-    const largest = row.slice(1).reduce((most, logit) => Math.max(most, Math.abs(logit)), 0);
+    const largest = largestMagnitude(row.slice(1));
     const bias = `encoder.layers.${layer}.ffn.linear_in.bias`;
     const changed: Tensors = new Map(openSafetensors(join(REFERENCE, name, "model.safetensors")));
     edit(changed, bias, (values) => {

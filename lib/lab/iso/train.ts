@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { UffbError } from "../../base/errors.ts";
 import { readObject, show } from "../../base/json.ts";
 import { readRegularText } from "../../base/read.ts";
+import { mean } from "../../base/statistics.ts";
 import { writeWhole } from "../../base/write.ts";
 import { runFolder } from "../../train/keep.ts";
 import type { StepReport } from "../../train/loop.ts";
@@ -116,7 +117,7 @@ function trainedOf({ name }: Contender, seed: number, outcome: PretrainOutcome):
 
 function meanBits({ trees }: ScoreRecord): number | undefined {
   if (!trees || trees.length === 0) return undefined;
-  return trees.reduce((sum, { entropy }) => sum + entropy, 0) / trees.length;
+  return mean(trees.map(({ entropy }) => entropy));
 }
 
 /** Results of other settings are not comparable, so a folder is one plan's; contenders and seeds may be added. */
