@@ -88,8 +88,8 @@ class Layer(nn.Module):
         qkv = x.new_zeros(*real.shape, 3 * x.shape[-1])
         qkv[real] = self.attn["self_attention"]["query_key_value"](x)
         q, k, v = qkv.unflatten(-1, (self.heads, 3, size)).permute(3, 0, 2, 1, 4)  # the three parts lie together, head by head
-        hidden = torch.where(real, 0.0, float("-inf"))[:, None, None, :]
-        shares = (q @ k.transpose(-1, -2) / math.sqrt(size) + hidden).softmax(-1)
+        scores = q @ k.transpose(-1, -2) / math.sqrt(size)
+        shares = scores.masked_fill(~real[:, None, None], float("-inf")).softmax(-1)
         return self.attn["dense"]((self.drop(shares) @ v).transpose(1, 2).flatten(2)[real])
 
     def forward(self, x, real):
